@@ -1,0 +1,54 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "Kiln",
+  products: [
+    .library(name: "Kiln", targets: ["Kiln"]),
+    .library(name: "KilnImport", targets: ["KilnImport"]),
+    .executable(name: "kconv", targets: ["kconv"]),
+    .executable(name: "kinfer", targets: ["kinfer"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // System libraries and C.
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
+
+    // The graph and what works on it.
+    .target(name: "TensorModule", dependencies: ["CZlib"]),
+    .target(name: "GraphModule", dependencies: ["TensorModule"]),
+    .target(name: "GraphOptimizer", dependencies: ["GraphModule"]),
+    .target(name: "ModelFile", dependencies: ["GraphModule"]),
+    .target(name: "ModelFormats", dependencies: ["GraphModule", "CHDF5"]),
+    .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels", "COpenBLAS"]),
+
+    // The faces.
+    .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile"]),
+    .target(name: "KilnImport", dependencies: ["ModelFormats", "ModelFile", "GraphOptimizer"]),
+    .executableTarget(
+      name: "kconv",
+      dependencies: ["KilnImport", "Kiln", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .executableTarget(
+      name: "kinfer",
+      dependencies: ["Kiln", "CImages", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+
+    // Tests.
+    .testTarget(name: "TensorModuleTests", dependencies: ["TensorModule"]),
+    .testTarget(name: "GraphModuleTests", dependencies: ["GraphModule"]),
+    .testTarget(name: "GraphOptimizerTests", dependencies: ["GraphOptimizer"]),
+    .testTarget(name: "ModelFileTests", dependencies: ["ModelFile"]),
+    .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln"]),
+    .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime"]),
+    .testTarget(name: "KernelTests", dependencies: ["CKernels"]),
+    .testTarget(name: "CommandTests", dependencies: ["TensorModule", "kconv", "kinfer"]),
+    .testTarget(name: "PackageTests"),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

@@ -1,0 +1,3 @@
+#if KV_WIDTH >= 8
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,126 @@
+#include "tile.h"
+
+#include <math.h>
+
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) extern const kiln_tile_function kiln_tiles_##name[];
+#include "kernels.inc"
+#undef KILN_TILE_SET
+
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) [tier] = {lanes, vectors, rows, kiln_tiles_##name},
+static const kiln_tile_set sets[] = {
+#include "kernels.inc"
+};
+#undef KILN_TILE_SET
+
+const kiln_tile_set *kiln_tiles(void) { return &sets[kiln_cpu_tier()]; }
+
+int64_t kiln_padded_columns(const kiln_tile_set *set, int64_t n) { return (n + set->lanes - 1) / set->lanes * set->lanes; }
+
+int64_t kiln_panel_count(const kiln_tile_set *set, int64_t n) {
+  const int64_t vectors = kiln_padded_columns(set, n) / set->lanes;
+  return (vectors + set->vectors - 1) / set->vectors;
+}
+
+kiln_panel kiln_panel_at(const kiln_tile_set *set, int64_t n, int64_t index) {
+  const int64_t vectors = kiln_padded_columns(set, n) / set->lanes, widest = set->vectors;
+  const int64_t count = (vectors + widest - 1) / widest;
+  // With widest = 3 and one vector over, the last two panels are 2 + 2 in place of 3 + 1.
+  const bool even = widest == 3 && vectors % 3 == 1 && vectors > 3;
+  int64_t first = index * widest, width = vectors - first < widest ? vectors - first : widest;
+  if (even && index >= count - 2) {
+    first = vectors - 2 * (count - index);
+    width = 2;
+  }
+  return (kiln_panel){first * set->lanes, (int32_t)width};
+}
+
+void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stride, int64_t column_stride, int64_t n,
+                      int64_t depth, float scale, int64_t at, int64_t total, int64_t first, int64_t end, float *out) {
+  for (int64_t p = first; p < end; p++) {
+    const kiln_panel panel = kiln_panel_at(set, n, p);
+    const int64_t width = panel.vectors * set->lanes;
+    const int64_t columns = n - panel.column < width ? n - panel.column : width;
+    float *to = out + panel.column * total + at * width;
+    const float *from = b + panel.column * column_stride;
+    if (column_stride == 1) {
+      for (int64_t k = 0; k < depth; k++) {
+        for (int64_t j = 0; j < columns; j++) to[k * width + j] = scale * from[k * row_stride + j];
+        for (int64_t j = columns; j < width; j++) to[k * width + j] = 0;
+      }
+      continue;
+    }
+    // Short runs of depth keep the panel's lines in cache while each column is read along its rows.
+    for (int64_t k0 = 0; k0 < depth; k0 += 16) {
+      const int64_t k1 = k0 + 16 < depth ? k0 + 16 : depth;
+      for (int64_t j = 0; j < columns; j++)
+        for (int64_t k = k0; k < k1; k++) to[k * width + j] = scale * from[k * row_stride + j * column_stride];
+      for (int64_t j = columns; j < width; j++)
+        for (int64_t k = k0; k < k1; k++) to[k * width + j] = 0;
+    }
+  }
+}
+
+// True if tiles apply the activation themselves.
+static bool finish_of(kiln_activation a, kiln_tile *tile) {
+  tile->finish = KILN_FINISH_NONE;
+  switch (a.function) {
+    case KILN_FN_identity: return true;
+    case KILN_FN_relu:
+      tile->finish = KILN_FINISH_CLIP;
+      tile->p[0] = 0;
+      tile->p[1] = INFINITY;
+      return true;
+    case KILN_FN_clip: tile->finish = KILN_FINISH_CLIP; break;
+    case KILN_FN_leaky_relu: tile->finish = KILN_FINISH_LEAKY; break;
+    case KILN_FN_hard_sigmoid: tile->finish = KILN_FINISH_HARD_SIGMOID; break;
+    case KILN_FN_hard_swish: tile->finish = KILN_FINISH_HARD_SWISH; break;
+    default: return false;
+  }
+  tile->p[0] = a.p[0];
+  tile->p[1] = a.p[1];
+  return true;
+}
+
+void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t count, const float *residual, float *c) {
+  if (count <= 0 || block->first_panel >= block->end_panel) return;
+  const kiln_tile_set *set = block->set;
+  kiln_tile tile = {
+      .outer = block->outer, .inner = block->inner, .k = block->k,
+      .outer_stride = block->outer_stride, .inner_stride = block->inner_stride,
+      .ldr = block->ldr, .ldc = block->ldc,
+  };
+  const bool finishes = finish_of(block->activation, &tile);
+  const int64_t tiles = (count + set->rows - 1) / set->rows;
+  int64_t begin = 0, end = 0;
+  for (int64_t p = block->first_panel; p < block->end_panel; p++) {
+    const kiln_panel panel = kiln_panel_at(set, block->n, p);
+    const int64_t width = panel.vectors * set->lanes, left = block->n - panel.column;
+    if (p == block->first_panel) begin = panel.column;
+    tile.b = block->packed + panel.column * block->depth;
+    tile.ldb = width;
+    tile.columns = (int32_t)(left < width ? left : width);
+    tile.bias = block->bias ? block->bias + panel.column : NULL;
+    end = panel.column + tile.columns;
+    for (int64_t i = 0; i < tiles; i++) {
+      // Tiles of nearly equal height: a lone last row would read the whole panel for little.
+      const int64_t r = kiln_share(count, i, tiles), height = kiln_share(count, i + 1, tiles) - r;
+      tile.rows = rows + r;
+      tile.residual = residual ? residual + r * block->ldr + panel.column : NULL;
+      tile.c = c + r * block->ldc + panel.column;
+      set->functions[(height - 1) * set->vectors + panel.vectors - 1](&tile);
+    }
+  }
+  if (finishes) return;
+  if (block->ldc == end - begin) {
+    kiln_apply_f32(block->activation, c, (size_t)(count * block->ldc));
+  } else {
+    for (int64_t r = 0; r < count; r++) kiln_apply_f32(block->activation, c + r * block->ldc + begin, (size_t)(end - begin));
+  }
+}
+
+int32_t kiln_worthwhile_parts(double nanoseconds, int32_t threads) {
+  const double least = 1500;  // one-thread work that pays for a share's wake-up
+  const double worth = nanoseconds / least;
+  if (worth < 2) return 1;
+  return worth < threads ? (int32_t)worth : threads < 1 ? 1 : threads;
+}

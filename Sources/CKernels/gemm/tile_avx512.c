@@ -1,0 +1,123 @@
+// Tiles of up to 8 rows x 48 columns: 24 accumulators, 3 vectors of B, one broadcast of A.
+#include "tile.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// One depth: sum[r][v] += rows[r][k] * b[v].
+#define STEP(sum, offset, depth)                                                  \
+  do {                                                                            \
+    __m512 column[3];                                                             \
+    UNROLL for (int v = 0; v < vectors; v++) column[v] = _mm512_loadu_ps((depth) + 16 * v); \
+    UNROLL for (int r = 0; r < rows; r++) {                                       \
+      const __m512 a = _mm512_set1_ps(row[r][offset]);                            \
+      UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = _mm512_fmadd_ps(a, column[v], sum[r][v]); \
+    }                                                                             \
+  } while (0)
+
+// `x` stands for each value in turn.
+#define EACH(expression)                                       \
+  UNROLL for (int r = 0; r < rows; r++) {                      \
+    UNROLL for (int v = 0; v < vectors; v++) {                 \
+      const __m512 x = sum[r][v];                              \
+      sum[r][v] = (expression);                                \
+    }                                                          \
+  }
+
+static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors) {
+  // Few rows leave too few independent sums to hide the latency of an FMA: they keep up to four sets, one a depth.
+  const int sets = rows == 1 ? 4 : rows * vectors < 8 ? 2 : 1;
+  __m512 sums[4][8][3];
+  UNROLL for (int s = 0; s < sets; s++)
+    UNROLL for (int r = 0; r < rows; r++)
+      UNROLL for (int v = 0; v < vectors; v++) sums[s][r][v] = _mm512_setzero_ps();
+
+  const float *b = t->b;
+  const int64_t ldb = t->ldb;
+  for (int32_t o = 0; o < t->outer; o++) {
+    for (int32_t i = 0; i < t->inner; i++) {
+      const int64_t at = o * t->outer_stride + i * t->inner_stride;
+      const float *row[8];
+      UNROLL for (int r = 0; r < rows; r++) row[r] = t->rows[r] + at;
+      int64_t k = 0;
+      if (sets > 1) {
+        for (; k + sets <= t->k; k += sets)
+          UNROLL for (int s = 0; s < sets; s++, b += ldb) STEP(sums[s], k + s, b);
+      }
+      for (; k < t->k; k++, b += ldb) STEP(sums[0], k, b);
+    }
+  }
+
+  __m512 sum[8][3];
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int v = 0; v < vectors; v++) {
+      sum[r][v] = sums[0][r][v];
+      UNROLL for (int s = 1; s < sets; s++) sum[r][v] = _mm512_add_ps(sum[r][v], sums[s][r][v]);
+    }
+  }
+  __mmask16 mask[3];
+  UNROLL for (int v = 0; v < vectors; v++)
+    mask[v] = v < vectors - 1 ? 0xffff : (__mmask16)((1u << (t->columns - 16 * (vectors - 1))) - 1);
+  if (t->bias) {
+    __m512 bias[3];
+    UNROLL for (int v = 0; v < vectors; v++) bias[v] = _mm512_maskz_loadu_ps(mask[v], t->bias + 16 * v);
+    EACH(_mm512_add_ps(x, bias[v]))
+  }
+  if (t->residual) {
+    const float *residual = t->residual;
+    EACH(_mm512_add_ps(x, _mm512_maskz_loadu_ps(mask[v], residual + r * t->ldr + 16 * v)))
+  }
+  const __m512 zero = _mm512_setzero_ps();
+  switch (t->finish) {
+    case KILN_FINISH_NONE: break;
+    case KILN_FINISH_CLIP: {
+      const __m512 low = _mm512_set1_ps(t->p[0]), high = _mm512_set1_ps(t->p[1]);
+      EACH(_mm512_min_ps(high, _mm512_max_ps(low, x)))  // NaN stays: it is the second operand
+      break;
+    }
+    case KILN_FINISH_LEAKY: {
+      const __m512 slope = _mm512_set1_ps(t->p[0]);
+      EACH(_mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ), x, slope))
+      break;
+    }
+    case KILN_FINISH_HARD_SIGMOID: {
+      const __m512 scale = _mm512_set1_ps(t->p[0]), shift = _mm512_set1_ps(t->p[1]), one = _mm512_set1_ps(1);
+      EACH(_mm512_min_ps(one, _mm512_max_ps(zero, _mm512_fmadd_ps(x, scale, shift))))
+      break;
+    }
+    case KILN_FINISH_HARD_SWISH: {
+      const __m512 three = _mm512_set1_ps(3), six = _mm512_set1_ps(6), sixth = _mm512_set1_ps(1.0f / 6.0f);
+      EACH(_mm512_mul_ps(_mm512_mul_ps(x, _mm512_min_ps(six, _mm512_max_ps(zero, _mm512_add_ps(x, three)))), sixth))
+      break;
+    }
+  }
+  float *c = t->c;
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int v = 0; v < vectors - 1; v++) _mm512_storeu_ps(c + r * t->ldc + 16 * v, sum[r][v]);
+    _mm512_mask_storeu_ps(c + r * t->ldc + 16 * (vectors - 1), mask[vectors - 1], sum[r][vectors - 1]);
+  }
+}
+
+#define TILES(rows)                                               \
+  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1); } \
+  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2); } \
+  static void tile##rows##x3(const kiln_tile *t) { run(t, rows, 3); }
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
+TILES(7)
+TILES(8)
+
+#pragma clang attribute pop
+
+#define ENTRIES(rows) tile##rows##x1, tile##rows##x2, tile##rows##x3
+const kiln_tile_function kiln_tiles_avx512[] = {ENTRIES(1), ENTRIES(2), ENTRIES(3), ENTRIES(4),
+                                                ENTRIES(5), ENTRIES(6), ENTRIES(7), ENTRIES(8)};
+#endif

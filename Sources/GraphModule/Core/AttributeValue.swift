@@ -1,0 +1,125 @@
+import TensorModule
+
+/// The value of an op's attribute, as the text form and the container write it.
+package enum AttributeValue: Hashable, Sendable {
+  case bool(Bool)
+  case int(Int)
+  case float(Double)
+  /// A bare word: one of a fixed set of names (`same`, `float32`, `sigmoid`).
+  case word(String)
+  case string(String)
+  case dims([Dim])
+  case list([AttributeValue])
+
+  package static func ints(_ values: [Int]) -> AttributeValue { .list(values.map { .int($0) }) }
+  package static func floats(_ values: [Double]) -> AttributeValue { .list(values.map { .float($0) }) }
+}
+
+/// Attributes in the order in which an op lists them.
+package typealias Attributes = [(name: String, value: AttributeValue)]
+
+/// Reads an op's attributes back, each exactly once; what is left over is an error.
+package struct AttributeReader {
+  private let op: String
+  private var remaining: [String: AttributeValue]
+
+  package init(op: String, _ attributes: Attributes) throws {
+    self.op = op
+    remaining = [:]
+    for (name, value) in attributes {
+      guard remaining.updateValue(value, forKey: name) == nil else {
+        throw KilnError(.badInput, "op '\(op)': attribute '\(name)' appears twice")
+      }
+    }
+  }
+
+  package mutating func value(_ name: String) throws -> AttributeValue {
+    guard let value = remaining.removeValue(forKey: name) else {
+      throw KilnError(.badInput, "op '\(op)': attribute '\(name)' is missing")
+    }
+    return value
+  }
+
+  package mutating func optional(_ name: String) -> AttributeValue? { remaining.removeValue(forKey: name) }
+
+  package mutating func bool(_ name: String) throws -> Bool {
+    guard case .bool(let value) = try value(name) else { throw mismatch(name, "true or false") }
+    return value
+  }
+
+  package mutating func int(_ name: String) throws -> Int {
+    guard case .int(let value) = try value(name) else { throw mismatch(name, "an integer") }
+    return value
+  }
+
+  package mutating func float(_ name: String) throws -> Double {
+    switch try value(name) {
+    case .float(let value): return value
+    case .int(let value): return Double(value)
+    default: throw mismatch(name, "a number")
+    }
+  }
+
+  package mutating func word(_ name: String) throws -> String {
+    guard case .word(let value) = try value(name) else { throw mismatch(name, "a word") }
+    return value
+  }
+
+  package mutating func string(_ name: String) throws -> String {
+    guard case .string(let value) = try value(name) else { throw mismatch(name, "a string") }
+    return value
+  }
+
+  package mutating func list(_ name: String) throws -> [AttributeValue] {
+    guard case .list(let values) = try value(name) else { throw mismatch(name, "a list") }
+    return values
+  }
+
+  package mutating func ints(_ name: String) throws -> [Int] {
+    try list(name).map {
+      guard case .int(let value) = $0 else { throw mismatch(name, "a list of integers") }
+      return value
+    }
+  }
+
+  package mutating func floats(_ name: String) throws -> [Double] {
+    try list(name).map {
+      switch $0 {
+      case .float(let value): return value
+      case .int(let value): return Double(value)
+      default: throw mismatch(name, "a list of numbers")
+      }
+    }
+  }
+
+  package mutating func dims(_ name: String) throws -> [Dim] {
+    guard case .dims(let dims) = try value(name) else { throw mismatch(name, "dims") }
+    return dims
+  }
+
+  package mutating func dtype(_ name: String) throws -> DType {
+    guard let dtype = DType(name: try word(name)) else { throw mismatch(name, "a dtype") }
+    return dtype
+  }
+
+  /// A word that is the raw value of a case of `Choice`.
+  package mutating func choice<Choice: RawRepresentable>(_ name: String) throws -> Choice
+  where Choice.RawValue == String {
+    let text = try word(name)
+    guard let choice = Choice(rawValue: text) else {
+      throw KilnError(.badInput, "op '\(op)': attribute '\(name)' has the unknown value '\(KilnError.escaped(text))'")
+    }
+    return choice
+  }
+
+  /// Throws when an attribute was not read.
+  package func finish() throws {
+    if let extra = remaining.keys.sorted().first {
+      throw KilnError(.badInput, "op '\(op)' has no attribute '\(KilnError.escaped(extra))'")
+    }
+  }
+
+  private func mismatch(_ name: String, _ wanted: String) -> KilnError {
+    KilnError(.badInput, "op '\(op)': attribute '\(name)' must be \(wanted)")
+  }
+}

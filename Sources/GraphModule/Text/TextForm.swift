@@ -1,0 +1,116 @@
+import TensorModule
+
+/// The text form of graphs: it prints, and parses back to an equal graph.
+///
+///     graph "digits" {
+///       meta framework = "keras"
+///       input %x: float32[batch,8,8,1]
+///       const %conv/kernel: float32[3,3,1,16]
+///       const %axis: int64[2] = [1, 2]
+///       %conv: float32[batch,6,6,16] = conv(%x, %conv/kernel) {strides: [1, 1], padding: same} @conv
+///       output "probabilities" = %conv
+///     }
+///
+/// Names that are not plain words are quoted. Constants of at most `inlineLimit` elements are written out; the bytes of
+/// larger ones travel beside the text (as safetensors in a `.kiln` file).
+package enum TextForm {
+  package static let inlineLimit = 8
+
+  /// The graph as text.
+  ///
+  /// - Parameter inlineConstants: write small constants out. Without it every constant is left to the resolver.
+  package static func print(_ graph: Graph, inlineConstants: Bool = true) -> String {
+    let graph = graph.compacted(keepDeadNodes: true)
+    var out = "graph \(quoted(graph.name)) {\n"
+    for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) { out += "  meta \(word(key)) = \(quoted(value))\n" }
+    for id in graph.inputs { out += "  input \(reference(graph[id].name)): \(graph.type(of: id))\n" }
+    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
+      out += "  const \(reference(graph[id].name)): \(graph.type(of: id))"
+      if inlineConstants, tensor.count <= inlineLimit { out += " = \(literal(tensor))" }
+      out += "\n"
+    }
+    for node in graph.nodes { out += "  \(line(node, in: graph))\n" }
+    for output in graph.outputs { out += "  output \(quoted(output.name)) = \(reference(graph[output.value].name))\n" }
+    return out + "}\n"
+  }
+
+  /// One node: `%y: float32[batch,10] = softmax(%x) {axis: -1} @head`.
+  package static func line(_ node: Node, in graph: Graph) -> String {
+    let results = node.outputs.map { "\(reference(graph[$0].name)): \(graph.type(of: $0))" }.joined(separator: ", ")
+    let operands = node.inputs.map { reference(graph[$0].name) }.joined(separator: ", ")
+    let list = node.op.attributes
+    let attributes =
+      list.isEmpty ? "" : " {" + list.map { "\($0.name): \(text($0.value))" }.joined(separator: ", ") + "}"
+    let scope = node.scope.isEmpty ? "" : " @\(word(node.scope))"
+    return "\(results) = \(node.op.opName)(\(operands))\(attributes)\(scope)"
+  }
+
+  package static func text(_ value: AttributeValue) -> String {
+    switch value {
+    case .bool(let value): value ? "true" : "false"
+    case .int(let value): String(value)
+    case .float(let value): number(value)
+    case .word(let value): value
+    case .string(let value): quoted(value)
+    case .dims(let dims): "<" + dims.map(\.description).joined(separator: ", ") + ">"
+    case .list(let values): "[" + values.map(text).joined(separator: ", ") + "]"
+    }
+  }
+
+  /// A float that parses back to the same bits and never looks like an integer.
+  static func number(_ value: Double) -> String {
+    if value.isNaN { return "nan" }
+    if value.isInfinite { return value < 0 ? "-inf" : "inf" }
+    return "\(value)"
+  }
+
+  static func literal(_ tensor: Tensor) -> String {
+    let items: [String] =
+      switch tensor.dtype {
+      case .string: tensor.strings.map(quoted)
+      case let dtype where dtype.isFloat: tensor.doubles.map(number)
+      default: tensor.integers.map(String.init)
+      }
+    return "[" + items.joined(separator: ", ") + "]"
+  }
+
+  static func reference(_ name: String) -> String { "%" + word(name) }
+
+  /// A symbol's name in a dim: bare when it is an identifier.
+  package static func name(_ name: String) -> String { word(name) }
+
+  /// A name bare when it is a plain word, else quoted.
+  static func word(_ text: String) -> String {
+    !text.isEmpty && text.utf8.allSatisfy(isWordByte) && !text.utf8.first!.isDigitOrSign ? text : quoted(text)
+  }
+
+  static func isWordByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "/"):
+      true
+    default: false
+    }
+  }
+
+  static func quoted(_ text: String) -> String {
+    var out = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": out += "\\\""
+      case "\\": out += "\\\\"
+      default:
+        if scalar.value < 0x20 || scalar.value == 0x7F {
+          out += "\\u{" + String(scalar.value, radix: 16) + "}"
+        } else {
+          out.unicodeScalars.append(scalar)
+        }
+      }
+    }
+    return out + "\""
+  }
+}
+
+extension UInt8 {
+  var isDigitOrSign: Bool { (48...57).contains(self) || self == 45 || self == 46 || self == 47 }
+}
