@@ -1,0 +1,70 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Writes a file under a temporary name beside its target, then renames it: readers see all of it or nothing.
+package struct AtomicFile: ~Copyable {
+  package let path: String
+  package let temporaryPath: String
+  private let descriptor: Int32
+  private var finished = false
+
+  /// Starts writing.
+  ///
+  /// - Throws: `KilnError` (`failed`) when the folder cannot be written, or the target exists and `overwriting` is false.
+  package static func create(path: String, overwriting: Bool) throws -> AtomicFile {
+    if !overwriting, access(path, F_OK) == 0 {
+      throw KilnError(.failed, "exists already", at: [path], hint: "--force overwrites it")
+    }
+    var template = Array("\(path).tmp-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&template)
+    guard descriptor >= 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
+    // mkstemp makes the file private; give it the mode that a plain new file has.
+    let mask = umask(0)
+    umask(mask)
+    fchmod(descriptor, 0o666 & ~mask)
+    let temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return AtomicFile(path: path, temporaryPath: temporary, descriptor: descriptor)
+  }
+
+  private init(path: String, temporaryPath: String, descriptor: Int32) {
+    self.path = path
+    self.temporaryPath = temporaryPath
+    self.descriptor = descriptor
+  }
+
+  package mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes
+    while !rest.isEmpty {
+      #if canImport(Glibc)
+        let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
+      #else
+        let written = Darwin.write(descriptor, rest.baseAddress, rest.count)
+      #endif
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw KilnError(.failed, FileError.message("cannot be written"), at: [path])
+      }
+      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+    }
+  }
+
+  package mutating func write(_ bytes: [UInt8]) throws {
+    try bytes.withUnsafeBytes { try write($0) }
+  }
+
+  /// Flushes to the disk and gives the file its name.
+  package consuming func commit() throws {
+    guard fsync(descriptor) == 0, rename(temporaryPath, path) == 0 else {
+      throw KilnError(.failed, FileError.message("cannot be written"), at: [path])
+    }
+    finished = true
+  }
+
+  deinit {
+    close(descriptor)
+    if !finished { unlink(temporaryPath) }
+  }
+}

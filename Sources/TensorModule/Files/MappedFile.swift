@@ -1,0 +1,42 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A regular file mapped read-only; its bytes stay valid while the object lives.
+package final class MappedFile: @unchecked Sendable {
+  package let path: String
+  package let bytes: UnsafeRawBufferPointer
+
+  /// Maps the file at `path`.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when it cannot be opened or is not a regular file.
+  package init(path: String) throws {
+    // O_NONBLOCK: opening a FIFO without it waits for a writer.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path]) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw KilnError(.badInput, "is not a regular file", at: [path])
+    }
+    let size = Int(status.st_size)
+    self.path = path
+    if size == 0 {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+      throw KilnError(.failed, FileError.message("cannot be mapped"), at: [path])
+    }
+    bytes = UnsafeRawBufferPointer(start: address, count: size)
+  }
+
+  deinit { if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) } }
+}
+
+package enum FileError {
+  /// `what: No such file or directory`, from `errno`.
+  package static func message(_ what: String) -> String { "\(what): \(String(cString: strerror(errno)))" }
+}
