@@ -1,0 +1,142 @@
+import GraphModule
+import TensorModule
+
+/// The `.kiln` container: a safetensors file whose metadata hold the graph in text form, hashes and check vectors.
+///
+/// Constants are stored under their names in the graph. Check vectors are tensors named `kiln.check/N/input/NAME` and
+/// `kiln.check/N/output/NAME`. Every tensor has an XXH64; one more covers the metadata.
+package enum KilnFile {
+  package static let formatVersion = "1"
+
+  /// Writes a model under a temporary name, then gives it its name.
+  ///
+  /// - Throws: `KilnError` (`failed`) when the file exists and `overwriting` is false, or cannot be written.
+  package static func save(_ model: StoredModel, to path: String, overwriting: Bool = false) throws {
+    var tensors: [(name: String, tensor: Tensor)] = []
+    var hashes = JSONObject()
+    func add(_ name: String, _ tensor: Tensor) throws {
+      let stored = tensor.dtype == .string ? try StringTensor.encode(tensor) : tensor
+      tensors.append((name, stored))
+      hashes[name] = .string(XXH64.text(stored.bytes))
+    }
+    let graph = model.graph.compacted()
+    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
+      let name = graph[id].name
+      guard name != "__metadata__", !name.hasPrefix(CheckVector.prefix) else {
+        throw KilnError(.unsupportedModel, "a weight cannot have the name \(KilnError.quoted(name))")
+      }
+      try add(name, tensor)
+    }
+    var checks: [JSON] = []
+    for (index, check) in model.checks.enumerated() {
+      for (kind, list) in [("input", check.inputs), ("output", check.outputs)] {
+        for (name, tensor) in list { try add("\(CheckVector.prefix)\(index)/\(kind)/\(name)", tensor) }
+      }
+      checks.append(check.json)
+    }
+    let text = TextForm.print(graph, inlineConstants: false)
+    let hashText = JSON.object(hashes).text()
+    let checkText = JSON.array(checks).text()
+    var file = try AtomicFile.create(path: path, overwriting: overwriting)
+    try Safetensors.write(
+      tensors,
+      metadata: [
+        ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
+        ("kiln.digest", digest(text, hashText, checkText)),
+      ], to: &file)
+    try file.commit()
+  }
+
+  /// Maps a model. Everything is checked first: the container, hashes, the graph's names, types and attributes.
+  ///
+  /// - Throws: `KilnError` (`badInput`) for anything that is not a sound `.kiln` file.
+  package static func load(path: String) throws -> StoredModel {
+    let file = try MappedFile(path: path)
+    do { return try load(file) } catch let error as KilnError { throw error.inside(path) }
+  }
+
+  /// Whether a file begins as a `.kiln` file does: a plausible header length, then `{`.
+  package static func isKilnFile(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count > 9, let length = try? ByteReader(bytes).int64(0) else { return false }
+    return length <= Safetensors.maximumHeader && length < bytes.count && bytes[8] == UInt8(ascii: "{")
+  }
+
+  private static func load(_ file: MappedFile) throws -> StoredModel {
+    let header = try Safetensors.readHeader(file.bytes)
+    guard let version = header.metadata["kiln.format"] else {
+      throw KilnError(.badInput, "is a safetensors file without a Kiln graph")
+    }
+    guard version == formatVersion else {
+      throw KilnError(.badInput, "has format \(KilnError.quoted(version)); this Kiln reads \(formatVersion)")
+    }
+    guard let text = header.metadata["kiln.graph"], let hashText = header.metadata["kiln.hashes"],
+      let checkText = header.metadata["kiln.checks"],
+      header.metadata["kiln.digest"] == digest(text, hashText, checkText)
+    else { throw KilnError(.badInput, "the graph's checksum is wrong (file damaged)") }
+    let hashes = try JSON.parse(hashText, limits: JSON.Limits(depth: 2))
+    var tensors: [String: Tensor] = [:]
+    for entry in header.entries {
+      let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+      guard hashes[entry.name]?.stringValue == XXH64.text(bytes) else {
+        throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
+      }
+      tensors[entry.name] = try tensor(entry, bytes, file)
+    }
+    func take(_ name: String, _ type: TensorType) throws -> Tensor {
+      guard let stored = tensors.removeValue(forKey: name) else {
+        throw KilnError(.badInput, "tensor \(KilnError.quoted(name)) is missing")
+      }
+      if type.dtype == .string, let shape = type.shape { return try StringTensor.decode(stored, shape: shape) }
+      return stored
+    }
+    let graph = try TextForm.parse(text, resolve: take)
+    try Verifier.verify(graph)
+    let list = try JSON.parse(checkText, limits: JSON.Limits(depth: 6)).arrayValue ?? []
+    let checks = try list.enumerated().map { index, json in try CheckVector(json, index: index, take: take) }
+    if let extra = tensors.keys.sorted().first {
+      throw KilnError(.badInput, "tensor \(KilnError.quoted(extra)) is not in the graph")
+    }
+    return StoredModel(graph: graph, checks: checks)
+  }
+
+  private static func tensor(_ entry: Safetensors.Entry, _ bytes: UnsafeRawBufferPointer, _ file: MappedFile) throws -> Tensor {
+    guard let address = bytes.baseAddress, Int(bitPattern: address) % max(entry.dtype.byteCount, 1) == 0, !bytes.isEmpty else {
+      return try Tensor(dtype: entry.dtype, shape: entry.shape) { $0.copyMemory(from: bytes) }
+    }
+    return Tensor(dtype: entry.dtype, shape: entry.shape, address: address, owner: file)
+  }
+
+  private static func digest(_ parts: String...) -> String {
+    Array(parts.joined(separator: "\0").utf8).withUnsafeBytes { XXH64.text($0) }
+  }
+}
+
+/// Strings as bytes: for each one its length in 4 bytes, little-endian, then its UTF-8.
+enum StringTensor {
+  static func encode(_ tensor: Tensor) throws -> Tensor {
+    var bytes: [UInt8] = []
+    for text in tensor.strings {
+      bytes.append32(UInt32(text.utf8.count))
+      bytes += Array(text.utf8)
+    }
+    return try Tensor(bytes, shape: [bytes.count])
+  }
+
+  static func decode(_ tensor: Tensor, shape: Shape) throws -> Tensor {
+    let reader = ByteReader(tensor.bytes)
+    var strings: [String] = []
+    var position = 0
+    while position < reader.count {
+      let length = Int(try reader.uint32(position))
+      guard let text = String(validating: try reader.slice(position + 4, length), as: UTF8.self) else {
+        throw KilnError(.badInput, "a stored string is not UTF-8")
+      }
+      strings.append(text)
+      position += 4 + length
+    }
+    guard strings.count == checkedProduct(shape) else {
+      throw KilnError(.badInput, "\(strings.count) stored strings do not fill \(shape.shapeText)")
+    }
+    return Tensor(strings: strings, shape: shape)
+  }
+}

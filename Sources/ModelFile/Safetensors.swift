@@ -1,0 +1,110 @@
+import TensorModule
+
+/// The safetensors container: an 8-byte header length, a JSON header, tensor bytes without holes or overlap.
+/// Source: the format section of the safetensors README.
+enum Safetensors {
+  static let maximumHeader = 100 << 20
+
+  struct Entry {
+    let name: String
+    let dtype: DType
+    let shape: Shape
+    /// Where the bytes lie in the file.
+    let range: Range<Int>
+  }
+
+  struct Header {
+    let entries: [Entry]
+    let metadata: [String: String]
+  }
+
+  static let dtypeNames: [(DType, String)] = [
+    (.float32, "F32"), (.float64, "F64"), (.float16, "F16"), (.bfloat16, "BF16"), (.int8, "I8"), (.int16, "I16"),
+    (.int32, "I32"), (.int64, "I64"), (.uint8, "U8"), (.bool, "BOOL"),
+  ]
+
+  /// Reads and checks the header: lengths, dtypes, sizes, and that the tensors fill the file exactly.
+  static func readHeader(_ bytes: UnsafeRawBufferPointer) throws -> Header {
+    let reader = ByteReader(bytes)
+    let length = try reader.int64(0)
+    guard length >= 2, length <= maximumHeader, length <= bytes.count - 8 else {
+      throw KilnError(.badInput, "is not a .kiln file (header length \(length), file \(bytes.count) bytes)")
+    }
+    let json = try JSON.parse(
+      UnsafeRawBufferPointer(rebasing: bytes[8..<8 + length]), limits: JSON.Limits(depth: 8, bytes: maximumHeader))
+    guard let object = json.objectValue else { throw KilnError(.badInput, "the header is not a JSON object") }
+    var metadata: [String: String] = [:]
+    var entries: [Entry] = []
+    for (name, value) in object.entries {
+      if name == "__metadata__" {
+        for (key, text) in value.objectValue?.entries ?? [] { metadata[key] = text.stringValue }
+      } else {
+        entries.append(try entry(name, value, dataStart: 8 + length, fileSize: bytes.count))
+      }
+    }
+    var position = 8 + length
+    for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {
+      guard entry.range.lowerBound == position else {
+        throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)) leaves a hole or overlaps another")
+      }
+      position = entry.range.upperBound
+    }
+    guard position == bytes.count else {
+      throw KilnError(.badInput, "tensors end at byte \(position), the file at \(bytes.count)")
+    }
+    return Header(entries: entries, metadata: metadata)
+  }
+
+  private static func entry(_ name: String, _ value: JSON, dataStart: Int, fileSize: Int) throws -> Entry {
+    let where_ = "tensor \(KilnError.quoted(name))"
+    guard let dtypeName = value["dtype"]?.stringValue, let dtype = dtypeNames.first(where: { $0.1 == dtypeName })?.0 else {
+      throw KilnError(.badInput, "\(where_) has no known dtype")
+    }
+    let dims = value["shape"]?.arrayValue?.compactMap(\.intValue) ?? []
+    guard dims.count == value["shape"]?.arrayValue?.count, dims.count <= maximumRank,
+      let size = checkedProduct(dims + [dtype.byteCount])
+    else { throw KilnError(.badInput, "\(where_) has no valid shape") }
+    let offsets = value["data_offsets"]?.arrayValue?.compactMap(\.intValue) ?? []
+    guard offsets.count == 2, offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] <= fileSize - dataStart else {
+      throw KilnError(.badInput, "\(where_) lies outside the file")
+    }
+    guard offsets[1] - offsets[0] == size else {
+      throw KilnError(.badInput, "\(where_) has \(offsets[1] - offsets[0]) bytes, \(dtype.name)\(dims.shapeText) needs \(size)")
+    }
+    return Entry(name: name, dtype: dtype, shape: dims, range: dataStart + offsets[0]..<dataStart + offsets[1])
+  }
+
+  /// Writes tensors and metadata. Tensors of a multiple of 64 bytes come first, so that they are 64-byte aligned; the
+  /// rest follow by falling element size, so that every element is aligned.
+  static func write(
+    _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], to file: inout AtomicFile
+  ) throws {
+    let ordered = tensors.enumerated().sorted { a, b in
+      let (x, y) = (a.element.tensor, b.element.tensor)
+      let keyX = (x.byteCount % 64 == 0 ? 0 : 1, -x.dtype.byteCount, a.offset)
+      let keyY = (y.byteCount % 64 == 0 ? 0 : 1, -y.dtype.byteCount, b.offset)
+      return keyX < keyY
+    }.map(\.element)
+    var header = JSONObject()
+    header["__metadata__"] = .object(JSONObject(metadata.map { ($0.0, .string($0.1)) }))
+    var offset = 0
+    for (name, tensor) in ordered {
+      guard let dtypeName = dtypeNames.first(where: { $0.0 == tensor.dtype })?.1, header[name] == nil else {
+        throw KilnError(.internal, "tensor \(KilnError.quoted(name)) cannot be stored")
+      }
+      header[name] = .object(
+        JSONObject([
+          ("dtype", .string(dtypeName)), ("shape", .array(tensor.shape.map { .int($0) })),
+          ("data_offsets", .array([.int(offset), .int(offset + tensor.byteCount)])),
+        ]))
+      offset += tensor.byteCount
+    }
+    var text = Array(JSON.object(header).text().utf8)
+    text += [UInt8](repeating: 0x20, count: (64 - (text.count + 8) % 64) % 64)
+    guard text.count <= maximumHeader else { throw KilnError(.failed, "the model's graph is too large for a .kiln file") }
+    var length: [UInt8] = []
+    length.append64(UInt64(text.count))
+    try file.write(length + text)
+    for (_, tensor) in ordered { try file.write(tensor.bytes) }
+  }
+}
