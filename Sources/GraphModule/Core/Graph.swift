@@ -10,6 +10,11 @@ package struct ValueID: Hashable, Sendable {
 package struct Value: Hashable, Sendable {
   package var name: String
   package var type: TensorType
+
+  package init(name: String, type: TensorType) {
+    self.name = name
+    self.type = type
+  }
 }
 
 /// One application of an op. It is known by the name of its first result.
@@ -19,6 +24,13 @@ package struct Node: Sendable {
   package var outputs: [ValueID]
   /// The name scope: the path of layers it came from (`block1/conv`), empty at the top.
   package var scope: String
+
+  package init(op: any OpDefinition, inputs: [ValueID], outputs: [ValueID], scope: String) {
+    self.op = op
+    self.inputs = inputs
+    self.outputs = outputs
+    self.scope = scope
+  }
 }
 
 /// A computation in SSA form, as data: nothing runs while it is built.
@@ -28,6 +40,11 @@ package struct Graph: Sendable {
   package struct Output: Hashable, Sendable {
     package var name: String
     package var value: ValueID
+
+    package init(name: String, value: ValueID) {
+      self.name = name
+      self.value = value
+    }
   }
 
   package var name: String
