@@ -23,6 +23,7 @@ KV_INLINE vf v_splat(float x) { return (vf)x; }
 
 // The first n (0...KV_WIDTH) lanes; no byte beyond them is touched. Absent lanes read as 0.
 KV_INLINE vf v_load_n(const float *p, size_t n) {
+  if (__builtin_constant_p(n) && n == KV_WIDTH) return v_load(p);
 #if KV_WIDTH == 16
   return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 #elif KV_WIDTH == 8
@@ -36,6 +37,10 @@ KV_INLINE vf v_load_n(const float *p, size_t n) {
 }
 
 KV_INLINE void v_store_n(float *p, vf x, size_t n) {
+  if (__builtin_constant_p(n) && n == KV_WIDTH) {
+    v_store(p, x);
+    return;
+  }
 #if KV_WIDTH == 16
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
 #elif KV_WIDTH == 8

@@ -1,0 +1,149 @@
+// Softmax and the normalizations of one tier. Included between tier_begin.h and tier_end.h.
+#include "../elementwise/vmath.h"
+#include "../elementwise/tier.h"
+#include "tier.h"
+
+KV_INLINE vf lanes_below(vf x, size_t count, float other) { return v_lanes() < (int32_t)count ? x : v_splat(other); }
+
+static float row_max(const float *x, size_t n) {
+  vf a = v_splat(-INFINITY), b = a;
+  size_t i = 0;
+  for (; i + 2 * KV_WIDTH <= n; i += 2 * KV_WIDTH) {
+    a = v_max(v_load(x + i), a);
+    b = v_max(v_load(x + i + KV_WIDTH), b);
+  }
+  for (; i + KV_WIDTH <= n; i += KV_WIDTH) a = v_max(v_load(x + i), a);
+  if (i < n) b = v_max(lanes_below(v_load_n(x + i, n - i), n - i, -INFINITY), b);
+  return v_reduce_max(v_max(a, b));
+}
+
+// The sum of exp(x - m); the terms go to y unless y is NULL.
+KV_INLINE float row_exp(const float *x, float *y, size_t n, float m) {
+  vf sum = v_splat(0.0f), other = sum;
+  size_t i = 0;
+  for (; i + 2 * KV_WIDTH <= n; i += 2 * KV_WIDTH) {
+    const vf e = v_exp(v_load(x + i) - m), f = v_exp(v_load(x + i + KV_WIDTH) - m);
+    if (y) v_store(y + i, e);
+    if (y) v_store(y + i + KV_WIDTH, f);
+    sum += e;
+    other += f;
+  }
+  for (; i < n; i += KV_WIDTH) {
+    const size_t count = n - i < KV_WIDTH ? n - i : KV_WIDTH;
+    const vf e = v_exp(v_load_n(x + i, count) - m);
+    if (y) v_store_n(y + i, e, count);
+    sum += lanes_below(e, count, 0.0f);
+  }
+  return v_sum(sum + other);
+}
+
+static void softmax_rows(const float *x, float *y, int64_t rows, int64_t length, int32_t logarithm) {
+  const size_t n = (size_t)length;
+  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+    const float m = row_max(x, n);
+    const float s = logarithm ? row_exp(x, NULL, n, m) : row_exp(x, y, n, m);
+    const float k = logarithm ? logf(s) : 1.0f / s;
+    size_t i = 0;
+    if (logarithm) {
+      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, (v_load(x + i) - m) - k);
+      if (i < n) v_store_n(y + i, (v_load_n(x + i, n - i) - m) - k, n - i);
+    } else {
+      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, v_load(y + i) * k);
+      if (i < n) v_store_n(y + i, v_load_n(y + i, n - i) * k, n - i);
+    }
+  }
+}
+
+// `width` vectors of columns at once, the last with `count` lanes.
+KV_INLINE void softmax_column_block(const float *x, float *y, int64_t axis, int64_t inner, int width, size_t count, int32_t logarithm) {
+  vf m[4], sum[4];
+  for (int k = 0; k < width; k++) {
+    m[k] = v_splat(-INFINITY);
+    sum[k] = v_splat(0.0f);
+  }
+  for (int64_t a = 0; a < axis; a++) {
+    for (int k = 0; k < width; k++) m[k] = v_max(v_load_n(x + a * inner + k * KV_WIDTH, count), m[k]);
+  }
+  for (int64_t a = 0; a < axis; a++) {
+    for (int k = 0; k < width; k++) {
+      const vf e = v_exp(v_load_n(x + a * inner + k * KV_WIDTH, count) - m[k]);
+      sum[k] += e;
+      if (!logarithm) v_store_n(y + a * inner + k * KV_WIDTH, e, count);
+    }
+  }
+  for (int k = 0; k < width; k++) sum[k] = logarithm ? v_log(sum[k]) : 1.0f / sum[k];
+  for (int64_t a = 0; a < axis; a++) {
+    for (int k = 0; k < width; k++) {
+      float *to = y + a * inner + k * KV_WIDTH;
+      if (logarithm) v_store_n(to, (v_load_n(x + a * inner + k * KV_WIDTH, count) - m[k]) - sum[k], count);
+      else v_store_n(to, v_load_n(to, count) * sum[k], count);
+    }
+  }
+}
+
+static void softmax_columns(const float *x, float *y, int64_t axis, int64_t inner, int64_t first, int64_t last, int32_t logarithm) {
+  int64_t c = first;
+  for (; c + 4 * KV_WIDTH <= last; c += 4 * KV_WIDTH) softmax_column_block(x + c, y + c, axis, inner, 4, KV_WIDTH, logarithm);
+  for (; c + KV_WIDTH <= last; c += KV_WIDTH) softmax_column_block(x + c, y + c, axis, inner, 1, KV_WIDTH, logarithm);
+  if (c < last) softmax_column_block(x + c, y + c, axis, inner, 1, (size_t)(last - c), logarithm);
+}
+
+// The sum of (x - m) or of (x - m)^2, four accumulators wide.
+KV_INLINE float row_moment(const float *x, size_t n, float m, int squared) {
+  vf s[4] = {v_splat(0.0f), v_splat(0.0f), v_splat(0.0f), v_splat(0.0f)};
+  size_t i = 0;
+  for (; i + 4 * KV_WIDTH <= n; i += 4 * KV_WIDTH) {
+    for (int k = 0; k < 4; k++) {
+      const vf d = v_load(x + i + k * KV_WIDTH) - m;
+      s[k] = squared ? v_fma(d, d, s[k]) : s[k] + d;
+    }
+  }
+  for (int k = 0; i < n; i += KV_WIDTH, k = (k + 1) & 3) {
+    const size_t count = n - i < KV_WIDTH ? n - i : KV_WIDTH;
+    const vf d = lanes_below(v_load_n(x + i, count) - m, count, 0.0f);
+    s[k] = squared ? v_fma(d, d, s[k]) : s[k] + d;
+  }
+  return v_sum((s[0] + s[1]) + (s[2] + s[3]));
+}
+
+KV_INLINE void normalize(const float *x, const float *gamma, const float *beta, float *y, size_t i, size_t count, vf mean, vf scale) {
+  vf v = (v_load_n(x + i, count) - mean) * scale;
+  if (gamma) v *= v_load_n(gamma + i, count);
+  if (beta) v += v_load_n(beta + i, count);
+  v_store_n(y + i, v, count);
+}
+
+static void layer_norm(const kiln_layer_norm_params *p, const float *x, const float *gamma, const float *beta, float *y, int64_t rows) {
+  const size_t n = (size_t)p->n;
+  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+    const float mean = p->root_mean_square ? 0.0f : row_moment(x, n, 0.0f, 0) / (float)n;
+    const float variance = row_moment(x, n, mean, 1) / (float)n;
+    const vf m = v_splat(mean), scale = v_splat(1.0f / sqrtf(variance + p->epsilon));
+    size_t i = 0;
+    if (gamma && beta) {
+      for (; i + KV_WIDTH <= n; i += KV_WIDTH) {
+        v_store(y + i, v_fma((v_load(x + i) - m) * scale, v_load(gamma + i), v_load(beta + i)));
+      }
+    }
+    for (; i + KV_WIDTH <= n; i += KV_WIDTH) normalize(x, gamma, beta, y, i, KV_WIDTH, m, scale);
+    if (i < n) normalize(x, gamma, beta, y, i, n - i, m, scale);
+  }
+}
+
+static void affine(const kiln_affine_params *p, const float *x, const float *scale, const float *shift, float *y, int64_t rows) {
+  const size_t n = (size_t)p->channels;
+  const int active = p->activation.function != KILN_FN_identity;
+  const vf one = v_splat(1.0f), zero = v_splat(0.0f);
+  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+    size_t i = 0;
+    for (; i + KV_WIDTH <= n; i += KV_WIDTH) {
+      v_store(y + i, v_fma(v_load(x + i), scale ? v_load(scale + i) : one, shift ? v_load(shift + i) : zero));
+    }
+    if (i < n) {
+      const size_t count = n - i;
+      const vf s = scale ? v_load_n(scale + i, count) : one, t = shift ? v_load_n(shift + i, count) : zero;
+      v_store_n(y + i, v_fma(v_load_n(x + i, count), s, t), count);
+    }
+    if (active) kiln_apply_f32(p->activation, y, n);
+  }
+}
