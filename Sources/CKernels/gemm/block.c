@@ -60,25 +60,21 @@ void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stri
   }
 }
 
-// True if tiles apply the activation themselves.
-static bool finish_of(kiln_activation a, kiln_tile *tile) {
-  tile->finish = KILN_FINISH_NONE;
+bool kiln_finish_of(kiln_activation a, kiln_finish *finish, float *p) {
+  p[0] = a.p[0];
+  p[1] = a.p[1];
   switch (a.function) {
-    case KILN_FN_identity: return true;
     case KILN_FN_relu:
-      tile->finish = KILN_FINISH_CLIP;
-      tile->p[0] = 0;
-      tile->p[1] = INFINITY;
+      *finish = KILN_FINISH_CLIP;
+      p[0] = 0;
+      p[1] = INFINITY;
       return true;
-    case KILN_FN_clip: tile->finish = KILN_FINISH_CLIP; break;
-    case KILN_FN_leaky_relu: tile->finish = KILN_FINISH_LEAKY; break;
-    case KILN_FN_hard_sigmoid: tile->finish = KILN_FINISH_HARD_SIGMOID; break;
-    case KILN_FN_hard_swish: tile->finish = KILN_FINISH_HARD_SWISH; break;
-    default: return false;
+    case KILN_FN_clip: *finish = KILN_FINISH_CLIP; return true;
+    case KILN_FN_leaky_relu: *finish = KILN_FINISH_LEAKY; return true;
+    case KILN_FN_hard_sigmoid: *finish = KILN_FINISH_HARD_SIGMOID; return true;
+    case KILN_FN_hard_swish: *finish = KILN_FINISH_HARD_SWISH; return true;
+    default: *finish = KILN_FINISH_NONE; return a.function == KILN_FN_identity;
   }
-  tile->p[0] = a.p[0];
-  tile->p[1] = a.p[1];
-  return true;
 }
 
 void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t count, const float *residual, float *c) {
@@ -89,7 +85,7 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       .outer_stride = block->outer_stride, .inner_stride = block->inner_stride,
       .ldr = block->ldr, .ldc = block->ldc,
   };
-  const bool finishes = finish_of(block->activation, &tile);
+  const bool finishes = kiln_finish_of(block->activation, &tile.finish, tile.p);
   const int64_t tiles = (count + set->rows - 1) / set->rows;
   int64_t begin = 0, end = 0;
   for (int64_t p = block->first_panel; p < block->end_panel; p++) {

@@ -45,6 +45,9 @@ typedef struct {
   float p[2];
 } kiln_tile;
 
+// True if tiles apply the activation themselves, with `finish` and p[0..1]; otherwise it runs over their finished rows.
+bool kiln_finish_of(kiln_activation activation, kiln_finish *finish, float *p);
+
 typedef void (*kiln_tile_function)(const kiln_tile *tile);
 
 // A tier's tiles: functions[(rows - 1) * vectors + (v - 1)].
