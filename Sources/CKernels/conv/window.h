@@ -36,10 +36,4 @@ void kiln_window_run(const kiln_window *window, int64_t first, int64_t end, floa
 // The window of image 0, with the block's set, packed weights of NULL and all panels.
 kiln_window kiln_conv_window(const kiln_conv_params *params);
 
-// Winograd's side of the public functions.
-size_t kiln_winograd_packed_bytes(const kiln_conv_params *params);
-void kiln_winograd_pack(const kiln_conv_params *params, const float *weights, float *out);
-size_t kiln_winograd_scratch_bytes(const kiln_conv_params *params, int32_t parts);
-void kiln_winograd_f32(const kiln_conv_params *params, void *const *operands, int32_t part, int32_t parts);
-
 #endif

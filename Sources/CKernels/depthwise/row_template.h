@@ -1,28 +1,14 @@
 // The row functions of one instruction set, in the vocabulary of gemm/simd_*.h.
 
+#include "../gemm/simd_finish.h"
+
 INLINE void finish(const kiln_depthwise_row *t, V *sum, const int pixels, int64_t x, const bool whole, MASK mask) {
   if (t->residual) {
     const float *r = t->residual + x * t->out_pixel;
     UNROLL for (int p = 0; p < pixels; p++)
       sum[p] = ADD(sum[p], whole ? LOAD(r + p * t->out_pixel) : MASKED_LOAD(r + p * t->out_pixel, mask));
   }
-  const V zero = ZERO, p0 = SET(t->p[0]), p1 = SET(t->p[1]);
-  switch (t->finish) {
-    case KILN_FINISH_NONE: break;
-    case KILN_FINISH_CLIP:
-      UNROLL for (int p = 0; p < pixels; p++) sum[p] = MIN(p1, MAX(p0, sum[p]));
-      break;
-    case KILN_FINISH_LEAKY:
-      UNROLL for (int p = 0; p < pixels; p++) sum[p] = WHERE_NEGATIVE(sum[p], MUL(sum[p], p0));
-      break;
-    case KILN_FINISH_HARD_SIGMOID:
-      UNROLL for (int p = 0; p < pixels; p++) sum[p] = MIN(SET(1), MAX(zero, FMA(sum[p], p0, p1)));
-      break;
-    case KILN_FINISH_HARD_SWISH:
-      UNROLL for (int p = 0; p < pixels; p++)
-        sum[p] = MUL(MUL(sum[p], MIN(SET(6), MAX(zero, ADD(sum[p], SET(3))))), SET(1.0f / 6.0f));
-      break;
-  }
+  finish_vectors(sum, pixels, t->finish, t->p);
   float *o = t->output + x * t->out_pixel;
   UNROLL for (int p = 0; p < pixels; p++) {
     if (whole) STORE(o + p * t->out_pixel, sum[p]);
