@@ -31,14 +31,22 @@ package struct Epilogue: Hashable, Sendable {
   }
 
   init(from reader: inout AttributeReader, op: String) throws {
-    bias = reader.optional("bias") == .bool(true)
-    residual = reader.optional("residual") == .bool(true)
+    func flag(_ name: String) throws -> Bool {
+      guard let value = reader.optional(name) else { return false }
+      guard case .bool(let flag) = value else {
+        throw KilnError(.badInput, "op '\(op)': attribute '\(name)' must be true or false")
+      }
+      return flag
+    }
+    bias = try flag("bias")
+    residual = try flag("residual")
     activation = try reader.optional("activation").map { try Activation(attribute: $0, op: op) } ?? .identity
   }
 
   /// Checks the operands after the weights against the result's type.
   func check(_ inputs: [TensorType], _ result: TensorType, _ op: String) throws {
     try Expect.count(inputs, (2 + operandCount)...(2 + operandCount), op)
+    try activation.check(op)
     if let index = biasIndex() {
       try Expect.rank(inputs[index], 1...1, op, "bias")
       try Expect.equal(inputs[index].dims[0], result.dims.last ?? 1, op, "the bias and the result's channels")

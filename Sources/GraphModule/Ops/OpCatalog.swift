@@ -1,7 +1,10 @@
 /// Every op there is, by name.
 package enum OpCatalog {
   package static let all: [any OpDefinition.Type] = [
-    Conv.self, Elementwise.self, MatMul.self, Reshape.self,
+    ArgReduce.self, BatchNorm.self, BroadcastTo.self, Cast.self, Concat.self, Conv.self, ConvTranspose.self,
+    Cumulative.self, Elementwise.self, ElementwiseChain.self, Gather.self, LayerNorm.self, MatMul.self, OneHot.self,
+    Pad.self, Pool.self, Reduce.self, Reshape.self, Resize.self, Reverse.self, RMSNorm.self, RNN.self, Slice.self,
+    Softmax.self, TopK.self, Transpose.self,
   ]
 
   private static let byName: [String: any OpDefinition.Type] = Dictionary(

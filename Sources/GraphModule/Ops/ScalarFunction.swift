@@ -118,6 +118,13 @@ package struct Activation: Hashable, Sendable {
 
   package static let identity = Activation(.identity)
 
+  /// Throws unless it takes one number to one number and has its parameters.
+  func check(_ op: String) throws {
+    try Expect.that(
+      function.arity == 1 && !function.isPredicate && parameters.count == function.parameterCount, op,
+      "'\(function.rawValue)' with \(parameters.count) parameters is no activation")
+  }
+
   /// `relu`, or `[leaky_relu, 0.3]` with parameters.
   var attribute: AttributeValue {
     parameters.isEmpty
