@@ -1,0 +1,154 @@
+// One recurrent step of one tier. A panel of packed weights yields every gate of its 16 units, so that the activations and
+// the new state follow in registers and gates never go through memory. Included between tier_begin.h and tier_end.h.
+#include "../elementwise/vmath.h"
+#include "tier.h"
+
+#define PANEL KILN_RNN_PANEL
+#if KV_WIDTH == 16
+#define ROW_BLOCK 4
+#else
+#define ROW_BLOCK 2
+#endif
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+static __attribute__((noinline)) void any_activation(const kiln_activation *a, float *x) { kiln_apply_f32(*a, x, KV_WIDTH); }
+
+KV_INLINE vf activate(const kiln_activation *a, vf x) {
+  switch (a->function) {
+    case KILN_FN_identity: return x;
+    case KILN_FN_tanh: return v_tanh(x);
+    case KILN_FN_sigmoid: return v_sigmoid(x);
+    case KILN_FN_relu: return v_max(v_splat(0.0f), x);
+    case KILN_FN_hard_sigmoid:
+      return v_max(v_splat(0.0f), v_min(v_splat(1.0f), v_fma(v_splat(a->p[0]), x, v_splat(a->p[1]))));
+    default: {
+      float buffer[KV_WIDTH];
+      v_store(buffer, x);
+      any_activation(a, buffer);
+      return v_load(buffer);
+    }
+  }
+}
+
+// acc[r][g] += sum over k of h[r][k] * w[k][g]: `rows` x `gates` vectors, the k loop split in `split` chains of
+// accumulators to cover the latency of fused multiply-add.
+KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const float *w, int64_t n, int rows, int gates, int split) {
+  vf s[8][ROW_BLOCK][4];
+  UNROLL for (int j = 0; j < split; j++) {
+    UNROLL for (int r = 0; r < rows; r++) {
+      UNROLL for (int g = 0; g < gates; g++) s[j][r][g] = v_splat(0.0f);
+    }
+  }
+  int64_t k = 0;
+  for (; k + split <= n; k += split) {
+    UNROLL for (int j = 0; j < split; j++) {
+      UNROLL for (int g = 0; g < gates; g++) {
+        const vf column = v_load(w + ((k + j) * gates + g) * PANEL);
+        UNROLL for (int r = 0; r < rows; r++) s[j][r][g] = v_fma(v_splat(h[r * stride + k + j]), column, s[j][r][g]);
+      }
+    }
+  }
+  for (; k < n; k++) {
+    UNROLL for (int g = 0; g < gates; g++) {
+      const vf column = v_load(w + (k * gates + g) * PANEL);
+      UNROLL for (int r = 0; r < rows; r++) s[0][r][g] = v_fma(v_splat(h[r * stride + k]), column, s[0][r][g]);
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int g = 0; g < gates; g++) {
+      UNROLL for (int j = split / 2; j >= 1; j /= 2) {
+        UNROLL for (int i = 0; i < j; i++) s[i][r][g] += s[i + j][r][g];
+      }
+      acc[r][g] += s[0][r][g];
+    }
+  }
+}
+
+// Which product and update a block does. RESET_BEFORE takes two passes over the units: its gates, then its candidate.
+enum { SIMPLE, LSTM, GRU_AFTER, GRU_GATES, GRU_CANDIDATE };
+KV_INLINE int gates_of(int kind) { return kind == LSTM ? 4 : kind == GRU_AFTER ? 3 : kind == GRU_GATES ? 2 : 1; }
+
+// `rows` batch rows from `row` on, KV_WIDTH units from `u` on. `standard`: the activations are tanh and sigmoid.
+KV_INLINE void block(const kiln_rnn_step *s, const float *w, int64_t row, int64_t u, int kind, int rows, int standard) {
+  const int64_t units = s->p->units, at = row * s->padded;
+  const size_t count = units - u < KV_WIDTH ? (size_t)(units - u) : KV_WIDTH;
+  const int gates = gates_of(kind), first = kind == GRU_CANDIDATE ? 2 : 0;
+  const int split = rows == 1 ? (gates == 1 ? 8 : gates == 2 ? 4 : 2) : (gates == 1 ? 2 : 1);
+  vf acc[ROW_BLOCK][4];
+  UNROLL for (int g = 0; g < gates; g++) {
+    const vf b = s->bias ? v_load_n(s->bias + (first + g) * units + u, count) : v_splat(0.0f);
+    UNROLL for (int r = 0; r < rows; r++) acc[r][g] = b;
+  }
+  dot(acc, (kind == GRU_CANDIDATE ? s->gated : s->h) + at, s->padded, w, units, rows, gates, split);
+#define F(v) (standard ? v_sigmoid(v) : activate(&s->p->recurrent_activation, v))
+#define A(v) (standard ? v_tanh(v) : activate(&s->p->activation, v))
+#define INPUT(g) v_load_n(x + (g) * units + u, count)
+  UNROLL for (int r = 0; r < rows; r++) {
+    const float *x = s->x + (row + r) * s->x_stride;
+    const int64_t here = at + r * s->padded + u;
+    const vf h = v_load(s->h + here);
+    if (kind == GRU_GATES) {
+      v_store(s->z + here, F(acc[r][0] + INPUT(0)));
+      v_store(s->gated + here, F(acc[r][1] + INPUT(1)) * h);
+      continue;
+    }
+    if (s->mask && !s->mask[(row + r) * s->mask_stride]) {
+      v_store(s->next + here, h);
+      continue;
+    }
+    if (kind == SIMPLE) {
+      v_store(s->next + here, A(acc[r][0] + INPUT(0)));
+    } else if (kind == LSTM) {
+      const vf i = F(acc[r][0] + INPUT(0)), f = F(acc[r][1] + INPUT(1)), g = A(acc[r][2] + INPUT(2)), o = F(acc[r][3] + INPUT(3));
+      const vf c = v_fma(f, v_load(s->c + here), i * g);
+      v_store(s->c + here, c);
+      v_store(s->next + here, o * A(c));
+    } else if (kind == GRU_AFTER) {
+      const vf z = F(acc[r][0] + INPUT(0)), reset = F(acc[r][1] + INPUT(1)), g = A(v_fma(reset, acc[r][2], INPUT(2)));
+      v_store(s->next + here, v_fma(z, h, (1.0f - z) * g));
+    } else {
+      const vf z = v_load(s->z + here), g = A(acc[r][0] + INPUT(2));
+      v_store(s->next + here, v_fma(z, h, (1.0f - z) * g));
+    }
+  }
+#undef F
+#undef A
+#undef INPUT
+}
+
+// All units of all rows; a panel's weights serve every row before the next panel is read.
+KV_INLINE void all_units(const kiln_rnn_step *s, const float *w, int kind, int standard) {
+  for (int64_t u = 0; u < s->p->units; u += PANEL, w += s->p->units * gates_of(kind) * PANEL) {
+    int64_t row = 0;
+    for (; row + ROW_BLOCK <= s->rows; row += ROW_BLOCK) {
+      for (int v = 0; v < PANEL && u + v < s->p->units; v += KV_WIDTH) block(s, w + v, row, u + v, kind, ROW_BLOCK, standard);
+    }
+    for (; row < s->rows; row++) {
+      for (int v = 0; v < PANEL && u + v < s->p->units; v += KV_WIDTH) block(s, w + v, row, u + v, kind, 1, standard);
+    }
+  }
+}
+
+#define PASS(name, kind) \
+  static void name(const kiln_rnn_step *s, const float *w) { all_units(s, w, kind, 1); } \
+  static void name##_any(const kiln_rnn_step *s, const float *w) { all_units(s, w, kind, 0); }
+PASS(simple, SIMPLE)
+PASS(lstm, LSTM)
+PASS(gru_after, GRU_AFTER)
+PASS(gru_gates, GRU_GATES)
+PASS(gru_candidate, GRU_CANDIDATE)
+
+void KV_NAME(kiln_rnn_step)(const kiln_rnn_step *s) {
+  const int standard = s->p->activation.function == KILN_FN_tanh
+                    && (s->p->recurrent_activation.function == KILN_FN_sigmoid || s->p->cell == KILN_RNN_SIMPLE);
+  switch (s->p->cell) {
+    case KILN_RNN_SIMPLE: (standard ? simple : simple_any)(s, s->weights); break;
+    case KILN_RNN_LSTM: (standard ? lstm : lstm_any)(s, s->weights); break;
+    case KILN_RNN_GRU_RESET_AFTER: (standard ? gru_after : gru_after_any)(s, s->weights); break;
+    default: {
+      const int64_t panels = (s->p->units + PANEL - 1) / PANEL;
+      (standard ? gru_gates : gru_gates_any)(s, s->weights);
+      (standard ? gru_candidate : gru_candidate_any)(s, s->weights + panels * s->p->units * 2 * PANEL);
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// Internal to the target. One step of a sequence over a range of batch rows.
+#ifndef KILN_RNN_TIER_H
+#define KILN_RNN_TIER_H
+#include "kiln_rnn.h"
+
+#define KILN_RNN_PANEL 16  // units in a block of the packed weights
+
+typedef struct {
+  const kiln_rnn_params *p;
+  const float *x;          // row 0's projection at this step's input time
+  int64_t x_stride;        // between batch rows
+  const float *weights, *bias;
+  const float *h;          // the previous state of row 0; rows are `padded` apart here and below
+  float *next;             // the new state
+  float *c;                // LSTM: updated in place
+  float *z, *gated;        // RESET_BEFORE: the update gate, and r h
+  const uint8_t *mask;     // row 0's mask at this step, or NULL
+  int64_t mask_stride;
+  int64_t rows, padded;
+} kiln_rnn_step;
+
+typedef void (*kiln_rnn_step_function)(const kiln_rnn_step *s);
+void kiln_rnn_step_scalar(const kiln_rnn_step *s);
+#if defined(__x86_64__)
+void kiln_rnn_step_avx2(const kiln_rnn_step *s);
+void kiln_rnn_step_avx512(const kiln_rnn_step *s);
+#endif
+#endif
