@@ -95,6 +95,10 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
     tile.b = block->packed + panel.column * block->depth;
     tile.ldb = width;
     tile.columns = (int32_t)(left < width ? left : width);
+    if (block->plain && tile.columns == width) {
+      tile.b = block->plain + panel.column;
+      tile.ldb = block->plain_stride;
+    }
     tile.bias = block->bias ? block->bias + panel.column : NULL;
     end = panel.column + tile.columns;
     for (int64_t i = 0; i < tiles; i++) {

@@ -76,6 +76,8 @@ void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stri
 typedef struct {
   const kiln_tile_set *set;
   const float *packed;
+  const float *plain;  // NULL, or B unpacked with `plain_stride` floats a depth: whole panels are read there
+  int64_t plain_stride;
   int64_t n, depth;  // depth = outer * inner * k
   int64_t first_panel, end_panel;
   int32_t outer, inner;
