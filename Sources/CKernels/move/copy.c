@@ -84,6 +84,17 @@ typedef struct { uint64_t low, high; } sixteen;
       for (int64_t a = 0; a < na; a++) memcpy(t + a * (int64_t)sizeof(T), s + a * source_row * (int64_t)sizeof(T), sizeof(T)); \
     }                                                                                                              \
   }
+
+// Rows of 3 in the target, the channels of an image: three streams are interleaved.
+static void interleave_3(const char *source, int64_t source_row, char *target, int64_t n) {
+  const char *s1 = source + source_row * 4, *s2 = s1 + source_row * 4;
+  for (int64_t b = 0; b < n; b++) {
+    memcpy(target + b * 12, source + b * 4, 4);
+    memcpy(target + b * 12 + 4, s1 + b * 4, 4);
+    memcpy(target + b * 12 + 8, s2 + b * 4, 4);
+  }
+}
+
 TRANSPOSE(transpose_1, uint8_t)
 TRANSPOSE(transpose_2, uint16_t)
 TRANSPOSE(transpose_4_edge, uint32_t)
@@ -91,6 +102,10 @@ TRANSPOSE(transpose_8, uint64_t)
 TRANSPOSE(transpose_16, sixteen)
 
 static void transpose_4(const char *source, int64_t source_row, char *target, int64_t target_row, int64_t na, int64_t nb) {
+  if (na == 3 && target_row == 3) {
+    interleave_3(source, source_row, target, nb);
+    return;
+  }
   int64_t b = 0;
   for (; b + 4 <= nb; b += 4) {
     int64_t a = 0;
@@ -161,6 +176,9 @@ void kiln_move_fill(char *target, const void *value, int32_t size, int64_t n) {
   }
 }
 
+// The extent of a tile along the plane's second dim: longer where the first is short.
+static int64_t plane_tile(const kiln_copy_params *p) { return p->dims[p->rank - 1] < TILE ? 16 * TILE : TILE; }
+
 // The units of work: outer positions (all dims but the last and, for a plane, its second) times pieces of the row or plane.
 typedef struct {
   int64_t outer, pieces;
@@ -168,7 +186,7 @@ typedef struct {
 static units units_of(const kiln_copy_params *p) {
   units u = {1, 1};
   for (int32_t d = 0; d + 1 < p->rank; d++) if (d != p->plane) u.outer *= p->dims[d];
-  if (p->plane >= 0) u.pieces = (p->dims[p->plane] + TILE - 1) / TILE;
+  if (p->plane >= 0) u.pieces = (p->dims[p->plane] + plane_tile(p) - 1) / plane_tile(p);
   else if (p->rank > 0) u.pieces = (p->dims[p->rank - 1] + CHUNK - 1) / CHUNK;
   return u;
 }
@@ -195,7 +213,7 @@ void kiln_copy(const void *params, void *const *operands, int32_t part, int32_t 
   }
   for (int64_t k = first; k < end; k++) {
     if (p->plane >= 0) {
-      const int64_t b = piece * TILE, nb = p->dims[p->plane] - b < TILE ? p->dims[p->plane] - b : TILE;
+      const int64_t tile = plane_tile(p), b = piece * tile, nb = p->dims[p->plane] - b < tile ? p->dims[p->plane] - b : tile;
       const int64_t source_row = p->source_strides[last], target_row = p->target_strides[p->plane];
       for (int64_t a = 0; a < p->dims[last]; a += TILE) {
         const int64_t na = p->dims[last] - a < TILE ? p->dims[last] - a : TILE;
