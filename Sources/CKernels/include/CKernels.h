@@ -5,6 +5,7 @@
 #include "kiln_depthwise.h"
 #include "kiln_elementwise.h"
 #include "kiln_gemm.h"
+#include "kiln_move.h"
 #include "kiln_norm.h"
 #include "kiln_poolwin.h"
 #include "kiln_processors.h"

@@ -109,6 +109,7 @@ package final class Executor: Sendable {
           plan.steps + Int(segment.firstStep), segment.stepCount, plan.operands, workspace.bases, pool.handle)
       }
     }
+    try workspace.checkFlags(plan.flagErrors)
   }
 
   @inline(__always)

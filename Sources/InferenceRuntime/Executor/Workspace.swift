@@ -10,10 +10,13 @@ package final class Workspace: @unchecked Sendable {
   private let arena: RuntimeMemory
 
   private let inputCount: Int
+  private let flags: UnsafeMutablePointer<Int32>
 
   init(_ plan: Plan) throws {
     inputCount = plan.inputs.count
-    arena = try RuntimeMemory(byteCount: plan.arenaBytes)
+    arena = try RuntimeMemory(byteCount: plan.arenaBytes + plan.flagErrors.count * MemoryLayout<Int32>.stride)
+    flags = (arena.base + plan.arenaBytes).bindMemory(to: Int32.self, capacity: plan.flagErrors.count)
+    flags.initialize(repeating: 0, count: plan.flagErrors.count)
     baseCount = plan.baseCount
     bases = .allocate(capacity: plan.baseCount)
     bases.initialize(repeating: nil, count: plan.baseCount)
@@ -32,6 +35,14 @@ package final class Workspace: @unchecked Sendable {
   /// Where output `index` is written to.
   package func setOutput(_ index: Int, _ address: UnsafeMutableRawPointer?) {
     bases[Int(Plan.firstInputBase) + inputCount + index] = address
+  }
+
+  /// Throws when a kernel met wrong data, and clears the flags.
+  func checkFlags(_ errors: [KilnError]) throws {
+    for index in 0..<errors.count where flags[index] != 0 {
+      flags.update(repeating: 0, count: errors.count)
+      throw errors[index]
+    }
   }
 
   func address(_ base: Int32, _ offset: Int64) -> UnsafeMutableRawPointer? {

@@ -18,9 +18,21 @@ package enum StepOperand {
   /// An operand or result of the node, from `byteOffset` on.
   case value(ValueID, byteOffset: Int)
   /// Memory that the node's steps use among themselves.
-  case temporary(Int)
+  case temporary(Int, byteOffset: Int)
+  /// An int32 that a kernel sets when data are wrong; 0 at first, looked at after the prediction.
+  case errorFlag(Int)
   /// Weights.
   case memory(UnsafeRawPointer)
+
+  /// The operand from `bytes` further on.
+  func advanced(by bytes: Int) -> StepOperand {
+    switch self {
+    case .absent, .errorFlag: self
+    case .value(let id, let offset): .value(id, byteOffset: offset + bytes)
+    case .temporary(let index, let offset): .temporary(index, byteOffset: offset + bytes)
+    case .memory(let address): .memory(address + bytes)
+    }
+  }
 }
 
 /// A step before memory is planned.
@@ -41,6 +53,7 @@ package final class NodeLowering {
   package let options: PlanOptions
 
   private let graph: Graph
+  private let isUsed: (ValueID) -> Bool
   private let parameters: ParameterMemory
   private let store: WeightStore
 
@@ -51,12 +64,18 @@ package final class NodeLowering {
   private(set) var inPlace: [(output: Int, input: Int)] = []
   private(set) var weights: [RuntimeMemory] = []
   private(set) var labels: [String] = []
+  private(set) var errorMessages: [String] = []
+  private(set) var merged: [(input: Int, byteOffset: Int)] = []
+  private let canMerge: (Int) -> Bool
 
   init(
-    _ node: Node, in graph: Graph, options: PlanOptions, parameters: ParameterMemory, store: WeightStore
+    _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
+    canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore
   ) throws {
     self.node = node
     self.graph = graph
+    self.isUsed = isUsed
+    self.canMerge = canMerge
     self.options = options
     self.parameters = parameters
     self.store = store
@@ -88,11 +107,22 @@ package final class NodeLowering {
     .value(node.outputs[index], byteOffset: byteOffset)
   }
 
+  /// The result of that index, or an absent operand when the node has none or nothing reads it.
+  package func optionalOutput(_ index: Int) -> StepOperand {
+    node.outputs.indices.contains(index) && isUsed(node.outputs[index]) ? output(index) : .absent
+  }
+
   /// Memory for the steps of this node, 64-byte aligned, not cleared; absent for 0 bytes.
   package func temporary(byteCount: Int) -> StepOperand {
     if byteCount <= 0 { return .absent }
     temporaries.append(byteCount)
-    return .temporary(temporaries.count - 1)
+    return .temporary(temporaries.count - 1, byteOffset: 0)
+  }
+
+  /// A flag for a kernel to set when the data are wrong; the prediction then fails with the message.
+  package func errorFlag(_ message: String) -> StepOperand {
+    errorMessages.append(message)
+    return .errorFlag(errorMessages.count - 1)
   }
 
   /// A constant in the layout that a kernel reads, made once per model.
@@ -141,6 +171,15 @@ package final class NodeLowering {
   /// The result is the operand's memory, from `byteOffset` on: nothing runs.
   package func alias(output: Int = 0, of input: Int, byteOffset: Int = 0) {
     aliases.append((output, input, byteOffset))
+  }
+
+  /// Lets the operand be computed in its place inside the result (a part of a concatenation), so that no copy is needed.
+  ///
+  /// - Returns: false when the operand's memory is not free to move; it must then be copied.
+  package func mergeIntoResult(_ input: Int, byteOffset: Int) -> Bool {
+    guard canMerge(input), !merged.contains(where: { node.inputs[$0.input] == node.inputs[input] }) else { return false }
+    merged.append((input, byteOffset))
+    return true
   }
 
   /// The result may take over the operand's memory when nothing else needs it.

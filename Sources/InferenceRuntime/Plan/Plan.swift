@@ -32,6 +32,8 @@ package final class Plan: @unchecked Sendable {
   let inputStrings: [Int?]
   let outputStrings: [Int?]
   let weightsBase: UnsafeRawPointer?
+  /// One for each error flag; the flags lie behind the arena's planned part.
+  let flagErrors: [KilnError]
   private let memory: ParameterMemory
   private let weights: [RuntimeMemory]
   private let constants: [Tensor]
@@ -59,6 +61,7 @@ package final class Plan: @unchecked Sendable {
     inputStrings = parts.inputStrings
     outputStrings = parts.outputStrings
     weightsBase = parts.weightsBase
+    flagErrors = parts.flagErrors
     memory = parts.memory
     weights = parts.weights
     constants = parts.constants
@@ -75,6 +78,7 @@ package final class Plan: @unchecked Sendable {
     var segments: [Segment]
     var hostSteps: [HostStep]
     var stringSlotCount: Int
+    var flagErrors: [KilnError]
     var inputStrings: [Int?]
     var outputStrings: [Int?]
     var weightsBase: UnsafeRawPointer?

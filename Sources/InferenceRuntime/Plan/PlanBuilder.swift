@@ -13,6 +13,8 @@ package struct PlanBuilder {
     case arena
     case input(Int)
     case output(Int)
+    /// Its values have moved to another buffer.
+    case merged
   }
 
   private struct Buffer {
@@ -29,7 +31,7 @@ package struct PlanBuilder {
   }
 
   private enum Item {
-    case native([PendingStep], temporaries: [Int])
+    case native([PendingStep], temporaries: [Int], firstFlag: Int)
     case host(HostStep, values: [ValueID], results: [ValueID])
   }
 
@@ -44,6 +46,7 @@ package struct PlanBuilder {
   private var buffers: [Buffer] = []
   private var items: [Item] = []
   private var weights: [RuntimeMemory] = []
+  private var flagMessages: [KilnError] = []
   private var report = PlanReport()
 
   /// The plan of `graph` for inputs of the given shapes.
@@ -99,7 +102,7 @@ package struct PlanBuilder {
     if isEmpty {
       entry.kernel = "empty"
       for output in node.outputs { define(output, at: index) }
-      items.append(.native([], temporaries: []))
+      items.append(.native([], temporaries: [], firstFlag: 0))
     } else if !hasStrings, !options.referenceOnly, let op = node.op as? any CPUBinding,
       let lowering = try attempt(op, node)
     {
@@ -118,7 +121,20 @@ package struct PlanBuilder {
   }
 
   private func attempt(_ op: any CPUBinding, _ node: Node) throws -> NodeLowering? {
-    let lowering = try NodeLowering(node, in: graph, options: options, parameters: parameters, store: store)
+    let lastUse = lastUse
+    let (storage, buffers) = (storage, buffers)
+    let lowering = try NodeLowering(
+      node, in: graph, isUsed: { lastUse[$0.index] >= 0 },
+      canMerge: { input in
+        // A buffer that the operand alone fills, and no other operand of the node lies in.
+        guard let place = storage[node.inputs[input].index], place.byteOffset == 0 else { return false }
+        let buffer = buffers[place.buffer]
+        guard case .arena = buffer.place else { return false }
+        let type = graph.type(of: node.inputs[input])
+        return buffer.byteCount == (type.elementCount.fixed ?? 0) * type.dtype.byteCount
+          && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
+      },
+      options: options, parameters: parameters, store: store)
     return try op.lower(lowering) ? lowering : nil
   }
 
@@ -147,11 +163,14 @@ package struct PlanBuilder {
         define(output, at: index)
       }
     }
+    for part in lowering.merged { merge(node.inputs[part.input], into: node.outputs[0], at: part.byteOffset) }
     weights += lowering.weights
+    let firstFlag = flagMessages.count
+    flagMessages += lowering.errorMessages.map { KilnError(.badInput, $0, at: [entry.name]) }
     let steps = lowering.steps + aliasCopies
     entry.kernel = steps.isEmpty ? "alias" : lowering.labels.isEmpty ? "copy" : lowering.labels.joined(separator: " + ")
     entry.parts = Int(steps.map(\.parts).max() ?? 1)
-    items.append(.native(steps, temporaries: lowering.temporaries))
+    items.append(.native(steps, temporaries: lowering.temporaries, firstFlag: firstFlag))
   }
 
   /// The buffer of an operand that the result may overwrite: in the arena, exactly filled by the operand, dead after
@@ -173,6 +192,19 @@ package struct PlanBuilder {
       if !taken { return place.buffer }
     }
     return nil
+  }
+
+  /// Moves every value of the operand's buffer into the result's buffer. Their contents stay, so the result's buffer is
+  /// alive from the first of them on, and nothing may overwrite it while one of them is still read.
+  private mutating func merge(_ operand: ValueID, into result: ValueID, at byteOffset: Int) {
+    guard let from = storage[operand.index]?.buffer, let target = storage[result.index] else { return }
+    for index in storage.indices where storage[index]?.buffer == from {
+      storage[index]?.byteOffset += target.byteOffset + byteOffset
+      storage[index]?.buffer = target.buffer
+    }
+    buffers[target.buffer].first = min(buffers[target.buffer].first, buffers[from].first)
+    buffers[target.buffer].last = max(buffers[target.buffer].last, buffers[from].last)
+    buffers[from].place = .merged
   }
 
   private mutating func define(_ value: ValueID, at index: Int) {
@@ -246,7 +278,7 @@ package struct PlanBuilder {
       }
     }
     for (index, item) in items.enumerated() {
-      if case .native(_, let temporaries) = item {
+      if case .native(_, let temporaries, _) = item {
         requests += temporaries.map { ArenaPlanner.Request(byteCount: $0, first: index, last: index) }
       }
     }
@@ -264,9 +296,9 @@ package struct PlanBuilder {
     var temporaryOffset = arenaBuffers.count
     var runStart = 0
 
-    func append(_ pending: PendingStep, _ temporaries: Int) throws {
+    func append(_ pending: PendingStep, _ temporaries: Int, _ firstFlag: Int) throws {
       let first = operands.count
-      for operand in pending.operands { operands.append(try resolve(operand, anchor, layout.offsets, temporaries)) }
+      for operand in pending.operands { operands.append(try resolve(operand, anchor, layout, temporaries, firstFlag)) }
       steps.append(
         kiln_step(
           kernel: pending.kernel, params: pending.params, first_operand: Int32(first),
@@ -281,9 +313,9 @@ package struct PlanBuilder {
 
     for (index, item) in items.enumerated() {
       switch item {
-      case .native(let pending, let temporaries):
+      case .native(let pending, let temporaries, let firstFlag):
         let start = steps.count
-        for step in pending { try append(step, temporaryOffset) }
+        for step in pending { try append(step, temporaryOffset, firstFlag) }
         temporaryOffset += temporaries.count
         report.nodes[index].steps = start..<steps.count
       case .host(var step, let values, let results):
@@ -298,7 +330,7 @@ package struct PlanBuilder {
       let source = constantOf[copy.value.index].map { StepOperand.memory($0.address) } ?? .value(copy.value, byteOffset: 0)
       guard var pending = copyStep(from: source, .absent, byteCount(copy.value)) else { continue }
       pending.operands = [source]
-      try append(pending, 0)
+      try append(pending, 0, 0)
       operands.append(kiln_operand(base: outputBase + Int32(copy.output), offset: 0))
       steps[steps.count - 1].operand_count = 2
     }
@@ -317,7 +349,7 @@ package struct PlanBuilder {
         report: report, stepCount: steps.count,
         steps: UnsafePointer(try parameters.store(steps)),
         operands: UnsafePointer(try parameters.store(operands)),
-        segments: segments, hostSteps: hostSteps, stringSlotCount: stringSlots.count,
+        segments: segments, hostSteps: hostSteps, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
         inputStrings: graph.inputs.map { stringSlots[$0] },
         outputStrings: graph.outputs.map { stringSlots[$0.value] },
         weightsBase: anchor, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
@@ -338,7 +370,7 @@ package struct PlanBuilder {
   /// The lowest address that steps read weights from; their operands are offsets from it.
   private func weightsAnchor() -> UnsafeRawPointer? {
     var lowest: UnsafeRawPointer?
-    for case .native(let steps, _) in items {
+    for case .native(let steps, _, _) in items {
       for step in steps {
         for case .memory(let address) in step.operands where lowest.map({ address < $0 }) ?? true { lowest = address }
       }
@@ -350,12 +382,16 @@ package struct PlanBuilder {
   }
 
   private func resolve(
-    _ operand: StepOperand, _ anchor: UnsafeRawPointer?, _ offsets: [Int], _ temporaries: Int
+    _ operand: StepOperand, _ anchor: UnsafeRawPointer?, _ layout: ArenaPlanner.Layout, _ temporaries: Int,
+    _ firstFlag: Int
   ) throws -> kiln_operand {
     switch operand {
     case .absent: return kiln_operand(base: -1, offset: 0)
-    case .temporary(let index):
-      return kiln_operand(base: Plan.arenaBase, offset: Int64(offsets[temporaries + index]))
+    case .temporary(let index, let byteOffset):
+      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.offsets[temporaries + index] + byteOffset))
+    case .errorFlag(let index):
+      // Flags lie behind the arena's planned part.
+      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.byteCount + (firstFlag + index) * 4))
     case .memory(let address):
       guard let anchor else { throw KilnError(.internal, "weights without an anchor") }
       return kiln_operand(base: Plan.weightBase, offset: Int64(address - anchor))
@@ -373,6 +409,7 @@ package struct PlanBuilder {
     case .arena: return (Plan.arenaBase, Int64(buffer.offset) + offset)
     case .input(let index): return (Plan.firstInputBase + Int32(index), offset)
     case .output(let index): return (Plan.firstInputBase + Int32(graph.inputs.count + index), offset)
+    case .merged: return nil
     }
   }
 
