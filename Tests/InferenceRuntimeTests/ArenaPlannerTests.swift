@@ -1,9 +1,10 @@
 import InferenceRuntime
+import TestSupport
 import Testing
 
 @Suite struct ArenaPlannerTests {
   @Test func buffersThatAreAliveTogetherNeverOverlap() {
-    var random = Random(Random.seed("arena planner"))
+    var random = TestRandom(named: "arena planner")
     for _ in 0..<300 {
       let count = Int.random(in: 0...60, using: &random)
       let requests = (0..<count).map { _ in

@@ -1,6 +1,7 @@
 import GraphModule
 import InferenceRuntime
 import TensorModule
+import TestSupport
 import Testing
 
 /// Which ops run by kernels: a binding that quietly refuses what it should take would only show as lost time.
@@ -22,7 +23,7 @@ import Testing
   }
 
   @Test func everyExampleHasAKernelOrAReason() throws {
-    var random = Random(Random.seed("fallbacks"))
+    var random = TestRandom(named: "fallbacks")
     for op in OpCatalog.all {
       for example in op.examples {
         let tensors = try example.inputs.enumerated().map {

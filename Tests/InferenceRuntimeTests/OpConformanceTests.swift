@@ -1,6 +1,7 @@
 import GraphModule
 import InferenceRuntime
 import TensorModule
+import TestSupport
 import Testing
 
 /// Every example of every op through a plan, against the op's own definition in Double.
@@ -9,8 +10,7 @@ import Testing
 
   @Test(arguments: names, [1, 2, 3])
   func examples(_ name: String, threads: Int) throws {
-    let seed = Random.seed("examples of \(name), \(threads) threads")
-    var random = Random(seed)
+    var random = TestRandom(named: "examples of \(name), \(threads) threads")
     let op = try #require(OpCatalog.op(named: name))
     for (number, example) in op.examples.enumerated() {
       let tensors = try example.inputs.enumerated().map {

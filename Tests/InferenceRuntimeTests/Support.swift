@@ -1,6 +1,7 @@
 import GraphModule
 import InferenceRuntime
 import TensorModule
+import TestSupport
 
 #if canImport(Glibc)
   import Glibc
@@ -8,27 +9,7 @@ import TensorModule
   import Darwin
 #endif
 
-/// Random numbers from a seed (SplitMix64).
-struct Random: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  /// The seed of KILN_TEST_SEED, or a new one; printed, so that a failure can be repeated.
-  static func seed(_ test: String) -> UInt64 {
-    let seed = getenv("KILN_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? UInt64.random(in: 0..<1 << 32)
-    print("\(test): KILN_TEST_SEED=\(seed)")
-    return seed
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension TestRandom {
   mutating func uniform(_ range: ClosedRange<Double> = 0...1) -> Double { Double.random(in: range, using: &self) }
 
   mutating func normal() -> Double {
