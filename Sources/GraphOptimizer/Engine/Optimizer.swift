@@ -1,0 +1,385 @@
+import GraphModule
+import TensorModule
+
+/// What an optimizer run does.
+package struct OptimizerOptions: Sendable {
+  package var phases: Set<Phase>
+  /// Rules that do not fire, by name.
+  package var disabledRules: Set<String> = []
+  /// Stop after this many firings; for bisecting.
+  package var maximumSteps: Int?
+  /// How many bytes of constants rules may add in all.
+  package var constantBudget = 64 << 20
+  /// Keep the text of what was replaced and by what.
+  package var explains = false
+  /// Run the verifier after every firing and check that the measure falls; for tests.
+  package var verifies = false
+
+  package init(phases: Set<Phase> = Set(Phase.allCases)) { self.phases = phases }
+
+  /// What an import does: the result is right for every machine.
+  package static let portable = OptimizerOptions(phases: [.canonicalise, .simplify, .foldConstants])
+  /// Everything, as at load.
+  package static let all = OptimizerOptions()
+}
+
+/// What fired, in order.
+package struct OptimizerTrace: Sendable {
+  package struct Firing: Sendable {
+    package var rule: String
+    package var phase: Phase
+    /// The scope and the name of the value at which the rule fired.
+    package var scope: String
+    package var value: String
+    /// Lines of the text form; empty unless the options ask for them.
+    package var before: [String]
+    package var after: [String]
+  }
+
+  package var firings: [Firing] = []
+  /// False when `maximumSteps` ended the run.
+  package var isComplete = true
+
+  /// The number of firings by rule.
+  package var counts: [String: Int] { firings.reduce(into: [:]) { $0[$1.rule, default: 0] += 1 } }
+}
+
+/// Rewrites graphs by rules until none fires. Deterministic: the same graph and options give the same result.
+package enum Optimizer {
+  /// The optimized graph, compacted, and what fired.
+  ///
+  /// - Parameter rules: the rules to use besides the built-in passes.
+  /// - Throws: `KilnError`: `usage` for the name of a rule that does not exist, `internal` when a rule breaks its promises.
+  package static func run(
+    _ graph: Graph, _ options: OptimizerOptions = .all, rules: [Rule] = RuleCatalog.rules
+  ) throws -> (graph: Graph, trace: OptimizerTrace) {
+    if !options.disabledRules.isEmpty {
+      let names = Set(rules.map(\.name) + RuleCatalog.names)
+      for name in options.disabledRules.sorted() where !names.contains(name) {
+        throw KilnError(
+          .usage, "there is no optimizer rule \(KilnError.quoted(name))", hint: "'kconv explain' lists the rules that fired")
+      }
+    }
+    var session = Session(graph, options, rules)
+    try session.run()
+    return (session.workspace.finished().compacted(), session.trace)
+  }
+}
+
+/// One run.
+struct Session {
+  let workspace: Workspace
+  let options: OptimizerOptions
+  private let rules: [Rule]
+  private(set) var trace = OptimizerTrace()
+  private var phase = Phase.canonicalise
+  private var byFunction: [ScalarFunction: [Rule]] = [:]
+  private var byOp: [String: [Rule]] = [:]
+  private var builtIns: Set<BuiltIn> = []
+  private var expressions: [ExpressionKey: Int] = [:]
+  private var measure: Measure?
+
+  init(_ graph: Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
+    workspace = Workspace(graph)
+    self.options = options
+    self.rules = rules.filter { !options.disabledRules.contains($0.name) }
+  }
+
+  mutating func run() throws {
+    if options.verifies { measure = Measure(workspace) }
+    for phase in Phase.allCases where options.phases.contains(phase) {
+      self.phase = phase
+      select()
+      repeat { while try sweep() {} } while try chain()
+      if !trace.isComplete { return }
+    }
+  }
+
+  /// Collects the rules of this phase and of those before it.
+  private mutating func select() {
+    let active = rules.filter { $0.phase <= phase && options.phases.contains($0.phase) }
+    byFunction = [:]
+    byOp = [:]
+    for function in ScalarFunction.allCases {
+      let key = "elementwise." + function.rawValue
+      byFunction[function] = active.filter { [key, Elementwise.name, ""].contains($0.rootKey) }
+    }
+    for op in OpCatalog.all where op.name != Elementwise.name {
+      byOp[op.name] = active.filter { [op.name, ""].contains($0.rootKey) }
+    }
+    builtIns = Set(
+      BuiltIn.allCases.filter {
+        $0.phase <= phase && options.phases.contains($0.phase) && !options.disabledRules.contains($0.rawValue)
+      })
+  }
+
+  /// Visits every node in order once.
+  ///
+  /// - Returns: whether anything fired and there may be more to do.
+  private mutating func sweep() throws -> Bool {
+    let before = trace.firings.count
+    expressions.removeAll(keepingCapacity: true)
+    if builtIns.contains(.commonSubexpressions) { try shareConstants() }
+    var slot = workspace.first
+    while slot >= 0 && trace.isComplete { slot = try visit(slot) ?? workspace.slots[slot].next }
+    return trace.isComplete && trace.firings.count > before
+  }
+
+  /// Tries everything on one node.
+  ///
+  /// - Returns: the slot to go on at when something fired (−1 at the end), or nil.
+  private mutating func visit(_ slot: Int) throws -> Int? {
+    let node = workspace.node(slot)
+    let following = workspace.slots[slot].next
+    if builtIns.contains(.deadCode), node.outputs.allSatisfy(workspace.isUnused) {
+      guard begin() else { return -1 }
+      let removed = workspace.removeDead(from: slot)
+      try fired(BuiltIn.deadCode.rawValue, node, before: removed.reversed(), after: [])
+      return following
+    }
+    if builtIns.contains(.commonSubexpressions), let resume = try shareExpression(slot, node, following) { return resume }
+    if builtIns.contains(.constantFolding), let resume = try foldConstant(slot, node, following) { return resume }
+    let candidates = (node.op as? Elementwise).map { byFunction[$0.function] ?? [] } ?? byOp[node.op.opName] ?? []
+    if node.outputs.count == 1 {
+      for rule in candidates {
+        if let resume = try apply(rule, slot, following) { return resume }
+      }
+    }
+    return nil
+  }
+
+  /// Makes chains, from the last node to the first.
+  ///
+  /// - Returns: whether any was made.
+  private mutating func chain() throws -> Bool {
+    guard builtIns.contains(.elementwiseChain) else { return false }
+    let before = trace.firings.count
+    var slot = workspace.last
+    while slot >= 0 && trace.isComplete {
+      if let group = try ElementwiseChainPass.draft(slot, in: workspace),
+        let made = try commit(
+          BuiltIn.elementwiseChain.rawValue, slot, group.result, group.draft, group.consumed, workspace.slots[slot].next),
+        made >= 0
+      {
+        slot = workspace.slots[made].previous
+      } else {
+        slot = workspace.slots[slot].previous
+      }
+    }
+    return trace.isComplete && trace.firings.count > before
+  }
+
+  private mutating func apply(_ rule: Rule, _ slot: Int, _ following: Int) throws -> Int? {
+    var resume: Int?
+    _ = try rule.find.firstMatch(at: slot, in: workspace) { match in
+      guard rule.guardTest(match) else { return false }
+      var draft = Draft(workspace, root: slot)
+      let result: ValueID?
+      do { result = try rule.rewrite(match, &draft) } catch let error as KilnError {
+        // An op refuses the types: the rule does not fit here.
+        if error.code == .internal { throw error }
+        return false
+      }
+      guard let result, workspace.type(of: result) == match.result else { return false }
+      resume = try commit(rule.name, slot, result, draft, match.consumed, following)
+      return resume != nil
+    }
+    return resume
+  }
+
+  /// Puts a draft in the place of a node.
+  ///
+  /// - Returns: the slot to go on at, or nil when the constants would take more than their budget.
+  private mutating func commit(
+    _ rule: String, _ root: Int, _ result: ValueID, _ draft: Draft, _ consumed: [Int], _ following: Int
+  ) throws -> Int? {
+    let growth = constantGrowth(draft, consumed)
+    if growth > 0 && workspace.constantGrowth + growth > options.constantBudget { return nil }
+    guard begin() else { return -1 }
+    workspace.constantGrowth += max(growth, 0)
+    let node = workspace.node(root)
+    let old = node.outputs[0]
+    let before = options.explains ? consumed.sorted(by: workspace.precedes).map(workspace.node) : []
+    let isNew = draft.nodes.contains { $0.outputs[0] == result }
+    let label = workspace.slots[root].label
+    var resume = following
+    var after: [Node] = []
+    if isNew {
+      for var new in draft.nodes {
+        new.inputs = new.inputs.map { $0 == result ? old : $0 }
+        if new.outputs[0] == result { new.outputs = [old] }
+        after.append(new)
+      }
+    } else {
+      after = draft.nodes
+    }
+    for (index, new) in after.enumerated() {
+      let linked = workspace.link(new, label: label, before: root)
+      if index == 0 { resume = linked }
+    }
+    if !isNew { workspace.replaceUses(of: old, with: result) }
+    workspace.unlink(root)
+    for slot in consumed where slot != root && workspace.slots[slot].isAlive { _ = workspace.removeDead(from: slot) }
+    for input in node.inputs { if let producer = workspace.producer(of: input) { _ = workspace.removeDead(from: producer) } }
+    while resume >= 0 && !workspace.slots[resume].isAlive { resume = workspace.slots[resume].next }
+    try fired(rule, node, before: before, after: after, constants: draft.constants)
+    return resume
+  }
+
+  /// Bytes that the draft's constants take, less those of constants that only the replaced nodes read.
+  private func constantGrowth(_ draft: Draft, _ consumed: [Int]) -> Int {
+    var growth = draft.constants.reduce(0) { $0 + (workspace.constant($1)?.byteCount ?? 0) }
+    if growth == 0 { return 0 }
+    for id in Set(consumed.flatMap { workspace.node($0).inputs }) {
+      guard let tensor = workspace.constant(id), workspace.users(of: id).allSatisfy(consumed.contains) else { continue }
+      growth -= tensor.byteCount
+    }
+    return growth
+  }
+
+  // MARK: Built-in passes
+
+  /// Makes equal constants one.
+  private mutating func shareConstants() throws {
+    var known: [ConstantKey: [ValueID]] = [:]
+    for id in workspace.graph.constants.keys.sorted(by: { $0.index < $1.index }) where !workspace.isUnused(id) {
+      guard let tensor = workspace.constant(id) else { continue }
+      let key = ConstantKey(tensor)
+      if let same = known[key]?.first(where: { workspace.constant($0) == tensor }) {
+        guard begin() else { return }
+        workspace.replaceUses(of: id, with: same)
+        try fired(
+          BuiltIn.commonSubexpressions.rawValue, nil, value: workspace.graph[id].name, before: [], after: [],
+          constants: [same], sharesOnly: true)
+      } else {
+        known[key, default: []].append(id)
+      }
+    }
+  }
+
+  private mutating func shareExpression(_ slot: Int, _ node: Node, _ following: Int) throws -> Int? {
+    let key = ExpressionKey(node)
+    guard let earlier = expressions[key], earlier != slot, workspace.slots[earlier].isAlive,
+      ExpressionKey(workspace.node(earlier)) == key
+    else {
+      expressions[key] = slot
+      return nil
+    }
+    let other = workspace.node(earlier)
+    guard zip(node.outputs, other.outputs).allSatisfy({ workspace.type(of: $0) == workspace.type(of: $1) }) else { return nil }
+    guard begin() else { return -1 }
+    for (old, new) in zip(node.outputs, other.outputs) { workspace.replaceUses(of: old, with: new) }
+    workspace.unlink(slot)
+    try fired(BuiltIn.commonSubexpressions.rawValue, node, before: [node], after: [other])
+    return following
+  }
+
+  private mutating func foldConstant(_ slot: Int, _ node: Node, _ following: Int) throws -> Int? {
+    guard let tensors = ConstantFolder.fold(node, in: workspace) else { return nil }
+    var growth = tensors.reduce(0) { $0 + $1.byteCount }
+    for id in Set(node.inputs) where workspace.users(of: id).allSatisfy({ $0 == slot }) {
+      growth -= workspace.constant(id)?.byteCount ?? 0
+    }
+    guard growth <= 0 || workspace.constantGrowth + growth <= options.constantBudget else { return nil }
+    guard begin() else { return -1 }
+    workspace.constantGrowth += max(growth, 0)
+    workspace.unlink(slot)
+    for (id, tensor) in zip(node.outputs, tensors) { workspace.makeConstant(id, tensor) }
+    try fired(BuiltIn.constantFolding.rawValue, node, before: [node], after: [], constants: node.outputs)
+    return following
+  }
+
+  // MARK: Trace
+
+  /// Whether another firing is allowed.
+  private mutating func begin() -> Bool {
+    if let limit = options.maximumSteps, trace.firings.count >= limit { trace.isComplete = false }
+    return trace.isComplete
+  }
+
+  private mutating func fired(
+    _ rule: String, _ node: Node?, value: String = "", before: [Node], after: [Node], constants: [ValueID] = [],
+    sharesOnly: Bool = false
+  ) throws {
+    let graph = workspace.graph
+    var firing = OptimizerTrace.Firing(
+      rule: rule, phase: phase, scope: node?.scope ?? "", value: node.map { graph[$0.outputs[0]].name } ?? value,
+      before: [], after: [])
+    if options.explains {
+      firing.before = before.map { TextForm.line($0, in: graph) }
+      if sharesOnly { firing.before = ["const \(value)"] }
+      firing.after = constants.map { "const \(graph[$0].name): \(graph.type(of: $0))" } + after.map { TextForm.line($0, in: graph) }
+    }
+    trace.firings.append(firing)
+    guard options.verifies else { return }
+    let now = Measure(workspace)
+    do { try Verifier.verify(workspace.finished()) } catch let error as KilnError {
+      throw KilnError(.internal, "rule '\(rule)' broke the graph: \(error.line)")
+    }
+    if let measure, !sharesOnly, !(now < measure) {
+      throw KilnError(.internal, "rule '\(rule)' at '\(firing.value)' did not lower the measure: \(measure) to \(now)")
+    }
+    measure = now
+  }
+}
+
+/// Passes that are no local patterns.
+package enum BuiltIn: String, CaseIterable, Sendable {
+  case deadCode = "dead-code"
+  case commonSubexpressions = "common-subexpressions"
+  case constantFolding = "constant-folding"
+  case elementwiseChain = "elementwise-chain"
+
+  package var phase: Phase {
+    switch self {
+    case .deadCode, .commonSubexpressions: .canonicalise
+    case .constantFolding: .foldConstants
+    case .elementwiseChain: .lower
+    }
+  }
+
+  package var exactness: Exactness {
+    switch self {
+    case .constantFolding: .folded
+    default: .exact
+    }
+  }
+
+  package var summary: String {
+    switch self {
+    case .deadCode: "a node whose results nobody reads is removed, with what only it needed"
+    case .commonSubexpressions: "equal ops on equal operands become one node; equal constants become one constant"
+    case .constantFolding: "a node whose operands are all constants becomes a constant, within a memory budget"
+    case .elementwiseChain: "elementwise nodes that feed each other and nothing else become one loop"
+    }
+  }
+}
+
+/// Equal for nodes that compute the same thing.
+private struct ExpressionKey: Hashable {
+  let op: String
+  let attributes: [AttributeValue]
+  let inputs: [ValueID]
+
+  init(_ node: Node) {
+    op = node.op.opName
+    attributes = node.op.attributes.flatMap { [.word($0.name), $0.value] }
+    let commutes = (node.op as? Elementwise)?.function.isCommutative ?? false
+    inputs = commutes ? node.inputs.sorted { $0.index < $1.index } : node.inputs
+  }
+}
+
+/// Equal for equal tensors; looks at a sample of the bytes only.
+private struct ConstantKey: Hashable {
+  let dtype: DType
+  let shape: Shape
+  let sample: [UInt8]
+
+  init(_ tensor: Tensor) {
+    dtype = tensor.dtype
+    shape = tensor.shape
+    let bytes = tensor.dtype == .string ? nil : tensor.bytes
+    let step = max(1, (bytes?.count ?? 0) / 61)
+    sample = bytes.map { bytes in stride(from: 0, to: bytes.count, by: step).map { bytes[$0] } } ?? []
+  }
+}
