@@ -15,7 +15,6 @@ let package = Package(
   targets: [
     // System libraries and C.
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
-    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
@@ -26,7 +25,7 @@ let package = Package(
     .target(name: "GraphOptimizer", dependencies: ["GraphModule"]),
     .target(name: "ModelFile", dependencies: ["GraphModule"]),
     .target(name: "ModelFormats", dependencies: ["GraphModule", "CHDF5"]),
-    .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels", "COpenBLAS"]),
+    .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels"]),
 
     // The faces.
     .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile"]),
@@ -39,14 +38,17 @@ let package = Package(
       dependencies: ["Kiln", "CImages", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
 
     // Tests.
-    .testTarget(name: "TensorModuleTests", dependencies: ["TensorModule"]),
-    .testTarget(name: "GraphModuleTests", dependencies: ["GraphModule"]),
-    .testTarget(name: "GraphOptimizerTests", dependencies: ["GraphOptimizer"]),
-    .testTarget(name: "ModelFileTests", dependencies: ["ModelFile"]),
-    .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln"]),
-    .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime"]),
-    .testTarget(name: "KernelTests", dependencies: ["CKernels"]),
-    .testTarget(name: "CommandTests", dependencies: ["TensorModule", "kconv", "kinfer"]),
+    .target(name: "TestSupport", dependencies: ["TensorModule"], path: "Tests/TestSupport"),
+    .target(name: "MallocCount", path: "Tests/MallocCount"),
+    .testTarget(name: "TensorModuleTests", dependencies: ["TensorModule", "TestSupport"]),
+    .testTarget(name: "GraphModuleTests", dependencies: ["GraphModule", "TestSupport"]),
+    .testTarget(name: "GraphOptimizerTests", dependencies: ["GraphOptimizer", "TestSupport"]),
+    .testTarget(name: "ModelFileTests", dependencies: ["ModelFile", "TestSupport"]),
+    .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln", "TestSupport"]),
+    .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "TestSupport"]),
+    .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),
+    .testTarget(name: "KernelTests", dependencies: ["CKernels", "TestSupport"]),
+    .testTarget(name: "CommandTests", dependencies: ["TensorModule", "TestSupport", "kconv", "kinfer"]),
     .testTarget(name: "PackageTests"),
   ],
   swiftLanguageModes: [.v6],

@@ -60,7 +60,7 @@ size_t kiln_winograd_scratch_bytes(const kiln_conv_params *p, int32_t parts) {
 
 // M = U x W of one panel and all points.
 static void multiply(const shape *s, const kiln_tile_set *set, const float *weights, int64_t channels, int32_t vectors,
-                     int64_t count, const float *u, float *m) {
+                     int64_t count, int64_t bytes, const float *u, float *m) {
   const int64_t width = (int64_t)vectors * set->lanes, heights = (count + set->rows - 1) / set->rows;
   const float *rows[MOST_TILES];
   kiln_tile tile = {.rows = rows, .ldb = width, .outer = 1, .inner = 1, .k = channels, .ldc = width, .columns = (int32_t)width};
@@ -70,6 +70,7 @@ static void multiply(const shape *s, const kiln_tile_set *set, const float *weig
     for (int64_t i = 0; i < heights; i++) {
       const int64_t r = kiln_share(count, i, heights), height = kiln_share(count, i + 1, heights) - r;
       tile.rows = rows + r;
+      tile.ahead = kiln_ahead(tile.b + channels * width, channels, i, bytes);
       tile.c = m + (point * s->block + r) * width;
       set->functions[(height - 1) * set->vectors + vectors - 1](&tile);
     }
@@ -114,6 +115,7 @@ void kiln_winograd_f32(const kiln_conv_params *p, void *const *operands, int32_t
       .out_row = (int64_t)p->out_w * p->out_c, .out_pixel = p->out_c,
   };
   const bool finishes = kiln_finish_of(p->activation, &out.finish, out.p);
+  const int64_t bytes = (int64_t)kiln_winograd_packed_bytes(p);
   const int64_t blocks = (end - first + s.block - 1) / s.block;
   for (int64_t b = 0; b < blocks; b++) {
     const int64_t tile0 = first + kiln_share(end - first, b, blocks), tile1 = first + kiln_share(end - first, b + 1, blocks);
@@ -129,7 +131,7 @@ void kiln_winograd_f32(const kiln_conv_params *p, void *const *operands, int32_t
     for (int64_t index = panel0; index < panel1; index++) {
       const kiln_panel panel = kiln_panel_at(set, p->out_c, index);
       const int64_t width = (int64_t)panel.vectors * set->lanes, c = panel.column;
-      multiply(&s, set, weights + c * p->in_c * s.points, p->in_c, panel.vectors, tile1 - tile0, u, m);
+      multiply(&s, set, weights + c * p->in_c * s.points, p->in_c, panel.vectors, tile1 - tile0, bytes, u, m);
       out.channels = (int32_t)(p->out_c - c < width ? p->out_c - c : width);
       if (index == panel0) begin = c;
       until = c + out.channels;

@@ -2,17 +2,13 @@
 
 #include "../gemm/simd_finish.h"
 
-// The six points of F(4x4) are 0, a, -a, b, -b and infinity. Smaller ones than the usual 1 and 2, and not powers of two
-// apart, keep the rounding error several times lower; all constants below are exact.
-#define POINT_A 0.625f
-#define POINT_B 1.5f
-#define A2 (POINT_A * POINT_A)
-#define B2 (POINT_B * POINT_B)
+#define A2 (KILN_WINOGRAD_A * KILN_WINOGRAD_A)
+#define B2 (KILN_WINOGRAD_B * KILN_WINOGRAD_B)
 
 // r = B' d, for vectors d[0], d[step], ...
 INLINE void in_axis4(const V *d, const int step, V *r) {
   const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-  const V a = SET(POINT_A), b = SET(POINT_B), a2 = SET(A2), b2 = SET(B2), sum = SET(A2 + B2), product = SET(A2 * B2);
+  const V a = SET(KILN_WINOGRAD_A), b = SET(KILN_WINOGRAD_B), a2 = SET(A2), b2 = SET(B2), sum = SET(A2 + B2), product = SET(A2 * B2);
   const V even_a = FNMA(b2, d2, d4), odd_a = FNMA(b2, d1, d3);
   const V even_b = FNMA(a2, d2, d4), odd_b = FNMA(a2, d1, d3);
   r[0] = FMA(product, d0, FNMA(sum, d2, d4));
@@ -35,9 +31,9 @@ INLINE void out_axis4(const V *m, const int step, V *r) {
   const V p = ADD(m[step], m[2 * step]), q = SUB(m[step], m[2 * step]);
   const V s = ADD(m[3 * step], m[4 * step]), t = SUB(m[3 * step], m[4 * step]);
   r[0] = ADD(ADD(m[0], p), s);
-  r[1] = FMA(SET(POINT_B), t, MUL(SET(POINT_A), q));
+  r[1] = FMA(SET(KILN_WINOGRAD_B), t, MUL(SET(KILN_WINOGRAD_A), q));
   r[2] = FMA(SET(B2), s, MUL(SET(A2), p));
-  r[3] = FMA(SET(B2 * POINT_B), t, FMA(SET(A2 * POINT_A), q, m[5 * step]));
+  r[3] = FMA(SET(B2 * KILN_WINOGRAD_B), t, FMA(SET(A2 * KILN_WINOGRAD_A), q, m[5 * step]));
 }
 
 INLINE void out_axis2(const V *m, const int step, V *r) {

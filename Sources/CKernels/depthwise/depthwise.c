@@ -49,7 +49,7 @@ static void box(const kiln_depthwise_params *p, const kiln_depthwise_set *set, v
     row.channels = (int32_t)(channels - c < set->lanes ? channels - c : set->lanes);
     row.in_channels = (int32_t)(p->channels - source);
     row.bias = bias ? bias + c : NULL;
-    const kiln_depthwise_row_function run = fast && (set->fast_tail || row.channels == set->lanes) ? fast : set->any;
+    const kiln_depthwise_row_function run = fast && row.channels == set->lanes ? fast : set->any;
     for (int64_t y = y0; y < y1; y++) {
       const int64_t top = y * p->stride_h - p->pad_top;
       int64_t ky0 = 0, ky1 = p->kernel_h;  // tap rows inside the image

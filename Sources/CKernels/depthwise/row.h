@@ -31,8 +31,7 @@ typedef void (*kiln_depthwise_row_function)(const kiln_depthwise_row *row, int64
 typedef struct {
   int32_t lanes;
   kiln_depthwise_row_function any;
-  kiln_depthwise_row_function fast[3][2];  // kernel width 3, 5, 7; stride 1, 2; dilation 1, multiplier 1; or NULL
-  bool fast_tail;                          // `fast` also takes fewer channels than lanes
+  kiln_depthwise_row_function fast[3][2];  // kernel width 3, 5, 7; stride 1, 2; dilation 1, multiplier 1, all lanes; or NULL
 } kiln_depthwise_set;
 
 #endif

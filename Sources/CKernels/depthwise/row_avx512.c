@@ -11,5 +11,5 @@
 #pragma clang attribute pop
 
 const kiln_depthwise_set kiln_depthwise_avx512 = {
-    LANES, row_any, {{row3s1, row3s2}, {row5s1, row5s2}, {row7s1, row7s2}}, true};
+    LANES, row_any, {{row3s1, row3s2}, {row5s1, row5s2}, {row7s1, row7s2}}};
 #endif

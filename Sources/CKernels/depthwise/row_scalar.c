@@ -49,4 +49,4 @@ static void row(const kiln_depthwise_row *t, int64_t first, int64_t end) {
   }
 }
 
-const kiln_depthwise_set kiln_depthwise_scalar = {LANES, row, {{0, 0}, {0, 0}, {0, 0}}, false};
+const kiln_depthwise_set kiln_depthwise_scalar = {LANES, row, {{0, 0}, {0, 0}, {0, 0}}};

@@ -16,28 +16,26 @@ INLINE void finish(const kiln_depthwise_row *t, V *sum, const int pixels, int64_
   }
 }
 
-// Kernel width and stride known: every input vector is loaded once and feeds all pixels that see it.
-INLINE void fast_tile(const kiln_depthwise_row *t, int64_t x, MASK mask, V bias, const int pixels, const int taps,
+// Kernel width and stride known, all lanes valid: every input vector is loaded once and feeds all pixels that see it.
+INLINE void fast_tile(const kiln_depthwise_row *t, int64_t x, V bias, const int pixels, const int taps,
                       const int stride, const bool edge) {
-  const bool whole = !FAST_MASKS;
   V sum[8];
   UNROLL for (int p = 0; p < pixels; p++) sum[p] = bias;
   const int64_t column = x * stride + t->origin_x;
   const float *in = t->input + column * t->in_pixel, *w = t->weights;
   for (int64_t ky = 0; ky < t->tap_rows; ky++, in += t->in_row, w += t->weight_row) {
     V weight[7];
-    UNROLL for (int kx = 0; kx < taps; kx++)
-      weight[kx] = whole ? LOAD(w + kx * t->weight_tap) : MASKED_LOAD(w + kx * t->weight_tap, mask);
+    UNROLL for (int kx = 0; kx < taps; kx++) weight[kx] = LOAD(w + kx * t->weight_tap);
     UNROLL for (int i = 0; i < (pixels - 1) * stride + taps; i++) {
       if (edge && (uint64_t)(column + i) >= (uint64_t)t->in_w) continue;
-      const V v = whole ? LOAD(in + i * t->in_pixel) : MASKED_LOAD(in + i * t->in_pixel, mask);
+      const V v = LOAD(in + i * t->in_pixel);
       UNROLL for (int kx = 0; kx < taps; kx++) {
         const int p = (i - kx) / stride;
         if (i >= kx && p < pixels && p * stride + kx == i) sum[p] = FMA(v, weight[kx], sum[p]);
       }
     }
   }
-  finish(t, sum, pixels, x, whole, mask);
+  finish(t, sum, pixels, x, true, LOW_LANES(0));
 }
 
 INLINE void any_tile(const kiln_depthwise_row *t, int64_t x, MASK mask, V bias, const int pixels, const bool edge,
@@ -98,12 +96,12 @@ INLINE void any_tile(const kiln_depthwise_row *t, int64_t x, MASK mask, V bias, 
   static void row##taps##s##stride(const kiln_depthwise_row *t, int64_t first, int64_t end) {     \
     ROW(FAST_##taps##_##stride, stride, taps)                                                     \
   }
-#define FAST_3_1(pixels, edge) fast_tile(t, x, mask, bias, pixels, 3, 1, edge)
-#define FAST_3_2(pixels, edge) fast_tile(t, x, mask, bias, pixels, 3, 2, edge)
-#define FAST_5_1(pixels, edge) fast_tile(t, x, mask, bias, pixels, 5, 1, edge)
-#define FAST_5_2(pixels, edge) fast_tile(t, x, mask, bias, pixels, 5, 2, edge)
-#define FAST_7_1(pixels, edge) fast_tile(t, x, mask, bias, pixels, 7, 1, edge)
-#define FAST_7_2(pixels, edge) fast_tile(t, x, mask, bias, pixels, 7, 2, edge)
+#define FAST_3_1(pixels, edge) fast_tile(t, x, bias, pixels, 3, 1, edge)
+#define FAST_3_2(pixels, edge) fast_tile(t, x, bias, pixels, 3, 2, edge)
+#define FAST_5_1(pixels, edge) fast_tile(t, x, bias, pixels, 5, 1, edge)
+#define FAST_5_2(pixels, edge) fast_tile(t, x, bias, pixels, 5, 2, edge)
+#define FAST_7_1(pixels, edge) fast_tile(t, x, bias, pixels, 7, 1, edge)
+#define FAST_7_2(pixels, edge) fast_tile(t, x, bias, pixels, 7, 2, edge)
 FAST(3, 1)
 FAST(3, 2)
 FAST(5, 1)

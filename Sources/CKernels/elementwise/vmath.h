@@ -1,6 +1,7 @@
 // Elementary functions on vectors of floats, within about 2 ULP where fused multiply-add exists and 4 ULP elsewhere,
 // with C's results for NaN, infinities, signed zeros and denormals. Polynomials are minimax fits (relative error
-// below 0.3 ULP) over the reduced ranges named beside them. Included after vec.h.
+// below 0.3 ULP) over the reduced ranges named beside them. gelu reaches 4.2 ULP; gelu_tanh is the exception in relative
+// terms. Included after vec.h.
 #ifndef KILN_VMATH_H
 #define KILN_VMATH_H
 
@@ -210,7 +211,8 @@ KV_INLINE vf v_gelu(vf x) {
   return x == v_splat(INFINITY) ? x : y;
 }
 
-// 0.5 x (1 + tanh(z)) = x sigmoid(2 z), z = sqrt(2 / pi) (x + 0.044715 x^3).
+// 0.5 x (1 + tanh(z)) = x sigmoid(2 z), z = sqrt(2 / pi) (x + 0.044715 x^3). The relative error
+// grows down the negative tail with the rounding of z (about |z| ULP); the absolute error stays below 1e-7 there.
 KV_INLINE vf v_gelu_tanh(vf x) {
   const vf bounded = v_max(v_splat(-30.0f), v_min(v_splat(30.0f), x));
   const vf z = 1.59576912f * bounded * v_fma(0.044715f * bounded, bounded, v_splat(1.0f));

@@ -1,7 +1,10 @@
 // A part owns whole batches, or, when parts outnumber batches, a share of one batch's rows or columns. It packs the
-// panels of B that it needs (and the rows of A, if A's columns are not adjacent) into its own slice of the scratch.
+// panels of B that it needs (and the rows of A, if A's columns are not adjacent) into its own slice of the scratch. With few
+// rows packing would cost more than the product, so whole panels are then read from B in place if its columns are adjacent.
 #include "../include/kiln_gemm.h"
 #include "tile.h"
+
+enum { FEW_ROWS = 8 };
 
 static int64_t packed_a(const kiln_matmul_params *p) { return p->a_column == 1 ? 0 : (KILN_CHUNK_ROWS * p->k + 15) / 16 * 16; }
 
@@ -34,10 +37,13 @@ static void product(const kiln_matmul_params *p, const float *a, const float *b,
                     int64_t end_row, int64_t panel, int64_t end_panel) {
   const kiln_tile_set *set = kiln_tiles();
   if (row >= end_row || panel >= end_panel) return;
-  kiln_pack_panels(set, b, p->b_row, p->b_column, p->n, p->k, p->alpha, 0, p->k, panel, end_panel, scratch);
+  const bool in_place = p->b_column == 1 && end_row - row <= FEW_ROWS;
+  const int64_t whole = p->n % set->lanes ? kiln_panel_count(set, p->n) - 1 : kiln_panel_count(set, p->n);
+  const int64_t packed_from = !in_place || panel > whole ? panel : whole;
+  kiln_pack_panels(set, b, p->b_row, p->b_column, p->n, p->k, in_place ? 1 : p->alpha, 0, p->k, packed_from, end_panel, scratch);
   float *own = scratch + slice(p) - packed_a(p);
   const kiln_block block = {
-      .set = set, .packed = scratch, .n = p->n, .depth = p->k, .first_panel = panel, .end_panel = end_panel,
+      .set = set, .packed = scratch, .plain = in_place ? b : NULL, .plain_stride = p->b_row, .n = p->n, .depth = p->k, .first_panel = panel, .end_panel = end_panel,
       .outer = 1, .inner = 1, .k = p->k, .ldc = p->c_row, .activation = {KILN_FN_identity, {0}},
   };
   const float *rows[KILN_CHUNK_ROWS];
@@ -55,6 +61,12 @@ static void product(const kiln_matmul_params *p, const float *a, const float *b,
       for (int64_t i = 0; i < count; i++) rows[i] = own + i * p->k;
     }
     kiln_block_run(&block, rows, count, NULL, c + row * p->c_row);
+    if (in_place && p->alpha != 1) {
+      const int64_t from_column = kiln_panel_at(set, p->n, panel).column;
+      const int64_t end_column = end_panel < kiln_panel_count(set, p->n) ? kiln_panel_at(set, p->n, end_panel).column : p->n;
+      for (int64_t i = row; i < row + count; i++)
+        for (int64_t j = from_column; j < end_column; j++) c[i * p->c_row + j] *= p->alpha;
+    }
     row += count;
   }
 }

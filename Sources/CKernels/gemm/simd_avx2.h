@@ -7,7 +7,6 @@
 //   MIN(a, b), MAX(a, b)    return b where a value is NaN
 //   WHERE_NEGATIVE(x, y)    y where x < 0, x elsewhere
 //   INDEX, INDEX_LOAD(p), PERMUTE(v, index)
-//   FAST_MASKS              whether masked loads cost no more than plain ones
 
 #define V __m256
 #define MASK __m256i
@@ -30,6 +29,5 @@
 #define INDEX __m256i
 #define INDEX_LOAD(p) _mm256_loadu_si256((const __m256i *)(p))
 #define PERMUTE(v, index) _mm256_permutevar8x32_ps(v, index)
-#define FAST_MASKS false
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))

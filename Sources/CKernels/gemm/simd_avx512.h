@@ -7,7 +7,6 @@
 //   MIN(a, b), MAX(a, b)    return b where a value is NaN
 //   WHERE_NEGATIVE(x, y)    y where x < 0, x elsewhere
 //   INDEX, INDEX_LOAD(p), PERMUTE(v, index)
-//   FAST_MASKS              whether masked loads cost no more than plain ones
 
 #define V __m512
 #define MASK __mmask16
@@ -30,6 +29,5 @@
 #define INDEX __m512i
 #define INDEX_LOAD(p) _mm512_loadu_si512(p)
 #define PERMUTE(v, index) _mm512_permutexvar_ps(index, v)
-#define FAST_MASKS true
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define INLINE static inline __attribute__((always_inline))

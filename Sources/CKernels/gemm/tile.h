@@ -34,6 +34,7 @@ typedef struct {
   const float *const *rows;
   const float *b;
   int64_t ldb;  // floats between two depths of b
+  const float *ahead;  // NULL, or what to bring towards the core meanwhile: up to 32 floats a depth
   int32_t outer, inner;
   int64_t k, outer_stride, inner_stride;
   const float *bias;      // NULL or `columns` values
@@ -72,10 +73,18 @@ int64_t kiln_padded_columns(const kiln_tile_set *set, int64_t n);
 void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stride, int64_t column_stride, int64_t n,
                       int64_t depth, float scale, int64_t at, int64_t total, int64_t first, int64_t end, float *out);
 
+// Where tile `index` of a panel looks ahead. The first tiles over a panel of B fetch the one behind it, while the rest of the
+// work hides the way from memory; B that fits a core's cache anyway (`bytes` in all) is left alone.
+static inline const float *kiln_ahead(const float *next, int64_t depth, int64_t index, int64_t bytes) {
+  return index < 2 && bytes > 768 * 1024 ? next + index * depth * 32 : NULL;
+}
+
 // A product of up to KILN_CHUNK_ROWS rows with panels first..end of packed B.
 typedef struct {
   const kiln_tile_set *set;
   const float *packed;
+  const float *plain;  // NULL, or B unpacked with `plain_stride` floats a depth: whole panels are read there
+  int64_t plain_stride;
   int64_t n, depth;  // depth = outer * inner * k
   int64_t first_panel, end_panel;
   int32_t outer, inner;

@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
     UNROLL for (int r = 0; r < rows; r++)
       UNROLL for (int v = 0; v < vectors; v++) sums[s][r][v] = _mm512_setzero_ps();
 
-  const float *b = t->b;
+  const float *b = t->b, *ahead = t->ahead;
   const int64_t ldb = t->ldb;
   for (int32_t o = 0; o < t->outer; o++) {
     for (int32_t i = 0; i < t->inner; i++) {
@@ -47,6 +47,13 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
       if (sets > 1) {
         for (; k + sets <= t->k; k += sets)
           UNROLL for (int s = 0; s < sets; s++, b += ldb) STEP(sums[s], k + s, b);
+      }
+      if (rows >= 4 && ahead) {
+        for (; k < t->k; k++, b += ldb, ahead += 32) {
+          _mm_prefetch((const char *)ahead, _MM_HINT_T1);
+          _mm_prefetch((const char *)(ahead + 16), _MM_HINT_T1);
+          STEP(sums[0], k, b);
+        }
       }
       for (; k < t->k; k++, b += ldb) STEP(sums[0], k, b);
     }

@@ -21,7 +21,7 @@ typedef enum {
 
 // output[b, y, x, o] = activation(bias[o] + residual[b, y, x, o]
 //   + sum over ky, kx, c of input[b, y * stride_h - pad_top + ky * dilation_h, x * stride_w - pad_left + kx * dilation_w, c] * w[ky, kx, c, o])
-// Input outside the image is 0; only the top and left padding are given, the output size implies the rest.
+// Input outside the image is 0; only the top and left padding are given (negative ones crop), the output size implies the rest.
 // With groups, in_c and out_c are divisible by `groups`, and output channels of group g see only its input channels.
 // All tensors are dense. `residual` may be the output itself.
 typedef struct {

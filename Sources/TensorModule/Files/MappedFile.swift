@@ -4,7 +4,7 @@
   import Darwin
 #endif
 
-/// A regular file mapped read-only; its bytes stay valid while the object lives.
+/// A regular file mapped read-only; its bytes stay valid while the object lives, so hold it in a variable.
 package final class MappedFile: @unchecked Sendable {
   package let path: String
   package let bytes: UnsafeRawBufferPointer
@@ -31,6 +31,12 @@ package final class MappedFile: @unchecked Sendable {
       throw KilnError(.failed, FileError.message("cannot be mapped"), at: [path])
     }
     bytes = UnsafeRawBufferPointer(start: address, count: size)
+  }
+
+  /// A copy of a file's bytes.
+  package static func contents(of path: String) throws -> [UInt8] {
+    let file = try MappedFile(path: path)
+    return withExtendedLifetime(file) { Array(file.bytes) }
   }
 
   deinit { if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) } }

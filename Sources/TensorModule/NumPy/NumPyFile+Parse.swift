@@ -61,10 +61,10 @@ extension NumPyFile {
     let width: Int
 
     init(_ descriptor: String) throws {
+      if descriptor.dropFirst().first == "O" { throw bad("object arrays hold pickled Python and are not read") }
       guard let order = descriptor.first, "<>|=".contains(order), let letter = descriptor.dropFirst().first,
         let number = Int(descriptor.dropFirst(2)), (0...(1 << 24)).contains(number)
       else { throw bad("has the unknown dtype \(KilnError.quoted(descriptor))") }
-      if letter == "O" { throw bad("object arrays hold pickled Python and are not read") }
       let allowed: [Character: [Int]] = ["b": [1], "i": [1, 2, 4, 8], "u": [1, 2, 4, 8], "f": [2, 4, 8]]
       guard letter == "S" || letter == "U" || allowed[letter]?.contains(number) == true else {
         throw bad("has the dtype \(KilnError.quoted(descriptor)), which is not supported")

@@ -1,0 +1,106 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+extension Conv: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    guard node.isAll(.float32) else { return false }
+    if try lowerPointwise(node) { return true }
+    guard let window = SpatialWindow(
+      input: node.inputShapes[0], output: node.outputShapes[0], kernel: Array(node.inputShapes[1].dropLast(2)),
+      strides: strides, dilations: dilations, padding: padding)
+    else { return false }
+    node.allowResidualInPlace(epilogue)
+    let channels = node.inputShapes[1].suffix(2).map { $0 }
+    if groups > 1, channels[0] == 1 { return try lowerDepthwise(node, window) }
+    return try lowerWindow(node, window)
+  }
+
+  /// A kernel of one tap without strides is a product over all positions at once.
+  private func lowerPointwise(_ node: NodeLowering) throws -> Bool {
+    let kernel = node.inputShapes[1]
+    guard let weights = node.constant(1), groups == 1, kernel.dropLast(2).allSatisfy({ $0 == 1 }),
+      strides.allSatisfy({ $0 == 1 }), node.inputShapes[0].dropLast() == node.outputShapes[0].dropLast()
+    else { return false }
+    let n = kernel[kernel.count - 1]
+    var params = kiln_gemm_params()
+    params.m = Int64(node.outputShapes[0].dropLast().elementCount)
+    params.n = Int64(n)
+    params.k = Int64(kernel[kernel.count - 2])
+    params.activation = epilogue.activation.kernel
+    try node.gemm(
+      &params, weights, rowStride: n, columnStride: 1, [node.input(0)], node.epilogueOperands(epilogue))
+    node.allowResidualInPlace(epilogue)
+    return true
+  }
+
+  private func lowerDepthwise(_ node: NodeLowering, _ window: SpatialWindow) throws -> Bool {
+    var params = kiln_depthwise_params()
+    params.batch = window.batch
+    (params.in_h, params.in_w) = window.input
+    params.channels = window.channels
+    params.multiplier = window.outputChannels / max(1, window.channels)
+    (params.out_h, params.out_w) = window.output
+    (params.kernel_h, params.kernel_w) = window.kernel
+    (params.stride_h, params.stride_w) = window.strides
+    (params.dilation_h, params.dilation_w) = window.dilations
+    (params.pad_top, params.pad_left) = window.low
+    params.activation = epilogue.activation.kernel
+    let parts = kiln_depthwise_parts(&params, node.threads)
+    try node.step(
+      kiln_depthwise_f32, "depthwise", copying: params, [node.input(0), node.input(1)] + node.epilogueOperands(epilogue),
+      parts: parts)
+    return true
+  }
+
+  private func lowerWindow(_ node: NodeLowering, _ window: SpatialWindow) throws -> Bool {
+    var params = kiln_conv_params(window, groups: groups, activation: epilogue.activation)
+    kiln_conv_choose(&params, node.threads, node.options.exact)
+    let parts = kiln_conv_parts(&params, node.threads)
+    let chosen = params
+    let packed = try node.packedOrComputed(
+      1, layout: "conv",
+      key: [params.algorithm, params.kernel_h, params.kernel_w, params.in_c, params.out_c, params.groups].map(Int.init),
+      byteCount: kiln_conv_packed_bytes(&params), params: params
+    ) { weights, out in
+      withUnsafePointer(to: chosen) { kiln_conv_pack($0, weights, out) }
+    } kernel: { params, operands, _, _ in
+      guard let operands, let weights = operands[0], let out = operands[1] else { return }
+      kiln_conv_pack(
+        params?.assumingMemoryBound(to: kiln_conv_params.self), weights.assumingMemoryBound(to: Float.self),
+        out.assumingMemoryBound(to: Float.self))
+    }
+    let scratch = node.temporary(byteCount: kiln_conv_scratch_bytes(&params, parts))
+    let label =
+      switch kiln_conv_algorithm(UInt32(params.algorithm)) {
+      case KILN_CONV_WINOGRAD2: "conv/winograd2"
+      case KILN_CONV_WINOGRAD4: "conv/winograd4"
+      default: "conv/direct"
+      }
+    try node.step(
+      kiln_conv_f32, label, copying: params, [node.input(0), packed] + node.epilogueOperands(epilogue) + [scratch],
+      parts: parts)
+    return true
+  }
+}
+
+extension NodeLowering {
+  /// Weights in a kernel's layout: packed now when they are constant, else by a step of each prediction.
+  ///
+  /// - Parameters:
+  ///   - pack: packs constant weights.
+  ///   - kernel: the same as a kernel over `params`: operands weights, packed.
+  func packedOrComputed<Params>(
+    _ input: Int, layout: String, key: [Int], byteCount: Int, params: Params,
+    pack: (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void, kernel: @escaping kiln_kernel
+  ) throws -> StepOperand {
+    if let weights = constant(input) {
+      return try packed(weights, layout: layout, key: key, byteCount: byteCount) {
+        pack(weights.address.assumingMemoryBound(to: Float.self), $0.assumingMemoryBound(to: Float.self))
+      }
+    }
+    let out = temporary(byteCount: byteCount)
+    try step(kernel, "pack", copying: params, [self.input(input), out])
+    return out
+  }
+}

@@ -1,0 +1,121 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+extension MatMul: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    guard node.isAll(.float32) else { return false }
+    if let weights = node.constant(1), weights.shape.dropLast(2).allSatisfy({ $0 == 1 }), !transposeA {
+      return try lowerDense(node, weights)
+    }
+    return try lowerBatched(node)
+  }
+
+  /// Weights on the right: all rows of the left operand in one product with packed weights.
+  private func lowerDense(_ node: NodeLowering, _ weights: Tensor) throws -> Bool {
+    let shape = node.outputShapes[0]
+    let n = shape[shape.count - 1]
+    let k = weights.shape[weights.shape.count - (transposeB ? 1 : 2)]
+    var params = kiln_gemm_params()
+    params.m = Int64(shape.dropLast().elementCount)
+    params.n = Int64(n)
+    params.k = Int64(k)
+    params.activation = epilogue.activation.kernel
+    try node.gemm(
+      &params, weights, rowStride: transposeB ? 1 : n, columnStride: transposeB ? k : 1,
+      [node.input(0)], node.epilogueOperands(epilogue))
+    node.allowResidualInPlace(epilogue)
+    return true
+  }
+
+  /// Two computed operands: batches in two axes with strides, then the epilogue over the result.
+  private func lowerBatched(_ node: NodeLowering) throws -> Bool {
+    let (a, b, c) = (node.inputShapes[0], node.inputShapes[1], node.outputShapes[0])
+    let batch = Array(c.dropLast(2))
+    let strides = [a, b, c].map { ChainProgram.strides(of: Array($0.dropLast(2)), in: batch) }
+    let matrices = [a, b, c].map { $0.suffix(2).elementCount }
+    // Outermost axis first: (length, stride of a, of b, of c), adjacent axes joined where all strides allow it.
+    var axes: [(length: Int, strides: [Int])] = []
+    for axis in batch.indices where batch[axis] != 1 {
+      let own = (0..<3).map { strides[$0][axis] * matrices[$0] }
+      if let last = axes.last, (0..<3).allSatisfy({ last.strides[$0] == own[$0] * batch[axis] }) {
+        axes[axes.count - 1] = (last.length * batch[axis], own)
+      } else {
+        axes.append((batch[axis], own))
+      }
+    }
+    while axes.count < 2 { axes.insert((1, [0, 0, 0]), at: 0) }
+    guard axes.count == 2 else { return false }
+
+    var params = kiln_matmul_params()
+    params.batch_outer = Int64(axes[0].length)
+    params.batch_inner = Int64(axes[1].length)
+    (params.a_outer, params.a_inner) = (Int64(axes[0].strides[0]), Int64(axes[1].strides[0]))
+    (params.b_outer, params.b_inner) = (Int64(axes[0].strides[1]), Int64(axes[1].strides[1]))
+    (params.c_outer, params.c_inner) = (Int64(axes[0].strides[2]), Int64(axes[1].strides[2]))
+    let (m, n) = (c[c.count - 2], c[c.count - 1])
+    let k = a[a.count - (transposeA ? 2 : 1)]
+    (params.m, params.n, params.k) = (Int64(m), Int64(n), Int64(k))
+    (params.a_row, params.a_column) = transposeA ? (1, Int64(m)) : (Int64(k), 1)
+    (params.b_row, params.b_column) = transposeB ? (1, Int64(k)) : (Int64(n), 1)
+    params.c_row = Int64(n)
+    params.alpha = 1
+    let parts = kiln_matmul_parts(&params, node.threads)
+    let scratch = node.temporary(byteCount: kiln_matmul_scratch_bytes(&params, parts))
+    try node.step(
+      kiln_matmul_f32, "matmul", copying: params, [node.input(0), node.input(1), node.output(), scratch], parts: parts)
+    return try lowerEpilogue(node)
+  }
+
+  private func lowerEpilogue(_ node: NodeLowering) throws -> Bool {
+    if epilogue == .none { return true }
+    var program = ChainProgram(
+      shape: node.outputShapes[0],
+      inputs: [.init(operand: node.output(), dtype: .float32, shape: node.outputShapes[0])], steps: [],
+      resultType: .float32)
+    for index in [epilogue.biasIndex(), epilogue.residualIndex()].compactMap({ $0 }) {
+      program.inputs.append(
+        .init(operand: node.input(index), dtype: node.inputs[index].dtype, shape: node.inputShapes[index]))
+      let left: ChainProgram.Source = program.steps.isEmpty ? .input(0) : .step(program.steps.count - 1)
+      program.steps.append(.init(function: .add, parameters: [], sources: [left, .input(program.inputs.count - 1)]))
+    }
+    if epilogue.activation != .identity {
+      let left: ChainProgram.Source = program.steps.isEmpty ? .input(0) : .step(program.steps.count - 1)
+      program.steps.append(
+        .init(function: epilogue.activation.function, parameters: epilogue.activation.parameters, sources: [left]))
+    }
+    return try program.append(to: node, output: node.output(), label: "chain")
+  }
+}
+
+extension NodeLowering {
+  /// Adds a product with constant weights on the right. `m`, `n`, `k` and the activation of `params` are set; rows are dense.
+  ///
+  /// - Parameters:
+  ///   - rowStride, columnStride: where element (row, column) of the [k, n] weights is.
+  func gemm(
+    _ params: inout kiln_gemm_params, _ weights: Tensor, rowStride: Int, columnStride: Int, _ left: [StepOperand],
+    _ rest: [StepOperand]
+  ) throws {
+    (params.lda, params.ldc, params.ldr) = (params.k, params.n, params.n)
+    let (n, k) = (params.n, params.k)
+    if OpenBLAS.isPreferred, let blas = OpenBLAS.library, [params.m, n, k].allSatisfy({ $0 < Int32.max }) {
+      let own = OpenBLAS.Parameters(
+        sgemm: blas.sgemm, m: Int(params.m), n: Int(n), k: Int(k), transposeB: columnStride != 1 || rowStride != Int(n),
+        activation: params.activation)
+      try step(
+        OpenBLAS.gemmKernel, "openblas", copying: own, left + [.memory(weights.address)] + rest,
+        parts: max(1, min(threads, Int32(clamping: params.m / 8))))
+      return
+    }
+    let packed = try packed(
+      weights, layout: "gemm", key: [Int(n), Int(k), rowStride, columnStride], byteCount: kiln_gemm_packed_bytes(n, k)
+    ) {
+      kiln_gemm_pack(
+        weights.address.assumingMemoryBound(to: Float.self), Int64(rowStride), Int64(columnStride), n, k,
+        $0.assumingMemoryBound(to: Float.self))
+    }
+    let parts = kiln_gemm_parts(&params, threads)
+    try step(kiln_gemm_f32, "gemm", copying: params, left + [packed] + rest, parts: parts)
+  }
+}

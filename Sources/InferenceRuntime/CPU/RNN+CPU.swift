@@ -1,0 +1,67 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+extension RNN: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    let operands = operands
+    guard let kernel = node.constant(1),
+      node.inputs.indices.allSatisfy({ $0 == operands.mask || node.inputs[$0].dtype == .float32 })
+    else { return false }
+    let x = node.inputShapes[0]
+    let units = node.inputShapes[2][0]
+    let width = units * cell.gates
+
+    // The projection of all time steps in one product.
+    let projected = node.temporary(byteCount: max(1, x[0] * x[1] * width * 4))
+    if x[0] * x[1] > 0 {
+      var product = kiln_gemm_params()
+      (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
+      product.activation = Activation.identity.kernel
+      try node.gemm(
+        &product, kernel, rowStride: width, columnStride: 1, [node.input(0)],
+        [node.optionalInput(operands.bias), .absent, projected])
+    }
+
+    var params = kiln_rnn_params()
+    params.cell = cell.kernel
+    params.go_backwards = goBackwards ? 1 : 0
+    params.return_sequences = returnSequences ? 1 : 0
+    params.zero_masked_output = zeroOutputForMask ? 1 : 0
+    (params.batch, params.time, params.units) = (Int64(x[0]), Int64(x[1]), Int64(units))
+    params.activation = activation.kernel
+    params.recurrent_activation = recurrentActivation.kernel
+    let packed = try node.packedOrComputed(
+      2, layout: "rnn", key: [Int(params.cell), units], byteCount: Int(kiln_rnn_packed_bytes(&params)), params: params
+    ) { weights, out in
+      withUnsafePointer(to: params) { kiln_rnn_pack($0, weights, out) }
+    } kernel: { params, operands, _, _ in
+      guard let operands, let weights = operands[0], let out = operands[1] else { return }
+      kiln_rnn_pack(
+        params?.assumingMemoryBound(to: kiln_rnn_params.self), weights.assumingMemoryBound(to: Float.self),
+        out.assumingMemoryBound(to: Float.self))
+    }
+    let recurrentBias: StepOperand =
+      cell == .gruResetAfter ? operands.bias.map { node.input($0, byteOffset: width * 4) } ?? .absent : .absent
+    try node.step(
+      kiln_rnn, "rnn/\(cell.rawValue)", copying: params,
+      [
+        projected, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
+        node.optionalInput(operands.mask), node.output(0), node.optionalOutput(1), node.optionalOutput(2),
+        node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))),
+      ], parts: kiln_rnn_parts(&params, node.threads))
+    return true
+  }
+}
+
+extension RNN.Cell {
+  /// The kernel's number of the cell.
+  fileprivate var kernel: Int32 {
+    switch self {
+    case .simple: Int32(KILN_RNN_SIMPLE.rawValue)
+    case .lstm: Int32(KILN_RNN_LSTM.rawValue)
+    case .gruResetAfter: Int32(KILN_RNN_GRU_RESET_AFTER.rawValue)
+    case .gru: Int32(KILN_RNN_GRU_RESET_BEFORE.rawValue)
+    }
+  }
+}

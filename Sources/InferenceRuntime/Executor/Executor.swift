@@ -1,0 +1,132 @@
+import CKernels
+import Synchronization
+import TensorModule
+
+/// Runs a plan. Any number of calls may run at once: each takes a workspace, which is kept for later calls.
+package final class Executor: Sendable {
+  package let plan: Plan
+  package let pool: ThreadPool
+  private let free: Mutex<[Workspace]>
+
+  /// Workspaces kept while no call uses them.
+  private static let keptWorkspaces = 16
+
+  package init(_ plan: Plan, pool: ThreadPool) {
+    self.plan = plan
+    self.pool = pool
+    var list: [Workspace] = []
+    list.reserveCapacity(Self.keptWorkspaces)
+    free = Mutex(list)
+  }
+
+  /// Computes the outputs from the inputs.
+  ///
+  /// - Parameters:
+  ///   - inputs: one address for each input of the plan, aligned to its element; read only. Ignored for strings.
+  ///   - outputs: one address for each output, aligned to its element, not overlapping any input. Ignored for strings.
+  package func run(
+    _ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>
+  ) throws {
+    let workspace = try take()
+    bind(workspace, inputs, outputs)
+    defer { give(workspace) }
+    try run(workspace)
+  }
+
+  /// Computes the outputs as new tensors.
+  ///
+  /// - Parameter inputs: one for each input, of the plan's dtypes and shapes.
+  package func run(_ inputs: [Tensor]) throws -> [Tensor] {
+    try withTensors(inputs) { try run($0) }
+  }
+
+  /// The nanoseconds that each node of the plan's report took in one prediction.
+  package func timedNodes(_ inputs: [Tensor]) throws -> [Int64] {
+    var times = [Int64](repeating: 0, count: plan.stepCount)
+    var hostTimes = [Int64](repeating: 0, count: plan.hostSteps.count)
+    _ = try withTensors(inputs) { workspace in
+      for segment in plan.segments {
+        if segment.host >= 0 {
+          let clock = ContinuousClock()
+          let duration = try clock.measure { try plan.hostSteps[Int(segment.host)].run(workspace) }
+          hostTimes[Int(segment.host)] = duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000
+        } else {
+          times.withUnsafeMutableBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            kiln_execute_timed(
+              plan.steps + Int(segment.firstStep), segment.stepCount, plan.operands, workspace.bases, pool.handle,
+              base + Int(segment.firstStep))
+          }
+        }
+      }
+    }
+    // Host steps stand in the order of their nodes.
+    var host = 0
+    return plan.report.nodes.map { node in
+      if node.isFallback, host < hostTimes.count {
+        host += 1
+        return hostTimes[host - 1]
+      }
+      return times[node.steps].reduce(0, +)
+    }
+  }
+
+  private func withTensors(_ inputs: [Tensor], _ body: (Workspace) throws -> Void) throws -> [Tensor] {
+    guard inputs.count == plan.inputs.count else {
+      throw KilnError(.badInput, "the model has \(plan.inputs.count) inputs, found \(inputs.count)")
+    }
+    for (tensor, spec) in zip(inputs, plan.inputs) where tensor.dtype != spec.dtype || tensor.shape != spec.shape {
+      throw KilnError(
+        .badInput,
+        "input \(KilnError.quoted(spec.name)): expected \(spec.dtype.name)\(spec.shape.shapeText), found \(tensor.dtype.name)\(tensor.shape.shapeText)")
+    }
+    let workspace = try take()
+    defer { give(workspace) }
+    for (index, tensor) in inputs.enumerated() {
+      if let slot = plan.inputStrings[index] { workspace.strings[slot] = tensor } else {
+        workspace.setInput(index, UnsafeMutableRawPointer(mutating: tensor.address))
+      }
+    }
+    let memories = try plan.outputs.map { try RuntimeMemory(byteCount: $0.byteCount) }
+    for (index, memory) in memories.enumerated() { workspace.setOutput(index, memory.base) }
+    try body(workspace)
+    return try zip(plan.outputs, zip(plan.outputStrings, memories)).map { spec, place in
+      guard let slot = place.0 else {
+        return Tensor(dtype: spec.dtype, shape: spec.shape, address: UnsafeRawPointer(place.1.base), owner: place.1)
+      }
+      guard let tensor = workspace.strings[slot] else { throw KilnError(.internal, "a string output was not made") }
+      return tensor
+    }
+  }
+
+  /// Runs with the addresses that are in the workspace.
+  package func run(_ workspace: Workspace) throws {
+    for segment in plan.segments {
+      if segment.host >= 0 {
+        try plan.hostSteps[Int(segment.host)].run(workspace)
+      } else {
+        kiln_execute(
+          plan.steps + Int(segment.firstStep), segment.stepCount, plan.operands, workspace.bases, pool.handle)
+      }
+    }
+    try workspace.checkFlags(plan.flagErrors)
+  }
+
+  @inline(__always)
+  private func bind(
+    _ workspace: Workspace, _ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>
+  ) {
+    for index in 0..<plan.inputs.count { workspace.setInput(index, UnsafeMutableRawPointer(mutating: inputs[index])) }
+    for index in 0..<plan.outputs.count { workspace.setOutput(index, outputs[index]) }
+  }
+
+  /// A workspace for one caller at a time; `give` returns it.
+  package func take() throws -> Workspace {
+    if let found = free.withLock({ $0.popLast() }) { return found }
+    return try Workspace(plan)
+  }
+
+  package func give(_ workspace: Workspace) {
+    free.withLock { if $0.count < Self.keptWorkspaces { $0.append(workspace) } }
+  }
+}

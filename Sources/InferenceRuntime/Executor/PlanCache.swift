@@ -1,0 +1,67 @@
+import GraphModule
+import Synchronization
+import TensorModule
+
+/// A graph ready to run: plans for the input shapes met so far, sharing packed weights.
+package final class PlanCache: Sendable {
+  /// The graph that plans are made of: after the fuse and lower phases.
+  package let graph: Graph
+  package let options: PlanOptions
+  package let pool: ThreadPool
+  package let weights = WeightStore()
+
+  private struct Entry {
+    let executor: Executor
+    var lastUse: Int
+  }
+
+  private struct State {
+    var entries: [[Shape]: Entry] = [:]
+    var clock = 0
+  }
+
+  private let limit: Int
+  private let state = Mutex(State())
+  // Held while a plan is made, so that two callers do not make the same one.
+  private let building = Mutex(())
+
+  /// - Parameters:
+  ///   - limit: how many plans to keep; the one unused for longest goes first.
+  package init(_ graph: Graph, options: PlanOptions = PlanOptions(), pool: ThreadPool, limit: Int = 16) {
+    self.graph = graph
+    self.options = options
+    self.pool = pool
+    self.limit = max(1, limit)
+  }
+
+  /// The executor for inputs of these shapes, in the graph's order.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
+  package func executor(_ shapes: [Shape]) throws -> Executor {
+    if let found = find(shapes) { return found }
+    return try building.withLock { _ in
+      if let found = find(shapes) { return found }
+      let plan = try PlanBuilder.plan(graph, shapes: shapes, options: options, weights: weights)
+      let executor = Executor(plan, pool: pool)
+      state.withLock { state in
+        if state.entries.count >= limit, let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {
+          state.entries[oldest] = nil
+        }
+        state.entries[shapes] = Entry(executor: executor, lastUse: state.clock)
+      }
+      return executor
+    }
+  }
+
+  /// The number of plans that are kept.
+  package var count: Int { state.withLock { $0.entries.count } }
+
+  private func find(_ shapes: [Shape]) -> Executor? {
+    state.withLock { state in
+      state.clock += 1
+      guard let index = state.entries.index(forKey: shapes) else { return nil }
+      state.entries.values[index].lastUse = state.clock
+      return state.entries.values[index].executor
+    }
+  }
+}

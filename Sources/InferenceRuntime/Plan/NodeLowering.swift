@@ -1,0 +1,190 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+/// An op that has fast kernels on this processor. One file for each op family, beside this protocol's users in `CPU/`.
+package protocol CPUBinding: OpDefinition {
+  /// Adds the steps that compute the node, or declares its result an alias of an operand.
+  ///
+  /// - Returns: false when no kernel fits these types or attributes; the node then takes the slow path, and what was
+  ///   added is dropped.
+  func lower(_ node: NodeLowering) throws -> Bool
+}
+
+/// Where a step's operand lives, before memory is planned.
+package enum StepOperand {
+  /// An optional operand that is not there.
+  case absent
+  /// An operand or result of the node, from `byteOffset` on.
+  case value(ValueID, byteOffset: Int)
+  /// Memory that the node's steps use among themselves.
+  case temporary(Int, byteOffset: Int)
+  /// An int32 that a kernel sets when data are wrong; 0 at first, looked at after the prediction.
+  case errorFlag(Int)
+  /// Weights.
+  case memory(UnsafeRawPointer)
+
+  /// The operand from `bytes` further on.
+  func advanced(by bytes: Int) -> StepOperand {
+    switch self {
+    case .absent, .errorFlag: self
+    case .value(let id, let offset): .value(id, byteOffset: offset + bytes)
+    case .temporary(let index, let offset): .temporary(index, byteOffset: offset + bytes)
+    case .memory(let address): .memory(address + bytes)
+    }
+  }
+}
+
+/// A step before memory is planned.
+struct PendingStep {
+  var kernel: kiln_kernel
+  var params: UnsafeRawPointer?
+  var operands: [StepOperand]
+  var parts: Int32
+}
+
+/// What a binding sees of its node, and where it puts its steps. Lives while the node is lowered.
+package final class NodeLowering {
+  package let node: Node
+  package let inputs: [TensorType]
+  package let outputs: [TensorType]
+  package let inputShapes: [Shape]
+  package let outputShapes: [Shape]
+  package let options: PlanOptions
+
+  private let graph: Graph
+  private let isUsed: (ValueID) -> Bool
+  private let parameters: ParameterMemory
+  private let store: WeightStore
+
+  // What the binding decided.
+  private(set) var steps: [PendingStep] = []
+  private(set) var temporaries: [Int] = []
+  private(set) var aliases: [(output: Int, input: Int, byteOffset: Int)] = []
+  private(set) var inPlace: [(output: Int, input: Int)] = []
+  private(set) var weights: [RuntimeMemory] = []
+  private(set) var labels: [String] = []
+  private(set) var errorMessages: [String] = []
+  private(set) var merged: [(input: Int, byteOffset: Int)] = []
+  private let canMerge: (Int) -> Bool
+
+  init(
+    _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
+    canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore
+  ) throws {
+    self.node = node
+    self.graph = graph
+    self.isUsed = isUsed
+    self.canMerge = canMerge
+    self.options = options
+    self.parameters = parameters
+    self.store = store
+    inputs = node.inputs.map(graph.type(of:))
+    outputs = node.outputs.map(graph.type(of:))
+    inputShapes = inputs.compactMap(\.shape)
+    outputShapes = outputs.compactMap(\.shape)
+    guard inputShapes.count == inputs.count, outputShapes.count == outputs.count else {
+      throw KilnError(.internal, "a plan is made of a graph with symbols", at: [node.op.opName])
+    }
+  }
+
+  package var threads: Int32 { Int32(clamping: options.threads) }
+
+  // MARK: Operands
+
+  /// The tensor of a constant operand.
+  package func constant(_ input: Int) -> Tensor? { graph.constants[node.inputs[input]] }
+
+  package func input(_ index: Int, byteOffset: Int = 0) -> StepOperand {
+    if let tensor = constant(index) { return .memory(tensor.address + byteOffset) }
+    return .value(node.inputs[index], byteOffset: byteOffset)
+  }
+
+  /// The operand of that index, or an absent one.
+  package func optionalInput(_ index: Int?) -> StepOperand { index.map { input($0) } ?? .absent }
+
+  package func output(_ index: Int = 0, byteOffset: Int = 0) -> StepOperand {
+    .value(node.outputs[index], byteOffset: byteOffset)
+  }
+
+  /// The result of that index, or an absent operand when the node has none or nothing reads it.
+  package func optionalOutput(_ index: Int) -> StepOperand {
+    node.outputs.indices.contains(index) && isUsed(node.outputs[index]) ? output(index) : .absent
+  }
+
+  /// Memory for the steps of this node, 64-byte aligned, not cleared; absent for 0 bytes.
+  package func temporary(byteCount: Int) -> StepOperand {
+    if byteCount <= 0 { return .absent }
+    temporaries.append(byteCount)
+    return .temporary(temporaries.count - 1, byteOffset: 0)
+  }
+
+  /// A flag for a kernel to set when the data are wrong; the prediction then fails with the message.
+  package func errorFlag(_ message: String) -> StepOperand {
+    errorMessages.append(message)
+    return .errorFlag(errorMessages.count - 1)
+  }
+
+  /// A constant in the layout that a kernel reads, made once per model.
+  ///
+  /// - Parameters:
+  ///   - layout: the kind of layout.
+  ///   - key: the numbers that the layout depends on.
+  ///   - pack: fills the memory, which is 64-byte aligned and not cleared.
+  package func packed(
+    _ constant: Tensor, layout: String, key: [Int], byteCount: Int, pack: (UnsafeMutableRawPointer) throws -> Void
+  ) throws -> StepOperand {
+    let memory = try store.packed(constant, layout: layout, parameters: key, byteCount: byteCount, pack: pack)
+    weights.append(memory)
+    return .memory(UnsafeRawPointer(memory.base))
+  }
+
+  /// A copy of parameters that lives as long as the plan.
+  package func keep<Value>(_ value: Value) throws -> UnsafeMutablePointer<Value> { try parameters.store(value) }
+
+  package func keep<Values: Collection>(array values: Values) throws -> UnsafeMutablePointer<Values.Element> {
+    try parameters.store(values)
+  }
+
+  // MARK: Decisions
+
+  /// Adds a step.
+  ///
+  /// - Parameter label: the kernel's name in reports.
+  package func step(
+    _ kernel: kiln_kernel, _ label: String, _ params: UnsafeRawPointer?, _ operands: [StepOperand], parts: Int32 = 1
+  ) throws {
+    guard operands.count <= Int(KILN_MAX_OPERANDS) else {
+      throw KilnError(.internal, "a step has \(operands.count) operands")
+    }
+    steps.append(PendingStep(kernel: kernel, params: params, operands: operands, parts: max(1, parts)))
+    labels.append(label)
+  }
+
+  /// Adds a step whose parameters are `value`.
+  package func step<Value>(
+    _ kernel: kiln_kernel, _ label: String, copying value: Value, _ operands: [StepOperand], parts: Int32 = 1
+  ) throws {
+    try step(kernel, label, UnsafeRawPointer(try keep(value)), operands, parts: parts)
+  }
+
+  /// The result is the operand's memory, from `byteOffset` on: nothing runs.
+  package func alias(output: Int = 0, of input: Int, byteOffset: Int = 0) {
+    aliases.append((output, input, byteOffset))
+  }
+
+  /// Lets the operand be computed in its place inside the result (a part of a concatenation), so that no copy is needed.
+  ///
+  /// - Returns: false when the operand's memory is not free to move; it must then be copied.
+  package func mergeIntoResult(_ input: Int, byteOffset: Int) -> Bool {
+    guard canMerge(input), !merged.contains(where: { node.inputs[$0.input] == node.inputs[input] }) else { return false }
+    merged.append((input, byteOffset))
+    return true
+  }
+
+  /// The result may take over the operand's memory when nothing else needs it.
+  ///
+  /// The steps must stay right when both are the same memory: no element of the operand is read after that of the
+  /// result at its place was written.
+  package func allowInPlace(output: Int = 0, over input: Int) { inPlace.append((output, input)) }
+}

@@ -1,0 +1,422 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+/// Makes a plan from a graph: picks kernels node by node, then places values in memory.
+///
+/// Values live in *buffers*. A reshape puts its result in its operand's buffer; a result that may be written in place
+/// takes over the buffer of an operand that dies there. A buffer is alive from the node that first writes it to the last
+/// node that reads any value in it. In the end a buffer is an input, an output (then results are written where the
+/// caller wants them) or a part of the arena.
+package struct PlanBuilder {
+  private enum Place {
+    case arena
+    case input(Int)
+    case output(Int)
+    /// Its values have moved to another buffer.
+    case merged
+  }
+
+  private struct Buffer {
+    var byteCount: Int
+    var first: Int
+    var last: Int
+    var place: Place = .arena
+    var offset = 0
+  }
+
+  private struct Storage {
+    var buffer: Int
+    var byteOffset: Int
+  }
+
+  private enum Item {
+    case native([PendingStep], temporaries: [Int], firstFlag: Int)
+    case host(HostStep, values: [ValueID], results: [ValueID])
+  }
+
+  private let graph: Graph
+  private let options: PlanOptions
+  private let store: WeightStore
+  private let parameters = ParameterMemory()
+  private var lastUse: [Int]
+  private var storage: [Storage?]
+  private var constantOf: [Tensor?]
+  private var stringSlots: [ValueID: Int] = [:]
+  private var buffers: [Buffer] = []
+  private var items: [Item] = []
+  private var weights: [RuntimeMemory] = []
+  private var flagMessages: [KilnError] = []
+  private var report = PlanReport()
+
+  /// The plan of `graph` for inputs of the given shapes.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
+  package static func plan(
+    _ graph: Graph, shapes: [Shape], options: PlanOptions = PlanOptions(), weights: WeightStore = WeightStore()
+  ) throws -> Plan {
+    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights)
+    return try builder.build()
+  }
+
+  /// The names of the ops that have a fast kernel for some types and attributes.
+  package static var opsWithKernels: [String] {
+    OpCatalog.all.filter { $0 is any CPUBinding.Type }.map { $0.name }.sorted()
+  }
+
+  private init(_ graph: Graph, _ options: PlanOptions, _ store: WeightStore) {
+    self.graph = graph
+    self.options = options
+    self.store = store
+    lastUse = [Int](repeating: -1, count: graph.values.count)
+    storage = [Storage?](repeating: nil, count: graph.values.count)
+    constantOf = [Tensor?](repeating: nil, count: graph.values.count)
+  }
+
+  private mutating func build() throws -> Plan {
+    for (id, tensor) in graph.constants { constantOf[id.index] = tensor }
+    let end = graph.nodes.count
+    for (index, node) in graph.nodes.enumerated() { for input in node.inputs { lastUse[input.index] = index } }
+    for output in graph.outputs { lastUse[output.value.index] = end }
+    for (index, input) in graph.inputs.enumerated() {
+      if graph.type(of: input).dtype == .string { slot(input) } else {
+        storage[input.index] = Storage(buffer: buffers.count, byteOffset: 0)
+        buffers.append(Buffer(byteCount: byteCount(input), first: 0, last: end, place: .input(index)))
+      }
+    }
+    for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
+    let copies = try claimOutputs()
+    return try assemble(copies)
+  }
+
+  // MARK: Nodes
+
+  private mutating func lower(_ node: Node, _ index: Int) throws {
+    let name = node.outputs.first.map { graph[$0].name } ?? ""
+    var entry = PlanReport.NodeEntry(
+      name: name, scope: node.scope, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
+      flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
+      bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
+    let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
+    let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
+    if isEmpty {
+      entry.kernel = "empty"
+      for output in node.outputs { define(output, at: index) }
+      items.append(.native([], temporaries: [], firstFlag: 0))
+    } else if !hasStrings, !options.referenceOnly, let op = node.op as? any CPUBinding,
+      let lowering = try attempt(op, node)
+    {
+      adopt(lowering, index, &entry)
+    } else {
+      entry.kernel = PlanReport.referenceKernel
+      for output in node.outputs {
+        if graph.type(of: output).dtype == .string { slot(output) } else { define(output, at: index) }
+      }
+      let step = HostStep(
+        op: node.op, name: name, inputs: [], outputs: [], outputTypes: node.outputs.map(graph.type(of:)))
+      items.append(.host(step, values: node.inputs, results: node.outputs))
+    }
+    for input in node.inputs { extend(input, to: index) }
+    report.nodes.append(entry)
+  }
+
+  private func attempt(_ op: any CPUBinding, _ node: Node) throws -> NodeLowering? {
+    let lastUse = lastUse
+    let (storage, buffers) = (storage, buffers)
+    let lowering = try NodeLowering(
+      node, in: graph, isUsed: { lastUse[$0.index] >= 0 },
+      canMerge: { input in
+        // A buffer that the operand alone fills, and no other operand of the node lies in.
+        guard let place = storage[node.inputs[input].index], place.byteOffset == 0 else { return false }
+        let buffer = buffers[place.buffer]
+        guard case .arena = buffer.place else { return false }
+        let type = graph.type(of: node.inputs[input])
+        return buffer.byteCount == (type.elementCount.fixed ?? 0) * type.dtype.byteCount
+          && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
+      },
+      options: options, parameters: parameters, store: store)
+    return try op.lower(lowering) ? lowering : nil
+  }
+
+  private mutating func adopt(_ lowering: NodeLowering, _ index: Int, _ entry: inout PlanReport.NodeEntry) {
+    let node = lowering.node
+    var aliasCopies: [PendingStep] = []
+    for (number, output) in node.outputs.enumerated() {
+      if let alias = lowering.aliases.first(where: { $0.output == number }) {
+        let source = node.inputs[alias.input]
+        if var place = storage[source.index] {
+          place.byteOffset += alias.byteOffset
+          storage[output.index] = place
+          extend(output, to: max(index, lastUse[output.index]))
+        } else {
+          // A constant under another shape.
+          define(output, at: index)
+          if let step = copyStep(from: lowering.input(alias.input, byteOffset: alias.byteOffset), to: output) {
+            aliasCopies.append(step)
+          }
+        }
+      } else if let buffer = takeOver(number, lowering, index) {
+        storage[output.index] = Storage(buffer: buffer, byteOffset: 0)
+        extend(output, to: max(index, lastUse[output.index]))
+        entry.inPlace = true
+      } else {
+        define(output, at: index)
+      }
+    }
+    for part in lowering.merged { merge(node.inputs[part.input], into: node.outputs[0], at: part.byteOffset) }
+    weights += lowering.weights
+    let firstFlag = flagMessages.count
+    flagMessages += lowering.errorMessages.map { KilnError(.badInput, $0, at: [entry.name]) }
+    let steps = lowering.steps + aliasCopies
+    entry.kernel = steps.isEmpty ? "alias" : lowering.labels.isEmpty ? "copy" : lowering.labels.joined(separator: " + ")
+    entry.parts = Int(steps.map(\.parts).max() ?? 1)
+    items.append(.native(steps, temporaries: lowering.temporaries, firstFlag: firstFlag))
+  }
+
+  /// The buffer of an operand that the result may overwrite: in the arena, exactly filled by the operand, dead after
+  /// this node, and not read by this node in any other way.
+  private func takeOver(_ output: Int, _ lowering: NodeLowering, _ index: Int) -> Int? {
+    let node = lowering.node
+    let size = byteCount(node.outputs[output])
+    let candidates = lowering.inPlace.filter { $0.output == output }.map(\.input)
+    for candidate in candidates {
+      guard let place = storage[node.inputs[candidate].index], place.byteOffset == 0 else { continue }
+      let buffer = buffers[place.buffer]
+      guard case .arena = buffer.place, buffer.byteCount == size, buffer.last <= index,
+        lastUse[node.inputs[candidate].index] == index
+      else { continue }
+      let others = node.inputs.indices.filter { storage[node.inputs[$0].index]?.buffer == place.buffer }
+      guard others.allSatisfy({ candidates.contains($0) && storage[node.inputs[$0].index]?.byteOffset == 0 }) else { continue }
+      // Two results must not take the same buffer.
+      let taken = node.outputs.prefix(output).contains { storage[$0.index]?.buffer == place.buffer }
+      if !taken { return place.buffer }
+    }
+    return nil
+  }
+
+  /// Moves every value of the operand's buffer into the result's buffer. Their contents stay, so the result's buffer is
+  /// alive from the first of them on, and nothing may overwrite it while one of them is still read.
+  private mutating func merge(_ operand: ValueID, into result: ValueID, at byteOffset: Int) {
+    guard let from = storage[operand.index]?.buffer, let target = storage[result.index] else { return }
+    for index in storage.indices where storage[index]?.buffer == from {
+      storage[index]?.byteOffset += target.byteOffset + byteOffset
+      storage[index]?.buffer = target.buffer
+    }
+    buffers[target.buffer].first = min(buffers[target.buffer].first, buffers[from].first)
+    buffers[target.buffer].last = max(buffers[target.buffer].last, buffers[from].last)
+    buffers[from].place = .merged
+  }
+
+  private mutating func define(_ value: ValueID, at index: Int) {
+    storage[value.index] = Storage(buffer: buffers.count, byteOffset: 0)
+    buffers.append(Buffer(byteCount: byteCount(value), first: index, last: max(index, lastUse[value.index])))
+  }
+
+  private mutating func extend(_ value: ValueID, to index: Int) {
+    guard let place = storage[value.index] else { return }
+    buffers[place.buffer].last = max(buffers[place.buffer].last, index, lastUse[value.index])
+  }
+
+  @discardableResult
+  private mutating func slot(_ value: ValueID) -> Int {
+    if let found = stringSlots[value] { return found }
+    stringSlots[value] = stringSlots.count
+    return stringSlots.count - 1
+  }
+
+  private func byteCount(_ value: ValueID) -> Int {
+    let type = graph.type(of: value)
+    return (type.elementCount.fixed ?? 0) * type.dtype.byteCount
+  }
+
+  // MARK: Outputs
+
+  private struct CopyParameters {
+    var byteCount: Int
+  }
+
+  private static let copyKernel: kiln_kernel = { params, operands, _, _ in
+    guard let params, let operands, let source = operands[0], let target = operands[1] else { return }
+    target.copyMemory(from: source, byteCount: params.load(as: CopyParameters.self).byteCount)
+  }
+
+  private func copyStep(from source: StepOperand, to target: ValueID) -> PendingStep? {
+    copyStep(from: source, .value(target, byteOffset: 0), byteCount(target))
+  }
+
+  private func copyStep(from source: StepOperand, _ target: StepOperand, _ bytes: Int) -> PendingStep? {
+    guard bytes > 0, let params = try? parameters.store(CopyParameters(byteCount: bytes)) else { return nil }
+    return PendingStep(kernel: Self.copyKernel, params: UnsafeRawPointer(params), operands: [source, target], parts: 1)
+  }
+
+  /// Gives buffers to outputs where a buffer holds just that output; the rest are copied in the end.
+  private mutating func claimOutputs() throws -> [(value: ValueID, output: Int)] {
+    var copies: [(ValueID, Int)] = []
+    for (index, output) in graph.outputs.enumerated() {
+      let type = graph.type(of: output.value)
+      if type.dtype == .string { continue }
+      if let place = storage[output.value.index], place.byteOffset == 0, case .arena = buffers[place.buffer].place,
+        buffers[place.buffer].byteCount == byteCount(output.value)
+      {
+        buffers[place.buffer].place = .output(index)
+      } else if byteCount(output.value) > 0 {
+        copies.append((output.value, index))
+      }
+    }
+    return copies
+  }
+
+  // MARK: Assembly
+
+  private mutating func assemble(_ copies: [(value: ValueID, output: Int)]) throws -> Plan {
+    var requests: [ArenaPlanner.Request] = []
+    var arenaBuffers: [Int] = []
+    for (index, buffer) in buffers.enumerated() {
+      if case .arena = buffer.place {
+        requests.append(ArenaPlanner.Request(byteCount: buffer.byteCount, first: buffer.first, last: buffer.last))
+        arenaBuffers.append(index)
+      }
+    }
+    for (index, item) in items.enumerated() {
+      if case .native(_, let temporaries, _) = item {
+        requests += temporaries.map { ArenaPlanner.Request(byteCount: $0, first: index, last: index) }
+      }
+    }
+    let layout = ArenaPlanner.plan(requests)
+    for (position, index) in arenaBuffers.enumerated() { buffers[index].offset = layout.offsets[position] }
+    report.arenaBytes = layout.byteCount
+    report.arenaLowerBound = ArenaPlanner.lowerBound(requests)
+
+    let anchor = weightsAnchor()
+    let outputBase = Plan.firstInputBase + Int32(graph.inputs.count)
+    var steps: [kiln_step] = []
+    var operands: [kiln_operand] = []
+    var segments: [Plan.Segment] = []
+    var hostSteps: [HostStep] = []
+    var temporaryOffset = arenaBuffers.count
+    var runStart = 0
+
+    func append(_ pending: PendingStep, _ temporaries: Int, _ firstFlag: Int) throws {
+      let first = operands.count
+      for operand in pending.operands { operands.append(try resolve(operand, anchor, layout, temporaries, firstFlag)) }
+      steps.append(
+        kiln_step(
+          kernel: pending.kernel, params: pending.params, first_operand: Int32(first),
+          operand_count: Int32(pending.operands.count), parts: pending.parts))
+    }
+    func closeRun() {
+      if steps.count > runStart {
+        segments.append(Plan.Segment(firstStep: Int32(runStart), stepCount: Int32(steps.count - runStart), host: -1))
+      }
+      runStart = steps.count
+    }
+
+    for (index, item) in items.enumerated() {
+      switch item {
+      case .native(let pending, let temporaries, let firstFlag):
+        let start = steps.count
+        for step in pending { try append(step, temporaryOffset, firstFlag) }
+        temporaryOffset += temporaries.count
+        report.nodes[index].steps = start..<steps.count
+      case .host(var step, let values, let results):
+        closeRun()
+        step.inputs = try values.map(hostOperand)
+        step.outputs = try results.map(hostOperand)
+        segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostSteps.count)))
+        hostSteps.append(step)
+      }
+    }
+    for copy in copies {
+      let source = constantOf[copy.value.index].map { StepOperand.memory($0.address) } ?? .value(copy.value, byteOffset: 0)
+      guard var pending = copyStep(from: source, .absent, byteCount(copy.value)) else { continue }
+      pending.operands = [source]
+      try append(pending, 0, 0)
+      operands.append(kiln_operand(base: outputBase + Int32(copy.output), offset: 0))
+      steps[steps.count - 1].operand_count = 2
+    }
+    closeRun()
+
+    func spec(_ name: String, _ id: ValueID) -> TensorSpec {
+      TensorSpec(name: name, dtype: graph.type(of: id).dtype, shape: graph.type(of: id).shape ?? [])
+    }
+    for output in graph.outputs where graph.type(of: output.value).dtype == .string {
+      if let tensor = constantOf[output.value.index] { constantStrings(tensor, output.value, &hostSteps, &segments) }
+    }
+    return Plan(
+      Plan.Parts(
+        inputs: graph.inputs.map { spec(graph[$0].name, $0) },
+        outputs: graph.outputs.map { spec($0.name, $0.value) },
+        report: report, stepCount: steps.count,
+        steps: UnsafePointer(try parameters.store(steps)),
+        operands: UnsafePointer(try parameters.store(operands)),
+        segments: segments, hostSteps: hostSteps, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
+        inputStrings: graph.inputs.map { stringSlots[$0] },
+        outputStrings: graph.outputs.map { stringSlots[$0.value] },
+        weightsBase: anchor, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
+  }
+
+  /// A string output that is a constant: handed over by a step that does nothing but that.
+  private mutating func constantStrings(
+    _ tensor: Tensor, _ value: ValueID, _ hostSteps: inout [HostStep], _ segments: inout [Plan.Segment]
+  ) {
+    let place = HostStep.Operand.strings(slot: slot(value))
+    segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostSteps.count)))
+    hostSteps.append(
+      HostStep(
+        op: Elementwise(.identity), name: graph[value].name, inputs: [.constant(tensor)], outputs: [place],
+        outputTypes: [graph.type(of: value)]))
+  }
+
+  /// The lowest address that steps read weights from; their operands are offsets from it.
+  private func weightsAnchor() -> UnsafeRawPointer? {
+    var lowest: UnsafeRawPointer?
+    for case .native(let steps, _, _) in items {
+      for step in steps {
+        for case .memory(let address) in step.operands where lowest.map({ address < $0 }) ?? true { lowest = address }
+      }
+    }
+    for output in graph.outputs {
+      if let address = constantOf[output.value.index]?.address, lowest.map({ address < $0 }) ?? true { lowest = address }
+    }
+    return lowest
+  }
+
+  private func resolve(
+    _ operand: StepOperand, _ anchor: UnsafeRawPointer?, _ layout: ArenaPlanner.Layout, _ temporaries: Int,
+    _ firstFlag: Int
+  ) throws -> kiln_operand {
+    switch operand {
+    case .absent: return kiln_operand(base: -1, offset: 0)
+    case .temporary(let index, let byteOffset):
+      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.offsets[temporaries + index] + byteOffset))
+    case .errorFlag(let index):
+      // Flags lie behind the arena's planned part.
+      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.byteCount + (firstFlag + index) * 4))
+    case .memory(let address):
+      guard let anchor else { throw KilnError(.internal, "weights without an anchor") }
+      return kiln_operand(base: Plan.weightBase, offset: Int64(address - anchor))
+    case .value(let id, let byteOffset):
+      guard let place = place(of: id) else { throw KilnError(.internal, "'\(graph[id].name)' has no memory") }
+      return kiln_operand(base: place.base, offset: place.offset + Int64(byteOffset))
+    }
+  }
+
+  private func place(of id: ValueID) -> (base: Int32, offset: Int64)? {
+    guard let storage = storage[id.index] else { return nil }
+    let buffer = buffers[storage.buffer]
+    let offset = Int64(storage.byteOffset)
+    switch buffer.place {
+    case .arena: return (Plan.arenaBase, Int64(buffer.offset) + offset)
+    case .input(let index): return (Plan.firstInputBase + Int32(index), offset)
+    case .output(let index): return (Plan.firstInputBase + Int32(graph.inputs.count + index), offset)
+    case .merged: return nil
+    }
+  }
+
+  private func hostOperand(_ id: ValueID) throws -> HostStep.Operand {
+    if let slot = stringSlots[id] { return .strings(slot: slot) }
+    if let tensor = constantOf[id.index] { return .constant(tensor) }
+    guard let place = place(of: id) else { throw KilnError(.internal, "'\(graph[id].name)' has no memory") }
+    return .memory(graph.type(of: id), base: place.base, offset: place.offset)
+  }
+}

@@ -1,0 +1,61 @@
+import GraphModule
+import TensorModule
+
+/// An input or output of a plan: its name and its fixed type.
+package struct TensorSpec: Sendable, Hashable {
+  package var name: String
+  package var dtype: DType
+  package var shape: Shape
+
+  package var byteCount: Int { shape.elementCount * dtype.byteCount }
+}
+
+/// What a plan is built for, besides the graph and its shapes.
+package struct PlanOptions: Sendable {
+  /// Threads that share a step's work.
+  package var threads: Int
+  /// Only algorithms whose rounding is that of plain sums (no Winograd).
+  package var exact: Bool
+  /// Every node runs its op's definition: slow, for bisecting a wrong result.
+  package var referenceOnly: Bool
+
+  package init(threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false) {
+    self.threads = threads
+    self.exact = exact
+    self.referenceOnly = referenceOnly
+  }
+}
+
+/// What a plan does for each node: for `kinfer profile` and `doctor`, and for tests.
+package struct PlanReport: Sendable {
+  package struct NodeEntry: Sendable {
+    /// The name of the node's first result.
+    package var name: String
+    package var scope: String
+    package var op: String
+    /// The kernel, or `alias` when nothing runs, or `reference` for the slow path.
+    package var kernel: String
+    package var outputType: String
+    package var flops: Int
+    /// Bytes of all operands and results.
+    package var bytes: Int
+    package var parts: Int
+    /// The node's steps in the plan; empty for aliases and for nodes on the slow path.
+    package var steps: Range<Int>
+    /// Whether the result took over the memory of an operand.
+    package var inPlace: Bool
+
+    package var isFallback: Bool { kernel == PlanReport.referenceKernel }
+  }
+
+  package static let referenceKernel = "reference"
+
+  package var nodes: [NodeEntry] = []
+  package var arenaBytes = 0
+  /// The most bytes alive at one time: no arena could be smaller.
+  package var arenaLowerBound = 0
+
+  package var flops: Int { nodes.reduce(0) { $0 + $1.flops } }
+  /// The nodes without a fast kernel.
+  package var fallbacks: [NodeEntry] { nodes.filter(\.isFallback) }
+}

@@ -1,0 +1,65 @@
+import GraphModule
+import InferenceRuntime
+import TensorModule
+
+extension Model {
+  /// The symbol that is the first dim of every input and output and occurs in no other dim; nil when there is none.
+  private var batchSymbol: String? {
+    let types = source.inputs.map(source.type(of:)) + source.outputs.map { source.type(of: $0.value) }
+    guard let first = types.first?.dims.first, first.symbols.count == 1, let symbol = first.symbols.first,
+      first == .symbol(symbol),
+      types.allSatisfy({ $0.dims.first == first && !$0.dims.dropFirst().contains { $0.symbols.contains(symbol) } })
+    else { return nil }
+    return symbol
+  }
+
+  /// Predicts batch after batch into one tensor for each output; nil when one batch holds all, or batches make no sense.
+  func predictInBatches(_ inputs: [Tensor], _ batchSize: Int) throws -> [Tensor]? {
+    guard batchSize >= 1 else { throw KilnError(.usage, "the batch size must be 1 or more, found \(batchSize)") }
+    guard let symbol = batchSymbol, let samples = inputs.first?.shape.first, samples > batchSize else { return nil }
+    let bindings = try source.bind(inputs.map(\.shape))
+    guard bindings[symbol] == samples else { return nil }
+
+    var parts: [[Tensor]] = []
+    var start = 0
+    while start < samples {
+      let end = min(start + batchSize, samples)
+      let batch = inputs.map { $0.rows(start..<end) }
+      parts.append(try plans.executor(batch.map(\.shape)).run(batch))
+      start = end
+    }
+    return try outputs.indices.map { index in try Tensor.joined(parts.map { $0[index] }) }
+  }
+}
+
+extension Tensor {
+  /// A range along the first axis, without a copy of numbers.
+  func rows(_ range: Range<Int>) -> Tensor {
+    let inner = shape.dropFirst().elementCount
+    let part = [range.count] + shape.dropFirst()
+    if dtype == .string {
+      return Tensor(strings: Array(strings[range.lowerBound * inner..<range.upperBound * inner]), shape: part)
+    }
+    return Tensor(
+      dtype: dtype, shape: part, address: address + range.lowerBound * inner * dtype.byteCount, owner: self)
+  }
+
+  /// Tensors of one type joined along the first axis.
+  static func joined(_ parts: [Tensor]) throws -> Tensor {
+    guard let first = parts.first else { throw KilnError(.internal, "nothing to join") }
+    let shape = [parts.reduce(0) { $0 + ($1.shape.first ?? 0) }] + first.shape.dropFirst()
+    if first.dtype == .string { return Tensor(strings: parts.flatMap(\.strings), shape: shape) }
+    return try Tensor(dtype: first.dtype, shape: shape) { memory in
+      var offset = 0
+      for part in parts {
+        guard part.byteCount <= memory.count - offset, let base = memory.baseAddress else { continue }
+        (base + offset).copyMemory(from: part.address, byteCount: part.byteCount)
+        offset += part.byteCount
+      }
+    }
+  }
+}
+
+extension ArraySlice where Element == Int {
+  var elementCount: Int { reduce(1, *) }
+}

@@ -1,0 +1,107 @@
+import GraphModule
+import InferenceRuntime
+import ModelFile
+import TensorModule
+
+/// A model, loaded and ready to predict. Immutable: any number of tasks may predict at once, with equal results.
+///
+///     let model = try Model(contentsOf: "digits.kiln")
+///     let scores = try model.predict(Tensor(pixels, shape: [1, 28, 28, 1]))
+public final class Model: Sendable {
+  public struct Options: Sendable {
+    /// Threads that share the work of a prediction; nil takes all processors that this process may use.
+    public var threads: Int?
+    /// Only algorithms that round like plain sums.
+    public var exact: Bool
+    /// How many plans (one for each combination of input shapes) are kept.
+    public var maximumPlans: Int
+
+    public init(threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16) {
+      self.threads = threads
+      self.exact = exact
+      self.maximumPlans = maximumPlans
+    }
+  }
+
+  public let name: String
+  /// What the model takes and gives, in its own order.
+  public let inputs: [TensorDescription]
+  public let outputs: [TensorDescription]
+  /// Facts about the source: framework, version, backend.
+  public let metadata: [String: String]
+  /// Threads that share the work of a prediction.
+  public let threads: Int
+
+  let source: Graph
+  let plans: PlanCache
+
+  /// Loads a `.kiln` file. Its weights stay mapped from the file.
+  ///
+  /// - Throws: `KilnError` when the file cannot be read or is not a sound `.kiln` file.
+  public convenience init(contentsOf path: String, options: Options = Options()) throws {
+    try self.init(graph: KilnFile.load(path: path).graph, options: options)
+  }
+
+  /// A model of a graph that is in memory already.
+  package init(graph: Graph, options: Options = Options()) throws {
+    let pool = ThreadPool.shared(options.threads)
+    name = graph.name
+    inputs = graph.inputs.map { TensorDescription(graph[$0].name, graph.type(of: $0)) }
+    outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value)) }
+    metadata = graph.metadata
+    threads = pool.count
+    source = graph
+    plans = PlanCache(
+      try RuntimeGraph.prepare(graph), options: PlanOptions(threads: pool.count, exact: options.exact), pool: pool,
+      limit: options.maximumPlans)
+  }
+
+  /// Predicts from named inputs.
+  ///
+  /// Numbers of another dtype are converted: anything to floats, and to integers when no value changes.
+  ///
+  /// - Parameter batchSize: splits inputs of more samples into batches of this size, which bounds the memory used. The
+  ///   first axis of every input and output must be the batch; a model without one runs all at once.
+  /// - Returns: the outputs in the model's order.
+  /// - Throws: `KilnError` (`badInput`) when an input is missing, unknown or does not fit.
+  public func predict(
+    _ inputs: [String: Tensor], batchSize: Int? = nil
+  ) throws -> [(name: String, tensor: Tensor)] {
+    if let extra = inputs.keys.sorted().first(where: { name in !self.inputs.contains { $0.name == name } }) {
+      throw KilnError(
+        .badInput, "the model has no input \(KilnError.quoted(extra))",
+        hint: "inputs: " + self.inputs.map { KilnError.escaped($0.name) }.joined(separator: ", "))
+    }
+    let ordered = try self.inputs.map { description in
+      guard let tensor = inputs[description.name] else {
+        throw KilnError(.badInput, "input \(KilnError.quoted(description.name)) is missing: expected \(description.typeText)")
+      }
+      return tensor
+    }
+    let results = try predict(ordered, batchSize: batchSize)
+    return zip(outputs, results).map { ($0.name, $1) }
+  }
+
+  /// Predicts with a model of one input; gives the first output.
+  public func predict(_ input: Tensor, batchSize: Int? = nil) throws -> Tensor {
+    guard inputs.count == 1 else {
+      throw KilnError(
+        .badInput, "the model has \(inputs.count) inputs, found 1",
+        hint: "inputs: " + inputs.map { KilnError.escaped($0.name) }.joined(separator: ", "))
+    }
+    guard let first = try predict([input], batchSize: batchSize).first else {
+      throw KilnError(.unsupportedModel, "the model has no output")
+    }
+    return first
+  }
+
+  /// Predicts from inputs in the model's order.
+  public func predict(_ inputs: [Tensor], batchSize: Int? = nil) throws -> [Tensor] {
+    guard inputs.count == self.inputs.count else {
+      throw KilnError(.badInput, "the model has \(self.inputs.count) inputs, found \(inputs.count)")
+    }
+    let fitting = try zip(inputs, self.inputs).map { try InputConversion.fit($0, $1) }
+    if let batchSize, let batched = try predictInBatches(fitting, batchSize) { return batched }
+    return try plans.executor(fitting.map(\.shape)).run(fitting)
+  }
+}

@@ -1,0 +1,99 @@
+import InferenceRuntime
+import TensorModule
+
+/// A prediction prepared for fixed input shapes, in memory that the caller sees: running it again allocates nothing.
+///
+/// A session holds the memory of one prediction, so one task uses it at a time; make one for each task.
+///
+///     let session = try model.session(shapes: ["input": [1, 28, 28, 1]])
+///     session.inputBytes(0).copyMemory(from: pixels)
+///     try session.run()
+///     let scores = session.outputBytes(0).bindMemory(to: Float.self)
+public final class Session {
+  private let executor: Executor
+  private let workspace: Workspace
+  private let owned: [RuntimeMemory]
+  private var inputs: [UnsafeMutableRawBufferPointer]
+  private var outputs: [UnsafeMutableRawBufferPointer]
+
+  init(_ executor: Executor) throws {
+    self.executor = executor
+    workspace = try executor.take()
+    for spec in executor.plan.inputs + executor.plan.outputs where spec.dtype == .string {
+      throw KilnError(.unsupportedModel, "\(KilnError.quoted(spec.name)) holds strings: use predict")
+    }
+    let blocks = try (executor.plan.inputs + executor.plan.outputs).map { try RuntimeMemory(byteCount: $0.byteCount) }
+    let buffers = zip(blocks, executor.plan.inputs + executor.plan.outputs)
+      .map { UnsafeMutableRawBufferPointer(start: $0.base, count: $1.byteCount) }
+    owned = blocks
+    inputs = Array(buffers.prefix(executor.plan.inputs.count))
+    outputs = Array(buffers.dropFirst(executor.plan.inputs.count))
+    for (index, buffer) in inputs.enumerated() {
+      buffer.initializeMemory(as: UInt8.self, repeating: 0)
+      workspace.setInput(index, buffer.baseAddress)
+    }
+    for (index, buffer) in outputs.enumerated() { workspace.setOutput(index, buffer.baseAddress) }
+  }
+
+  deinit { executor.give(workspace) }
+
+  /// The dtypes and shapes, in the model's order.
+  public var inputShapes: [Shape] { executor.plan.inputs.map(\.shape) }
+  public var outputShapes: [Shape] { executor.plan.outputs.map(\.shape) }
+
+  /// The memory that input `index` is read from.
+  public func inputBytes(_ index: Int) -> UnsafeMutableRawBufferPointer { inputs[index] }
+
+  /// The memory that output `index` is written to by `run`.
+  public func outputBytes(_ index: Int) -> UnsafeMutableRawBufferPointer { outputs[index] }
+
+  /// Reads input `index` from the caller's memory from now on; it must stay valid and unchanged while `run` runs.
+  ///
+  /// - Throws: `KilnError` (`usage`) when the size differs or the address is not aligned to the elements.
+  public func bindInput(_ index: Int, to memory: UnsafeMutableRawBufferPointer) throws {
+    try check(memory, executor.plan.inputs[index])
+    inputs[index] = memory
+    workspace.setInput(index, memory.baseAddress)
+  }
+
+  /// Writes output `index` to the caller's memory from now on; it must not overlap another buffer of the session.
+  ///
+  /// - Throws: `KilnError` (`usage`) when the size differs or the address is not aligned to the elements.
+  public func bindOutput(_ index: Int, to memory: UnsafeMutableRawBufferPointer) throws {
+    try check(memory, executor.plan.outputs[index])
+    outputs[index] = memory
+    workspace.setOutput(index, memory.baseAddress)
+  }
+
+  /// Computes the outputs from the inputs.
+  public func run() throws { try executor.run(workspace) }
+
+  private func check(_ memory: UnsafeMutableRawBufferPointer, _ spec: TensorSpec) throws {
+    guard memory.count == spec.byteCount else {
+      throw KilnError(
+        .usage, "\(KilnError.quoted(spec.name)): \(spec.dtype.name)\(spec.shape.shapeText) needs \(spec.byteCount) bytes, found \(memory.count)")
+    }
+    guard let base = memory.baseAddress else { return }
+    guard Int(bitPattern: base) % max(1, spec.dtype.byteCount) == 0 else {
+      throw KilnError(.usage, "\(KilnError.quoted(spec.name)): the memory is not aligned to \(spec.dtype.name)")
+    }
+  }
+}
+
+extension Model {
+  /// Prepares predictions for fixed input shapes.
+  ///
+  /// - Parameter shapes: by input name; an input whose dims are all known may be left out.
+  /// - Throws: `KilnError` (`badInput`) when a shape is missing or does not fit.
+  public func session(shapes: [String: Shape] = [:]) throws -> Session {
+    let ordered = try inputs.map { input in
+      if let shape = shapes[input.name] { return shape }
+      let known = input.dims.compactMap { $0 }
+      guard known.count == input.dims.count else {
+        throw KilnError(.badInput, "input \(KilnError.quoted(input.name)): a shape is needed for \(input.typeText)")
+      }
+      return known
+    }
+    return try Session(plans.executor(ordered))
+  }
+}

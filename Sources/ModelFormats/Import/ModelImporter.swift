@@ -1,0 +1,76 @@
+import GraphModule
+import TensorModule
+
+/// What a caller can ask of an import.
+public struct ImportOptions: Sendable {
+  /// Formats that a source can be forced to be read as.
+  public enum Format: String, Sendable, CaseIterable { case auto, keras, tensorflow, onnx, cntk }
+
+  public var format: Format = .auto
+  /// Shapes to give inputs, by name: one length for each axis, the batch first; nil keeps an axis open.
+  public var inputShapes: [String: [Int?]] = [:]
+  /// Values or layers that become the model's inputs; the part before them is left out. Empty: the model's own.
+  public var inputs: [String] = []
+  /// Values or layers that become the model's outputs. Empty: the model's own.
+  public var outputs: [String] = []
+  /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
+  public var byteBudget: Int?
+
+  public init() {}
+}
+
+/// A model read from a foreign file.
+package struct ImportResult: Sendable {
+  package var graph: Graph
+  package var warnings: [ImportWarning]
+  package var facts: SourceFacts
+  package var report: ImportReport
+}
+
+/// What a look at a source without importing it gives: for `kconv check`.
+package struct ImportCheck: Sendable {
+  package var facts: SourceFacts?
+  package var report: ImportReport
+  package var warnings: [ImportWarning]
+  /// What an import would throw; nil when it would succeed.
+  package var error: KilnError?
+}
+
+/// Reads models of other frameworks into graphs.
+package enum ModelImporter {
+  /// Reads a source.
+  ///
+  /// - Throws: `KilnError`: `badInput` when the file is damaged or contradicts itself, `unsupportedModel` with everything
+  ///   that is not supported. Its path starts with `path`.
+  package static func read(path: String, options: ImportOptions = ImportOptions()) throws -> ImportResult {
+    let importer = try importer(path: path, options: options)
+    do {
+      let (graph, facts) = try importer.read()
+      return ImportResult(graph: graph, warnings: importer.diagnostics.warnings, facts: facts, report: importer.report)
+    } catch let error as KilnError { throw error.inside(path) }
+  }
+
+  /// Says what an import of the source would find, every problem at once.
+  ///
+  /// - Throws: only when the file cannot be read as a model at all.
+  package static func check(path: String, options: ImportOptions = ImportOptions()) throws -> ImportCheck {
+    let importer = try importer(path: path, options: options)
+    var error: KilnError?
+    do { _ = try importer.read() } catch let found as KilnError { error = found.inside(path) }
+    return ImportCheck(
+      facts: importer.facts, report: importer.report, warnings: importer.diagnostics.warnings, error: error)
+  }
+
+  private static func importer(path: String, options: ImportOptions) throws -> KerasImporter {
+    let format = try detect(path: path)
+    do {
+      switch (options.format, format) {
+      case (.auto, .kerasH5), (.keras, .kerasH5): return KerasImporter(path: path, options: options)
+      case (.auto, _), (.keras, .kerasZip):
+        throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as a whole .h5 file")
+      default:
+        throw KilnError(.badInput, "is \(format.description), not a \(options.format.rawValue) model")
+      }
+    } catch let error as KilnError { throw error.inside(path) }
+  }
+}

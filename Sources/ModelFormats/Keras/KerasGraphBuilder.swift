@@ -1,0 +1,172 @@
+import GraphModule
+import TensorModule
+
+/// Builds the graph of a model, layer call by layer call, in topological order.
+final class KerasGraphBuilder {
+  var graph: Graph
+  let dialect: KerasDialect
+  let diagnostics: ImportDiagnostics
+  /// The results of each layer's first call, by the layer's path.
+  private(set) var results: [String: [ValueID]] = [:]
+  private var scalars: [String: ValueID] = [:]
+
+  init(name: String, dialect: KerasDialect, diagnostics: ImportDiagnostics) {
+    graph = Graph(name: name)
+    self.dialect = dialect
+    self.diagnostics = diagnostics
+  }
+
+  /// A scalar constant; one for each value and dtype.
+  func scalar(_ value: Double, _ dtype: DType) throws -> ValueID {
+    let key = "\(dtype.name)(\(value))"
+    if let made = scalars[key] { return made }
+    let id = graph.addConstant(key, try Tensor(converting: [value], to: dtype, shape: []))
+    scalars[key] = id
+    return id
+  }
+
+  private struct CallKey: Hashable {
+    var layer: Int
+    var call: Int
+  }
+
+  /// Adds the nodes of a model.
+  ///
+  /// - Parameters:
+  ///   - inputs: one for each of the model's inputs, in flattened order.
+  /// - Returns: the model's outputs; nil when one of them depends on a layer that cannot be built (its problem is noted).
+  func run(_ model: KerasModel, _ inputs: [KerasTensor]) throws -> KerasTree<KerasTensor>? {
+    let index = Dictionary(model.layers.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    var done: [CallKey: [KerasTensor]?] = [:]
+    let inputReferences = model.inputs.leaves
+    guard inputReferences.count == inputs.count else {
+      throw KilnError(.badInput, "has \(inputReferences.count) inputs and is called with \(inputs.count)")
+    }
+    for (reference, input) in zip(inputReferences, inputs) {
+      guard let layer = index[reference.layer] else { throw missing(reference) }
+      done[CallKey(layer: layer, call: 0)] = [input]
+    }
+    func key(_ reference: KerasReference) throws -> CallKey {
+      guard let layer = index[reference.layer] else { throw missing(reference) }
+      let calls = model.layers[layer].calls.count
+      guard done[CallKey(layer: layer, call: reference.call)] != nil || (0..<calls).contains(reference.call) else {
+        throw missing(reference)
+      }
+      return CallKey(layer: layer, call: reference.call)
+    }
+    func tensor(_ reference: KerasReference) throws -> KerasTensor? {
+      guard let made = done[try key(reference)] else { throw missing(reference) }
+      guard let results = made else { return nil }
+      guard results.indices.contains(reference.result) else { throw missing(reference) }
+      return results[reference.result]
+    }
+    let order = try model.layers.indices.flatMap { layer in
+      try model.layers[layer].calls.indices.map { try key(KerasReference(layer: model.layers[layer].name, call: $0, result: 0)) }
+    }
+    // Depth-first with a stack of our own; a call that is met again while it is open closes a cycle.
+    var open: Set<CallKey> = []
+    var stack = Array(order.reversed())
+    while let top = stack.last {
+      if done[top] != nil {
+        stack.removeLast()
+        continue
+      }
+      let layer = model.layers[top.layer]
+      let call = layer.calls[top.call]
+      let waiting = try call.references.map(key).filter { done[$0] == nil }
+      if !waiting.isEmpty {
+        guard open.insert(top).inserted, !waiting.contains(where: open.contains) else {
+          throw KilnError(.badInput, "layer \(KilnError.quoted(layer.path)) depends on itself")
+        }
+        stack += waiting
+        continue
+      }
+      open.remove(top)
+      stack.removeLast()
+      let arguments = try call.references.map(tensor)
+      // A call that depends on a layer with a problem cannot be built either.
+      guard arguments.allSatisfy({ $0 != nil }) else {
+        done[top] = .some(nil)
+        continue
+      }
+      func resolve(_ tree: KerasTree<KerasReference>) throws -> KerasTree<KerasTensor> {
+        try tree.map { reference in
+          guard let found = try tensor(reference) else { throw missing(reference) }
+          return found
+        }
+      }
+      done[top] = .some(
+        build(
+          layer, try call.arguments.map(resolve), try call.keywords.map { ($0.key, try resolve($0.value)) }))
+    }
+    var complete = true
+    let outputs: KerasTree<KerasTensor?> = try model.outputs.map {
+      let found = try tensor($0)
+      complete = complete && found != nil
+      return found
+    }
+    guard complete else { return nil }
+    return try outputs.map {
+      guard let found = $0 else { throw KilnError(.internal, "an output is missing") }
+      return found
+    }
+  }
+
+  private func missing(_ reference: KerasReference) -> KilnError {
+    KilnError(
+      .badInput,
+      "call \(reference.call), result \(reference.result) of layer \(KilnError.quoted(reference.layer)) is used and does not exist")
+  }
+
+  /// Builds one call; a failure is noted as the layer's problem.
+  func build(
+    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>], _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
+  ) -> [KerasTensor]? {
+    do {
+      return try buildChecked(layer, arguments, keywords)
+    } catch let error as KilnError {
+      let kind: ImportProblem.Kind = error.code == .unsupportedModel ? .unsupported : .malformed
+      // An error of a nested layer has its place already.
+      let place = error.path.isEmpty ? "" : error.path.map { KilnError.escaped($0) }.joined(separator: ": ") + ": "
+      diagnostics.add(
+        ImportProblem(kind: kind, layer: layer.path, className: layer.className, message: place + error.message, nearest: error.hint))
+      return nil
+    } catch {
+      diagnostics.add(
+        ImportProblem(kind: .malformed, layer: layer.path, className: layer.className, message: "\(error)", nearest: nil))
+      return nil
+    }
+  }
+
+  private func buildChecked(
+    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>], _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
+  ) throws -> [KerasTensor]? {
+    let first = graph.values.count
+    let call = LayerCall(builder: self, layer: layer, arguments: arguments, keywords: keywords)
+    let problems = diagnostics.problems.count
+    var outputs = try layer.reader.call(call)
+    // A nested layer that could not be built has left its problem.
+    if diagnostics.problems.count > problems && outputs.isEmpty { return nil }
+    switch layer.reader.masking {
+    case .passes: for index in outputs.indices { outputs[index].mask = index == 0 ? call.mask : nil }
+    case .drops: for index in outputs.indices { outputs[index].mask = nil }
+    case .computed: break
+    }
+    if !(layer.reader is any KerasModelContainer) {
+      for index in outputs.indices {
+        let name = index == 0 ? call.name : "\(call.name):\(index)"
+        if outputs[index].value.index < first || graph.constants[outputs[index].value] != nil {
+          // The layer hands on what it was given: a node of its own carries its name.
+          outputs[index].value = try graph.addOne(Elementwise(.identity), [outputs[index].value], name: name, scope: layer.path)
+        } else if graph.value(named: name) == nil {
+          graph.rename(outputs[index].value, to: name)
+        }
+      }
+    }
+    if results[call.name] == nil { results[call.name] = outputs.map(\.value) }
+    return outputs
+  }
+}
+
+/// A reader whose results keep the names that inner layers gave them.
+protocol KerasModelContainer: KerasLayerReader {}

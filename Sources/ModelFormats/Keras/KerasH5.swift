@@ -1,0 +1,47 @@
+import TensorModule
+
+/// A Keras HDF5 file: its attributes and its weight groups.
+struct KerasH5 {
+  let file: HDF5File
+  let version: String?
+  let backend: String?
+  /// The model's configuration; nil in a weights-only file.
+  let config: JSON?
+  let hasTrainingConfig: Bool
+  /// The group that holds the weight groups: `model_weights`, or the root.
+  let weightsPath: String
+
+  init(path: String, budget: Int?) throws {
+    file = try HDF5File(path: path, budget: budget)
+    weightsPath = try file.exists("model_weights") ? "model_weights" : ""
+    version = try file.string("keras_version", of: "") ?? file.string("keras_version", of: weightsPath)
+    backend = try file.string("backend", of: "") ?? file.string("backend", of: weightsPath)
+    config = try file.string("model_config", of: "").map {
+      do { return try JSON.parse($0) } catch let error as KilnError { throw error.inside("model_config") }
+    }
+    hasTrainingConfig = try file.string("training_config", of: "") != nil
+  }
+
+  /// Every weight group in the file's order, arrays not yet read.
+  func groups() throws -> [StoredGroup] {
+    guard let names = try file.strings("layer_names", of: weightsPath) else {
+      throw KilnError(.badInput, "the list layer_names is missing", at: [weightsPath.isEmpty ? "/" : weightsPath])
+    }
+    guard names.count <= 1 << 20, Set(names).count == names.count else {
+      throw KilnError(.badInput, "layer_names holds a name twice or too many names", at: [weightsPath.isEmpty ? "/" : weightsPath])
+    }
+    var groups: [StoredGroup] = []
+    for name in names {
+      let path = weightsPath.isEmpty ? name : "\(weightsPath)/\(name)"
+      let weights = try (file.strings("weight_names", of: path) ?? []).map { try weight("\(path)/\($0)") }
+      groups.append(StoredGroup(layer: name, weights: weights))
+    }
+    return groups
+  }
+
+  private func weight(_ path: String) throws -> StoredWeight {
+    let dataset = try file.dataset(path)
+    let file = file
+    return StoredWeight(path: path, dtype: dataset.dtype, shape: dataset.shape) { try file.read(path) }
+  }
+}

@@ -1,0 +1,203 @@
+import GraphModule
+import TensorModule
+
+/// Reads one Keras file into a graph.
+final class KerasImporter {
+  let path: String
+  let options: ImportOptions
+  let diagnostics = ImportDiagnostics()
+  private(set) var facts: SourceFacts?
+  private var layers: [KerasLayer] = []
+
+  init(path: String, options: ImportOptions) {
+    self.path = path
+    self.options = options
+  }
+
+  /// Reads everything.
+  ///
+  /// - Throws: `KilnError` that stands for all problems together.
+  func read() throws -> (Graph, SourceFacts) {
+    let source = try KerasH5(path: path, budget: options.byteBudget)
+    let dialect = KerasDialect(versionText: source.version)
+    let facts = SourceFacts(
+      framework: dialect.framework, version: source.version ?? "", backend: source.backend ?? "", generation: dialect.generationName,
+      evidence: dialect.evidence, hasTrainingConfig: source.hasTrainingConfig)
+    self.facts = facts
+    guard let config = source.config else { throw try KerasImporter.weightsOnly(source) }
+    try KerasImporter.checkOrigin(dialect, source.backend)
+    let model = try KerasModelReader(dialect: dialect, diagnostics: diagnostics).model(config, path: "")
+    layers = model.layers
+    try matchWeights(source, model)
+    if let error = diagnostics.error { throw error }
+    let builder = KerasGraphBuilder(name: model.name, dialect: dialect, diagnostics: diagnostics)
+    let inputs = try addInputs(model, builder)
+    let outputs = try builder.run(model, inputs)
+    if let error = diagnostics.error { throw error }
+    guard let outputs else { throw KilnError(.internal, "the model has no outputs") }
+    var graph = builder.graph
+    graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map { Graph.Output(name: $0, value: $1.value) }
+    graph.metadata = metadata(facts)
+    graph = try cut(graph, builder).compacted()
+    try Verifier.verify(graph)
+    return (graph, facts)
+  }
+
+  private func metadata(_ facts: SourceFacts) -> [String: String] {
+    ["source_format": "keras_h5", "framework": facts.framework, "keras_version": facts.version, "backend": facts.backend]
+      .filter { !$0.value.isEmpty }
+  }
+
+  // MARK: Origin
+
+  private static func weightsOnly(_ source: KerasH5) throws -> KilnError {
+    let groups = try source.groups().filter { !$0.weights.isEmpty }
+    guard !groups.isEmpty else { return KilnError(.badInput, "is an HDF5 file without a Keras model in it") }
+    let list = groups.prefix(6).map { group in
+      KilnError.quoted(group.layer) + " " + group.weights.prefix(4).map(\.shape.shapeText).joined(separator: " ")
+    }
+    return KilnError(
+      .badInput,
+      "holds weights but no model configuration; groups: \(list.joined(separator: ", "))\(groups.count > 6 ? ", …" : "")",
+      hint: "give the architecture, or save the whole model")
+  }
+
+  private static func checkOrigin(_ dialect: KerasDialect, _ backend: String?) throws {
+    if dialect.generation == .keras1 {
+      throw KilnError(
+        .unsupportedModel, "was written by Keras 1 (\(dialect.evidence)); its layers are not read", hint: "save it again with Keras 2 or 3")
+    }
+    if let backend, ["theano", "cntk"].contains(backend) {
+      throw KilnError(
+        .unsupportedModel, "was written with the \(backend) backend, whose kernels and padding are not read",
+        hint: "save it again with the TensorFlow backend")
+    }
+  }
+
+  // MARK: Weights
+
+  private func matchWeights(_ source: KerasH5, _ model: KerasModel) throws {
+    // What an unknown layer's weights mean is unknown too.
+    let unknown = Set(model.layers.filter { $0.flattened.contains { $0.reader is UnknownLayer } }.map(\.name))
+    let groups = try source.groups()
+    WeightMatcher.match(
+      groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics)
+    if try source.file.exists(joined(source.weightsPath, "top_level_model_weights")) {
+      let own = try source.file.strings("weight_names", of: joined(source.weightsPath, "top_level_model_weights")) ?? []
+      if !own.isEmpty { diagnostics.warn("", "the model has \(own.count) weights of its own that no layer uses; they are left out") }
+    }
+  }
+
+  private func joined(_ group: String, _ name: String) -> String { group.isEmpty ? name : "\(group)/\(name)" }
+
+  // MARK: Inputs and outputs
+
+  private func addInputs(_ model: KerasModel, _ builder: KerasGraphBuilder) throws -> [KerasTensor] {
+    var unused = Set(options.inputShapes.keys)
+    let references = model.inputs.leaves
+    let inputs = try references.map { reference -> KerasTensor in
+      let layer = model.layers.first { $0.name == reference.layer }
+      guard let input = layer?.reader as? InputReader else {
+        throw KilnError(.badInput, "the model's input \(KilnError.quoted(reference.layer)) is not an InputLayer")
+      }
+      let given = options.inputShapes[reference.layer] ?? (references.count == 1 ? options.inputShapes[""] : nil)
+      unused.remove(reference.layer)
+      if references.count == 1 { unused.remove("") }
+      let shape = try KerasImporter.shape(input.shape, given, reference.layer)
+      let dims = shape.enumerated().map { axis, length in
+        length.map { Dim($0) } ?? .symbol(axis == 0 ? "batch" : "\(reference.layer)_\(axis)")
+      }
+      return KerasTensor(try builder.graph.addInput(reference.layer, TensorType(input.dtype, dims)))
+    }
+    if let name = unused.sorted().first {
+      throw KilnError(
+        .usage, "the model has no input \(KilnError.quoted(name))",
+        hint: "its inputs are " + references.map { KilnError.quoted($0.layer) }.joined(separator: ", "))
+    }
+    return inputs
+  }
+
+  /// The declared shape with what the caller gave.
+  private static func shape(_ declared: [Int?]?, _ given: [Int?]?, _ name: String) throws -> [Int?] {
+    guard let declared else {
+      guard let given else {
+        throw KilnError(
+          .badInput, "the file does not say the shape of the input \(KilnError.quoted(name))", hint: "--input-shape \(name)=1,…")
+      }
+      return given
+    }
+    guard let given else { return declared }
+    guard given.count == declared.count, given.allSatisfy({ ($0 ?? 0) >= 0 }) else {
+      throw KilnError(.usage, "input \(KilnError.quoted(name)) has \(declared.count) axes, the given shape \(given.count)")
+    }
+    return try zip(declared, given).enumerated().map { axis, pair in
+      if axis > 0, let fixed = pair.0, let wanted = pair.1, fixed != wanted {
+        throw KilnError(.usage, "input \(KilnError.quoted(name)): axis \(axis) is \(fixed) in the model and \(wanted) in the given shape")
+      }
+      return axis == 0 ? pair.1 : pair.1 ?? pair.0
+    }
+  }
+
+  /// Keras's names of the outputs: of their layers, numbered where one repeats; the keys of a dict in Keras 3.
+  static func outputNames(_ model: KerasModel, _ dialect: KerasDialect) -> [String] {
+    var names = model.outputs.leaves.map(\.layer)
+    if dialect.isKeras3, case .dict(let entries) = model.outputs, entries.allSatisfy({ $0.value.leaves.count == 1 }) {
+      names = entries.map(\.key).sorted()
+    }
+    var out: [String] = []
+    var next: [String: Int] = [:]
+    for name in names {
+      var proposal = name
+      while out.contains(proposal) {
+        let number = next[name, default: 1]
+        proposal = "\(name)_\(number)"
+        next[name] = number + 1
+      }
+      out.append(proposal)
+    }
+    return out
+  }
+
+  private func cut(_ graph: Graph, _ builder: KerasGraphBuilder) throws -> Graph {
+    if options.inputs.isEmpty && options.outputs.isEmpty { return graph }
+    func value(_ name: String) throws -> ValueID {
+      if let output = graph.outputs.first(where: { $0.name == name }) { return output.value }
+      if let value = graph.value(named: name) { return value }
+      if let values = builder.results[name], let first = values.first { return first }
+      let known = graph.outputs.map(\.name) + builder.results.keys.sorted()
+      throw KilnError(
+        .usage, "the model has no value or layer \(KilnError.quoted(name))",
+        hint: Nearest.name(to: name, among: known).map { "did you mean \(KilnError.quoted($0))?" })
+    }
+    return try GraphCut.cut(
+      graph, inputs: options.inputs.isEmpty ? nil : try options.inputs.map(value),
+      outputs: options.outputs.isEmpty ? nil : try options.outputs.map { Graph.Output(name: $0, value: try value($0)) })
+  }
+
+  // MARK: Report
+
+  /// One row for each layer, nested ones included.
+  var report: ImportReport {
+    var rows: [ImportReportRow] = []
+    var covered: Set<String> = []
+    for layer in layers.flatMap(\.flattened) {
+      let problems = diagnostics.problems.filter { $0.layer == layer.path }
+      covered.insert(layer.path)
+      let status: ImportReportRow.Status =
+        problems.contains { $0.kind == .unsupported }
+        ? .unsupported : !problems.isEmpty ? .malformed : layer.reader.isIdentity ? .identity : .supported
+      rows.append(
+        ImportReportRow(
+          layer: layer.path, className: layer.className, status: status,
+          remark: problems.map { $0.message + ($0.nearest.map { " (nearest: \($0))" } ?? "") }.joined(separator: "; "),
+          parameters: layer.stored.values.reduce(0) { $0 + (checkedProduct($1.shape) ?? 0) }))
+    }
+    for problem in diagnostics.problems where !covered.contains(problem.layer) {
+      rows.append(
+        ImportReportRow(
+          layer: problem.layer, className: problem.className, status: problem.kind == .unsupported ? .unsupported : .malformed,
+          remark: problem.message, parameters: 0))
+    }
+    return ImportReport(rows: rows)
+  }
+}

@@ -1,0 +1,116 @@
+import GraphModule
+import TensorModule
+
+/// What Keras does with the mask of a layer's input.
+enum MaskRule {
+  /// The result has the input's mask.
+  case passes
+  /// The result has no mask.
+  case drops
+  /// The reader sets the masks of its results itself.
+  case computed
+}
+
+/// A weight of a layer, in the order in which Keras makes them.
+struct WeightSlot: Hashable, Sendable {
+  var name: String
+  var isTrainable: Bool
+
+  init(_ name: String, trainable: Bool = true) {
+    self.name = name
+    isTrainable = trainable
+  }
+}
+
+/// The meaning of one layer class: made once from a layer's config, then called for each of its calls.
+///
+/// Making it never throws: wrong and unsupported options are noted in the config's diagnostics.
+protocol KerasLayerReader {
+  var weights: [WeightSlot] { get }
+  /// Layers inside this one (of a wrapper or nested model), in the order of their weights.
+  var children: [KerasLayer] { get }
+  var masking: MaskRule { get }
+  /// Whether the layer does nothing when predicting.
+  var isIdentity: Bool { get }
+  /// Adds the layer's nodes to the graph.
+  ///
+  /// - Returns: the results in Keras's order, in Keras's own layout.
+  func call(_ call: LayerCall) throws -> [KerasTensor]
+}
+
+extension KerasLayerReader {
+  var weights: [WeightSlot] { [] }
+  var children: [KerasLayer] { [] }
+  var masking: MaskRule { .drops }
+  var isIdentity: Bool { false }
+}
+
+/// A value that flows between layers, with the mask that Keras attaches to it.
+struct KerasTensor {
+  var value: ValueID
+  var mask: ValueID?
+
+  init(_ value: ValueID, mask: ValueID? = nil) {
+    self.value = value
+    self.mask = mask
+  }
+}
+
+/// One layer object of a model: its config, meaning, calls and weights.
+final class KerasLayer {
+  let name: String
+  let className: String
+  /// The path of layers that leads to it: `outer/inner/conv`.
+  let path: String
+  let config: LayerConfig
+  let reader: any KerasLayerReader
+  let isTrainable: Bool
+  /// What it computes in: float64 for a float64 policy, else float32.
+  let dtype: DType
+  /// Its calls in the model that holds it.
+  var calls: [KerasCall]
+  /// Its weights as the file has them, by slot name.
+  var stored: [String: StoredWeight] = [:]
+  /// Its weights in the graph, by slot name.
+  var constants: [String: ValueID] = [:]
+  /// How often it was built into the graph.
+  var built = 0
+
+  init(
+    name: String, className: String, path: String, config: LayerConfig, reader: any KerasLayerReader, isTrainable: Bool,
+    dtype: DType, calls: [KerasCall]
+  ) {
+    self.name = name
+    self.className = className
+    self.path = path
+    self.config = config
+    self.reader = reader
+    self.isTrainable = isTrainable
+    self.dtype = dtype
+    self.calls = calls
+  }
+
+  /// The weights of this layer and of those inside it, in Keras's order: trainable ones, then the others.
+  var slots: (trainable: [(layer: KerasLayer, slot: WeightSlot)], other: [(layer: KerasLayer, slot: WeightSlot)]) {
+    var trainable = reader.weights.filter(\.isTrainable).map { (layer: self, slot: $0) }
+    var other = reader.weights.filter { !$0.isTrainable }.map { (layer: self, slot: $0) }
+    for child in reader.children {
+      let inner = child.slots
+      trainable += inner.trainable
+      other += inner.other
+    }
+    return isTrainable ? (trainable, other) : ([], trainable + other)
+  }
+
+  /// This layer and every layer inside it, in order.
+  var flattened: [KerasLayer] { [self] + reader.children.flatMap(\.flattened) }
+}
+
+/// A model or nested model: layers and how they are wired.
+struct KerasModel {
+  var className: String
+  var name: String
+  var layers: [KerasLayer]
+  var inputs: KerasTree<KerasReference>
+  var outputs: KerasTree<KerasReference>
+}

@@ -1,0 +1,195 @@
+import TensorModule
+
+/// Turns a model configuration into layers with their meaning. Problems are collected; only a configuration that is no
+/// model at all makes it throw.
+final class KerasModelReader {
+  let dialect: KerasDialect
+  let diagnostics: ImportDiagnostics
+  private var depth = 0
+  private var layerCount = 0
+
+  /// How deep models and wrappers may be nested.
+  static let maximumDepth = 32
+  /// How many layers a model may have, nested ones included.
+  static let maximumLayers = 1 << 20
+
+  init(dialect: KerasDialect, diagnostics: ImportDiagnostics) {
+    self.dialect = dialect
+    self.diagnostics = diagnostics
+  }
+
+  /// Reads a model: `{"class_name": "Functional" | "Model" | "Sequential", "config": …}`.
+  ///
+  /// - Parameter path: where it is in the outer model; empty at the top.
+  /// - Throws: `KilnError` (`badInput` or `unsupportedModel`).
+  func model(_ json: JSON, path: String) throws -> KerasModel {
+    guard let rawName = json["class_name"]?.stringValue, let config = json["config"] else {
+      throw KilnError(.badInput, "the model configuration has no class_name and config")
+    }
+    let className = ConfigRewrite.currentClassName(rawName)
+    switch className {
+    case "Sequential": return try sequential(config, path: path)
+    case "Functional": return try functional(config, path: path)
+    default:
+      guard config["layers"]?.arrayValue != nil, config["input_layers"] != nil else {
+        throw KilnError(
+          .unsupportedModel,
+          "the model is of class \(KilnError.quoted(rawName)), a subclass whose wiring is Python code; only Sequential and Functional models are read")
+      }
+      return try functional(config, path: path)
+    }
+  }
+
+  // MARK: Layers
+
+  /// Reads a layer inside a wrapper, or one used as an activation. Nil when its problem is noted.
+  func innerLayer(_ json: JSON, of config: LayerConfig, role: String) -> KerasLayer? {
+    do {
+      return try layer(json, prefix: config.path, calls: [], fallbackName: role)
+    } catch let error as KilnError {
+      config.malformed("\(role): \(error.message)")
+    } catch {
+      config.malformed("\(role): \(error)")
+    }
+    return nil
+  }
+
+  private func layer(_ json: JSON, prefix: String, calls: [KerasCall], fallbackName: String) throws -> KerasLayer {
+    guard let rawName = json["class_name"]?.stringValue, let rawConfig = json["config"] else {
+      throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)) has no class_name and config")
+    }
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= KerasModelReader.maximumDepth else {
+      throw KilnError(.badInput, "layers are nested deeper than \(KerasModelReader.maximumDepth) levels")
+    }
+    layerCount += 1
+    guard layerCount <= KerasModelReader.maximumLayers else {
+      throw KilnError(.badInput, "the model has more than \(KerasModelReader.maximumLayers) layers")
+    }
+    let className = ConfigRewrite.currentClassName(rawName)
+    // Early Sequential configs are a plain list of layers.
+    let values = rawConfig.arrayValue.map { JSONObject([("layers", .array($0))]) } ?? rawConfig.objectValue
+    guard let values else { throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)): its config is \(rawConfig.kind)") }
+    let name = json["name"]?.stringValue ?? values["name"]?.stringValue ?? fallbackName
+    guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(0) else {
+      throw KilnError(.badInput, "a layer's name is empty or longer than 1,024 bytes")
+    }
+    let path = prefix.isEmpty ? name : "\(prefix)/\(name)"
+    let isOperation = isOperation(json, className, values)
+    let normalised = isOperation ? values : ConfigRewrite.normalised(values, className: className, dialect: dialect)
+    let config = LayerConfig(className: rawName, path: path, values: normalised, dialect: dialect, diagnostics: diagnostics)
+    let dtype = dtype(normalised, values, config)
+    let reader: any KerasLayerReader
+    if isOperation {
+      reader = OperationCatalog.reader(className, config)
+    } else if className == "Functional" || className == "Sequential" {
+      reader = NestedModel(try model(json, path: path))
+    } else if let registered = json["registered_name"]?.stringValue, registered.contains(">"), !registered.hasPrefix("keras>") {
+      // A registered name with a package belongs to somebody's own class, whatever its class name is.
+      reader = LayerCatalog.unknown(registered, config)
+    } else {
+      reader = LayerCatalog.reader(className, config, self)
+    }
+    if !(reader is NestedModel) && !(reader is UnknownLayer) { config.finish() }
+    return KerasLayer(
+      name: name, className: rawName, path: path, config: config, reader: reader,
+      isTrainable: normalised["trainable"]?.boolValue ?? true, dtype: dtype, calls: calls)
+  }
+
+  /// Whether this is a `keras.ops` function rather than a layer of the same name. The module decides; the `.h5` form,
+  /// which has none, tells them apart by `trainable`, which every layer has.
+  private func isOperation(_ json: JSON, _ className: String, _ values: JSONObject) -> Bool {
+    guard dialect.isKeras3, className != "InputLayer", className != "Functional", className != "Sequential" else { return false }
+    if let module = json["module"]?.stringValue { return module.hasPrefix("keras.src.ops") || module.hasPrefix("keras.ops") }
+    return values["trainable"] == nil && json["inbound_nodes"] != nil && OperationCatalog.isKnown(className)
+  }
+
+  private func dtype(_ values: JSONObject, _ raw: JSONObject, _ config: LayerConfig) -> DType {
+    if let policy = raw["dtype"]?["class_name"]?.stringValue, policy.hasPrefix("Quantized") || policy.hasPrefix("Int4") {
+      config.unsupported("dtype policy \(KilnError.quoted(policy))", nearest: "float32")
+    }
+    if let quantization = values["quantization_config"], !quantization.isNull { config.unsupported("quantization_config") }
+    config.ignore("quantization_config")
+    return ConfigRewrite.policyName(values["dtype"]) == "float64" ? .float64 : .float32
+  }
+
+  // MARK: Models
+
+  private func checkUnique(_ layers: [KerasLayer], _ path: String) throws {
+    var names: Set<String> = []
+    for layer in layers where !names.insert(layer.name).inserted {
+      throw KilnError(.badInput, "two layers have the name \(KilnError.quoted(layer.path))")
+    }
+  }
+
+  private func sequential(_ config: JSON, path: String) throws -> KerasModel {
+    guard let items = config.arrayValue ?? config["layers"]?.arrayValue else {
+      throw KilnError(.badInput, "the Sequential model \(KilnError.quoted(path)) has no list of layers")
+    }
+    var layers: [KerasLayer] = []
+    for (position, item) in items.enumerated() {
+      layers.append(try layer(item, prefix: path, calls: [], fallbackName: "layer_\(position)"))
+    }
+    guard let first = layers.first else {
+      throw KilnError(.badInput, "the Sequential model \(KilnError.quoted(path)) has no layers")
+    }
+    if !(first.reader is InputReader) { layers.insert(implicitInput(first, items.first, config, path: path), at: 0) }
+    try checkUnique(layers, path)
+    for index in layers.indices.dropFirst() {
+      let previous = KerasReference(layer: layers[index - 1].name, call: 0, result: 0)
+      layers[index].calls = [KerasCall(arguments: [.leaf(previous)], keywords: [])]
+    }
+    let name = config["name"]?.stringValue ?? "sequential"
+    func reference(_ layer: KerasLayer?) -> KerasTree<KerasReference> {
+      .leaf(KerasReference(layer: layer?.name ?? "", call: 0, result: 0))
+    }
+    return KerasModel(
+      className: "Sequential", name: name, layers: layers, inputs: reference(layers.first), outputs: reference(layers.last))
+  }
+
+  /// The input that a Sequential model without an InputLayer has: the first layer says its shape, or the shape with
+  /// which the model was built.
+  private func implicitInput(_ first: KerasLayer, _ item: JSON?, _ model: JSON, path: String) -> KerasLayer {
+    let name = "\(first.name)_input"
+    var input: InputReader
+    if let nested = first.reader as? NestedModel, let inner = nested.inputReaders.first {
+      input = inner
+    } else {
+      let own = item?["config"]?["batch_input_shape"] ?? item?["config"]?["batch_shape"]
+      let shape = own ?? model["build_input_shape"] ?? item?["build_config"]?["input_shape"]
+      input = InputReader(shape: shape.flatMap(InputReader.dims), dtype: own == nil ? .float32 : first.dtype)
+    }
+    let config = LayerConfig(
+      className: "InputLayer", path: path.isEmpty ? name : "\(path)/\(name)", values: JSONObject(), dialect: dialect,
+      diagnostics: diagnostics)
+    return KerasLayer(
+      name: name, className: "InputLayer", path: config.path, config: config, reader: input, isTrainable: true, dtype: .float32,
+      calls: [])
+  }
+
+  private func functional(_ config: JSON, path: String) throws -> KerasModel {
+    let quoted = KilnError.quoted(path)
+    guard let items = config["layers"]?.arrayValue else { throw KilnError(.badInput, "the model \(quoted) has no list of layers") }
+    guard let inputs = config["input_layers"], let outputs = config["output_layers"] else {
+      throw KilnError(.badInput, "the model \(quoted) has no input_layers and output_layers")
+    }
+    var names: Set<String> = []
+    for item in items { if let name = item["name"]?.stringValue ?? item["config"]?["name"]?.stringValue { names.insert(name) } }
+    let parser = CallParser(layerNames: names)
+    var layers: [KerasLayer] = []
+    for (position, item) in items.enumerated() {
+      let calls = try parser.calls(item["inbound_nodes"] ?? .array([]), layer: item["name"]?.stringValue ?? "layer_\(position)")
+      layers.append(try layer(item, prefix: path, calls: calls, fallbackName: "layer_\(position)"))
+    }
+    try checkUnique(layers, path)
+    var model = KerasModel(
+      className: "Functional", name: config["name"]?.stringValue ?? "model", layers: layers,
+      inputs: try parser.references(inputs, "input_layers"), outputs: try parser.references(outputs, "output_layers"))
+    guard !model.inputs.leaves.isEmpty, !model.outputs.leaves.isEmpty else {
+      throw KilnError(.badInput, "the model \(quoted) has no inputs or no outputs")
+    }
+    CallParser.renumber(&model)
+    return model
+  }
+}

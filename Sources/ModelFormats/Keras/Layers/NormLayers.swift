@@ -1,0 +1,238 @@
+import GraphModule
+import TensorModule
+
+/// Keras `BatchNormalization` when predicting: gamma · (x − mean) / √(variance + epsilon) + beta.
+struct BatchNormalization: KerasLayerReader {
+  let axes: [Int]
+  let epsilon: Double
+  let centers: Bool
+  let scales: Bool
+
+  init(_ config: LayerConfig) {
+    axes = config.intList("axis") ?? [-1]
+    epsilon = config.double("epsilon", 1e-3)
+    centers = config.bool("center", true)
+    scales = config.bool("scale", true)
+    config.ignore(
+      "momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment", "mode")
+    if axes.isEmpty { config.malformed("axis is an empty list") }
+  }
+
+  var weights: [WeightSlot] {
+    (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta")] : [])
+      + [WeightSlot("moving_mean", trainable: false), WeightSlot("moving_variance", trainable: false)]
+  }
+  var masking: MaskRule { .passes }
+
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    let x = try call.floatInput()
+    let type = call.type(x)
+    let positive = axes.compactMap { type.axis($0) }
+    guard positive.count == axes.count, Set(positive).count == axes.count, let axis = positive.first else {
+      throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)")
+    }
+    if positive.count > 1 { return [KerasTensor(try overSeveralAxes(call, x, positive))] }
+    let shape = [try call.fixed(x, axis: axis)]
+    let names = (scales ? ["gamma"] : []) + (centers ? ["beta"] : []) + ["moving_mean", "moving_variance"]
+    let operands = try names.map { try call.weight($0, shape) }
+    let forth = (0..<type.rank).filter { $0 != axis } + [axis]
+    let result = try call.add(
+      BatchNorm(epsilon: epsilon, scale: scales, offset: centers), [try call.transpose(x, forth)] + operands, "batch_norm")
+    let back = (0..<type.rank).map { $0 < axis ? $0 : $0 == axis ? type.rank - 1 : $0 - 1 }
+    return [KerasTensor(try call.transpose(result, back))]
+  }
+
+  /// Statistics for each position of several axes; the weights have length 1 elsewhere.
+  private func overSeveralAxes(_ call: LayerCall, _ x: ValueID, _ axes: [Int]) throws -> ValueID {
+    let rank = call.type(x).rank
+    let shape = try (0..<rank).map { axes.contains($0) ? try call.fixed(x, axis: $0) : 1 }
+    let centred = try call.binary(.sub, x, try call.weight("moving_mean", shape))
+    let variance = try call.unary(.affine, [1, epsilon], try call.weight("moving_variance", shape))
+    var result = try call.binary(.mul, centred, try call.unary(.rsqrt, variance))
+    if scales { result = try call.binary(.mul, result, try call.weight("gamma", shape)) }
+    if centers { result = try call.binary(.add, result, try call.weight("beta", shape)) }
+    return result
+  }
+}
+
+/// Keras `LayerNormalization` over one or several axes.
+struct LayerNormalization: KerasLayerReader {
+  let axes: [Int]
+  let epsilon: Double
+  let centers: Bool
+  let scales: Bool
+  /// Keras 3's `rms_scaling`: divided by the deviation, without taking off the mean or adding beta.
+  let scalesByDeviation: Bool
+
+  init(_ config: LayerConfig) {
+    axes = config.intList("axis") ?? [-1]
+    epsilon = config.double("epsilon", 1e-3)
+    scalesByDeviation = config.bool("rms_scaling", false)
+    centers = config.bool("center", true) && !scalesByDeviation
+    scales = config.bool("scale", true) || scalesByDeviation
+    if axes.isEmpty { config.malformed("axis is an empty list") }
+  }
+
+  var weights: [WeightSlot] { (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta")] : []) }
+  var masking: MaskRule { .passes }
+
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    let x = try call.floatInput()
+    let type = call.type(x)
+    // Keras 3 sorts the axes before it makes the weights; earlier ones keep the given order.
+    let positive = (call.dialect.isKeras3 ? axes.sorted() : axes).compactMap { type.axis($0) }
+    guard positive.count == axes.count, positive == positive.sorted(), Set(positive).count == axes.count, let first = positive.first else {
+      throw KilnError(.unsupportedModel, "axis \(axes) of \(type.message) is not supported", hint: "axes in rising order")
+    }
+    let shape = try positive.map { try call.fixed(x, axis: $0) }
+    let others = (0..<type.rank).filter { !positive.contains($0) }
+    let forth = others + positive
+    let moved = try call.transpose(x, forth)
+    var operands = [moved]
+    if scales { operands.append(try call.weight("gamma", shape)) }
+    if centers { operands.append(try call.weight("beta", shape)) }
+    let normalized =
+      scalesByDeviation
+      ? try byDeviation(call, moved, others.count, operands[1])
+      : try call.add(LayerNorm(axis: others.count, epsilon: epsilon, scale: scales, offset: centers), operands, "layer_norm")
+    _ = first
+    var back = [Int](repeating: 0, count: type.rank)
+    for (position, axis) in forth.enumerated() { back[axis] = position }
+    return [KerasTensor(try call.transpose(normalized, back))]
+  }
+
+  /// gamma · x / √(variance(x) + epsilon).
+  private func byDeviation(_ call: LayerCall, _ x: ValueID, _ first: Int, _ gamma: ValueID) throws -> ValueID {
+    let axes = Array(first..<call.type(x).rank)
+    let mean = try call.add(Reduce(.mean, axes: axes, keepDims: true), [x], "mean")
+    let variance = try call.add(Reduce(.mean, axes: axes, keepDims: true), [try call.binary(.squaredDifference, x, mean)], "variance")
+    let scale = try call.unary(.rsqrt, try call.unary(.affine, [1, epsilon], variance))
+    return try call.binary(.mul, try call.binary(.mul, x, scale), gamma)
+  }
+}
+
+/// Keras `Rescaling`: x · scale + offset, numbers or lists that broadcast.
+struct Rescaling: KerasLayerReader {
+  let scale: [Double]
+  let offset: [Double]
+  let passesMask: Bool
+
+  init(_ config: LayerConfig) {
+    scale = Rescaling.numbers(config, "scale", 1)
+    offset = Rescaling.numbers(config, "offset", 0)
+    passesMask = config.dialect.isKeras3
+  }
+
+  private static func numbers(_ config: LayerConfig, _ key: String, _ fallback: Double) -> [Double] {
+    guard let value = config.json(key) else { return [fallback] }
+    if let items = (value["config"]?["value"] ?? value["value"] ?? value).arrayValue {
+      let numbers = items.compactMap(\.doubleValue)
+      if numbers.count == items.count, !numbers.isEmpty { return numbers }
+      config.malformed("\(key) must be a number or a list of numbers, found \(LayerConfig.describe(value))")
+      return [fallback]
+    }
+    return [config.double(key, fallback)]
+  }
+
+  var masking: MaskRule { passesMask ? .passes : .drops }
+
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    let x = try call.floatInput()
+    if scale.count == 1, offset.count == 1 { return [KerasTensor(try call.unary(.affine, [scale[0], offset[0]], x))] }
+    func constant(_ values: [Double], _ name: String) throws -> ValueID {
+      call.constant(try Tensor(converting: values, to: call.dtype, shape: [values.count]), name)
+    }
+    let scaled = try call.binary(.mul, x, try constant(scale, "scale"))
+    return [KerasTensor(try call.binary(.add, scaled, try constant(offset, "offset")))]
+  }
+}
+
+/// Keras `Normalization`: (x − mean) / max(√variance, 1e-7), or the inverse; statistics adapted or given.
+struct Normalization: KerasLayerReader {
+  let axes: [Int]
+  let inverts: Bool
+  /// Given in the config; nil when the layer was adapted and they are weights.
+  let given: (mean: Statistics, variance: Statistics)?
+  let passesMask: Bool
+
+  /// Numbers of any rank.
+  struct Statistics {
+    var values: [Double]
+    var shape: Shape
+  }
+
+  init(_ config: LayerConfig) {
+    // A null axis is one mean over everything.
+    axes = config.has("axis") ? config.intList("axis") ?? [] : [-1]
+    inverts = config.bool("invert", false)
+    let (mean, variance) = (Normalization.statistics(config, "mean"), Normalization.statistics(config, "variance"))
+    if let mean, let variance { given = (mean, variance) } else { given = nil }
+    if (mean == nil) != (variance == nil) { config.malformed("mean and variance must be given together") }
+    passesMask = config.dialect.isKeras3
+    config.ignore("max_tokens")
+  }
+
+  private static func statistics(_ config: LayerConfig, _ key: String) -> Statistics? {
+    guard let raw = config.json(key) else { return nil }
+    let value = raw["config"]?["value"] ?? raw["value"] ?? raw
+    if let number = value.doubleValue { return Statistics(values: [number], shape: []) }
+    var shape: Shape = []
+    var level = [value]
+    while let first = level.first, let width = first.arrayValue?.count, shape.count < maximumRank {
+      shape.append(width)
+      let next = level.flatMap { $0.arrayValue ?? [] }
+      guard next.count == level.count * width, next.count <= 1 << 24 else { break }
+      level = next
+    }
+    let numbers = level.compactMap(\.doubleValue)
+    guard numbers.count == level.count, numbers.count == checkedProduct(shape) else {
+      config.malformed("\(key) must be numbers in a regular list, found \(LayerConfig.describe(raw))")
+      return nil
+    }
+    return Statistics(values: numbers, shape: shape)
+  }
+
+  var weights: [WeightSlot] {
+    given != nil ? [] : ["mean", "variance", "count"].map { WeightSlot($0, trainable: false) }
+  }
+  var masking: MaskRule { passesMask ? .passes : .drops }
+
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    let x = try call.floatInput()
+    let type = call.type(x)
+    let kept = axes.compactMap { type.axis($0) }.sorted()
+    guard kept.count == axes.count else { throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)") }
+    let shape = try kept.map { try call.fixed(x, axis: $0) }
+    let broadcast = try (0..<type.rank).map { kept.contains($0) ? try call.fixed(x, axis: $0) : 1 }
+    let mean: ValueID
+    let deviation: Tensor
+    if let given {
+      mean = call.constant(try spread(given.mean, kept, broadcast, call.dtype), "mean")
+      deviation = try spread(given.variance, kept, broadcast, call.dtype)
+    } else {
+      mean = try call.weight("mean", shape) { $0.reshaped(broadcast) }
+      deviation = try call.weightTensor("variance", shape).reshaped(broadcast)
+      _ = try call.weightTensor("count", [])
+    }
+    let bounded = deviation.doubles.map { max($0.squareRoot(), 1e-7) }
+    let divisor = call.constant(try Tensor(converting: bounded, to: call.dtype, shape: broadcast), "deviation")
+    if inverts { return [KerasTensor(try call.binary(.add, mean, try call.binary(.mul, x, divisor)))] }
+    return [KerasTensor(try call.binary(.div, try call.binary(.sub, x, mean), divisor))]
+  }
+
+  /// Given statistics over the kept axes: a number goes to all, fewer dims are aligned with the last kept axes.
+  private func spread(_ statistics: Statistics, _ kept: [Int], _ broadcast: Shape, _ dtype: DType) throws -> Tensor {
+    let mismatch = KilnError(.badInput, "mean and variance of shape \(statistics.shape.shapeText) do not fit its axes \(axes)")
+    var shape = [Int](repeating: 1, count: broadcast.count)
+    // Leading ones of a shape that was given with all its axes mean nothing.
+    let lengths = Array(statistics.shape.drop { $0 == 1 && statistics.shape.count > kept.count })
+    guard lengths.count <= kept.count || lengths.count == broadcast.count else { throw mismatch }
+    if lengths.count == broadcast.count {
+      shape = lengths
+    } else {
+      for (length, axis) in zip(lengths.reversed(), kept.reversed()) { shape[axis] = length }
+    }
+    guard zip(shape, broadcast).allSatisfy({ $0 == 1 || $0 == $1 }), checkedProduct(shape) == statistics.values.count else { throw mismatch }
+    return try Tensor(converting: statistics.values, to: dtype, shape: shape)
+  }
+}

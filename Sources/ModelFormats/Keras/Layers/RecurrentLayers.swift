@@ -1,0 +1,87 @@
+import GraphModule
+import TensorModule
+
+/// Keras `SimpleRNN`, `LSTM`, `GRU`.
+struct RecurrentLayer: KerasLayerReader {
+  enum Kind { case simple, lstm, gru }
+
+  let kind: Kind
+  let cell: RNN.Cell
+  let units: Int
+  let activation: Activation
+  let recurrentActivation: Activation
+  let usesBias: Bool
+  let returnsSequences: Bool
+  let returnsState: Bool
+  let isTimeMajor: Bool
+  let zeroOutputForMask: Bool
+  var goesBackwards: Bool
+
+  init(_ config: LayerConfig, _ models: KerasModelReader, _ kind: Kind) {
+    self.kind = kind
+    let resetAfter = kind == .gru && config.bool("reset_after", true)
+    cell = kind == .lstm ? .lstm : kind == .simple ? .simple : resetAfter ? .gruResetAfter : .gru
+    units = config.int("units", in: 1...1 << 24)
+    activation = ActivationFunction.read(config, models, default: "tanh").cellActivation(config, "activation")
+    recurrentActivation =
+      kind == .simple
+      ? .identity
+      : ActivationFunction.read(config, models, "recurrent_activation", default: "sigmoid").cellActivation(config, "recurrent_activation")
+    usesBias = config.bool("use_bias", true)
+    returnsSequences = config.bool("return_sequences", false)
+    returnsState = config.bool("return_state", false)
+    isTimeMajor = config.bool("time_major", false)
+    zeroOutputForMask = config.bool("zero_output_for_mask", false)
+    goesBackwards = config.bool("go_backwards", false)
+    if config.bool("stateful", false) {
+      config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")
+    }
+    config.ignore(
+      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "stateful", "use_cudnn", "consume_less")
+  }
+
+  var weights: [WeightSlot] {
+    [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
+  }
+  var masking: MaskRule { .computed }
+  var stateCount: Int { kind == .lstm ? 2 : 1 }
+
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    // The states can follow the sequence in a list, or be an argument of their own.
+    var sequence = call.tensors
+    var states = Array(sequence.dropFirst())
+    sequence = Array(sequence.prefix(1))
+    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
+    guard let first = sequence.first else { throw KilnError(.badInput, "is called without a tensor") }
+    var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
+    if let given = mask, call.type(given).rank != 2 { mask = nil }
+    return try run(call, try call.cast(first.value, to: call.dtype), mask: mask, states: states.map(\.value))
+  }
+
+  /// Adds the recurrent op.
+  ///
+  /// - Returns: the output, then the states with `return_state`.
+  func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor] {
+    guard call.type(input).rank == 3 else { throw KilnError(.badInput, "needs an input of rank 3, found \(call.type(input).message)") }
+    guard states.isEmpty || states.count == stateCount else {
+      throw KilnError(.badInput, "takes \(stateCount) initial states, found \(states.count)")
+    }
+    let x = isTimeMajor ? try call.transpose(input, [1, 0, 2]) : input
+    let steps = isTimeMajor ? try mask.map { try call.transpose($0, [1, 0]) } : mask
+    let width = units * cell.gates
+    var operands = [x, try call.weight("kernel", [try call.fixed(x, axis: 2), width])]
+    operands.append(try call.weight("recurrent_kernel", [units, width]))
+    if usesBias { operands.append(try call.weight("bias", cell == .gruResetAfter ? [2, width] : [width])) }
+    if let steps { operands.append(steps) }
+    operands += try states.map { try call.cast($0, to: call.dtype) }
+    let op = RNN(
+      cell: cell, activation: activation, recurrentActivation: recurrentActivation, goBackwards: goesBackwards,
+      returnSequences: returnsSequences, zeroOutputForMask: zeroOutputForMask, bias: usesBias, mask: steps != nil,
+      initialState: !states.isEmpty)
+    var results = try call.addAll(op, operands, "rnn")
+    guard let output = results.first else { throw KilnError(.internal, "a recurrent op without result") }
+    if isTimeMajor, returnsSequences { results[0] = try call.transpose(output, [1, 0, 2]) }
+    let sequenceMask = returnsSequences ? mask : nil
+    return results.prefix(returnsState ? results.count : 1).enumerated().map { KerasTensor($1, mask: $0 == 0 ? sequenceMask : nil) }
+  }
+}

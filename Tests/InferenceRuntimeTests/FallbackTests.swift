@@ -1,0 +1,40 @@
+import GraphModule
+import InferenceRuntime
+import TensorModule
+import TestSupport
+import Testing
+
+/// Which ops run by kernels: a binding that quietly refuses what it should take would only show as lost time.
+@Suite struct FallbackTests {
+  /// Examples that run by their op's definition, and why.
+  static func isExpected(_ example: OpExample) -> Bool {
+    if example.inputs.contains(where: { $0.dtype == .string }) { return true }
+    let types = Set(example.inputs.map(\.dtype))
+    switch example.op {
+    // Three spatial axes, and transposed convolutions in groups.
+    case let op as Conv: return op.strides.count > 2
+    case let op as ConvTranspose: return op.strides.count > 2 || op.groups > 1
+    // Images of three spatial axes.
+    case let op as Resize: return op.dims.count > 2
+    // These kernels take float32.
+    case is Softmax, is LayerNorm, is RMSNorm, is BatchNorm, is Pool, is MatMul: return types != [.float32]
+    default: return false
+    }
+  }
+
+  @Test func everyExampleHasAKernelOrAReason() throws {
+    var random = TestRandom(named: "fallbacks")
+    for op in OpCatalog.all {
+      for example in op.examples {
+        let tensors = try example.inputs.enumerated().map {
+          try random.tensor($1, range: example.range, fixed: example.fixed[$0])
+        }
+        let (graph, feed) = try graph(of: example, tensors, constants: Set(tensors.indices.dropFirst()))
+        let plan = try PlanBuilder.plan(graph, shapes: feed.map(\.shape))
+        #expect(
+          plan.report.fallbacks.isEmpty != Self.isExpected(example),
+          "\(op.name) of \(example.inputs): \(plan.report.nodes[0].kernel)")
+      }
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import GraphModule
+import Kiln
+import MallocCount
+import TestSupport
+import Testing
+
+@Suite struct ModelTests {
+  /// y = 2x + [1, 2, 3], z = the sum of each row; from `x` [batch, 3] and, when asked for, integers `n` [batch].
+  static func graph(withIntegers: Bool = false) throws -> Graph {
+    var graph = Graph(name: "affine")
+    let x = try graph.addInput("x", TensorType(.float32, [.symbol("batch"), 3]))
+    let shift = graph.addConstant("shift", try Tensor([1, 2, 3] as [Float], shape: [3]))
+    let doubled = try graph.addOne(Elementwise(.affine, [2, 0]), [x], name: "doubled")
+    let y = try graph.addOne(Elementwise(.add), [doubled, shift], name: "y")
+    let z = try graph.addOne(Reduce(.sum, axes: [1]), [y], name: "z")
+    graph.outputs = [Graph.Output(name: "y", value: y), Graph.Output(name: "z", value: z)]
+    if withIntegers {
+      let n = try graph.addInput("n", TensorType(.int32, [.symbol("batch")]))
+      graph.outputs.append(Graph.Output(name: "m", value: try graph.addOne(Elementwise(.neg), [n], name: "m")))
+    }
+    return graph
+  }
+
+  @Test func describesItsInputsAndOutputs() throws {
+    let model = try Model(graph: Self.graph())
+    #expect(model.inputs.map(\.name) == ["x"])
+    #expect(model.inputs[0].typeText == "float32[?,3]")
+    #expect(model.inputs[0].shapeText == "[batch,3]")
+    #expect(model.outputs.map(\.name) == ["y", "z"])
+    #expect(model.outputs[1].dims == [nil])
+  }
+
+  @Test func predictsByNameAndByPosition() throws {
+    let model = try Model(graph: Self.graph())
+    let x = try Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])
+    #expect(try model.predict(x).floats == [3, 6, 9, 9, 12, 15])
+    let named = try model.predict(["x": x])
+    #expect(named.map(\.name) == ["y", "z"])
+    #expect(named[1].tensor.floats == [18, 36])
+  }
+
+  @Test func convertsNumbers() throws {
+    let model = try Model(graph: Self.graph(withIntegers: true))
+    let x = try Tensor([1, 2, 3] as [Int64], shape: [1, 3])
+    let n = try Tensor([7] as [Double], shape: [1])
+    let outputs = try model.predict(["x": x, "n": n])
+    #expect(outputs[0].tensor.floats == [3, 6, 9])
+    #expect(outputs[2].tensor.integers == [-7])
+    for bad in [try Tensor([7.5] as [Double], shape: [1]), try Tensor([1 << 40] as [Int64], shape: [1])] {
+      #expect(throws: KilnError.self) { try model.predict(["x": x, "n": bad]) }
+    }
+  }
+
+  @Test func batchesGiveTheSameAsOneRun() throws {
+    var random = TestRandom(named: "batches")
+    let model = try Model(graph: Self.graph(withIntegers: true))
+    let rows = 23
+    let x = try Tensor((0..<rows * 3).map { _ in Float.random(in: -1...1, using: &random) }, shape: [rows, 3])
+    let n = try Tensor((0..<rows).map { Int32($0) }, shape: [rows])
+    let whole = try model.predict([x, n])
+    for size in [1, 5, 22, 23, 100] { #expect(try model.predict([x, n], batchSize: size) == whole) }
+    #expect(throws: KilnError.self) { try model.predict([x, n], batchSize: 0) }
+  }
+
+  @Test func mistakesAreNamed() throws {
+    let model = try Model(graph: Self.graph(withIntegers: true))
+    let x = try Tensor([1, 2, 3] as [Float], shape: [1, 3])
+    let n = try Tensor([7] as [Int32], shape: [1])
+    func line(_ body: () throws -> Void) -> String {
+      do { try body() } catch let error as KilnError { return error.line } catch { return "\(error)" }
+      return "no error"
+    }
+    #expect(line { _ = try model.predict(["x": x]) } == "input 'n' is missing: expected int32[?]")
+    #expect(line { _ = try model.predict(["x": x, "n": n, "q": n]) } == "the model has no input 'q' (inputs: x, n)")
+    #expect(line { _ = try model.predict(x) } == "the model has 2 inputs, found 1 (inputs: x, n)")
+    let flat = try Tensor([1, 2, 3] as [Float], shape: [3])
+    #expect(
+      line { _ = try model.predict(["x": flat, "n": n]) }
+        == "input 'x': expected float32[?,3], found float32[3] (one sample needs a leading axis of 1: [1,3])")
+    let two = try Tensor([1, 2] as [Int32], shape: [2])
+    #expect(line { _ = try model.predict(["x": x, "n": two]) } == "input 'n': 'batch' is 2 here and 1 in another input")
+  }
+
+  @Test func sessionsAllocateNothing() throws {
+    let model = try Model(graph: Self.graph(), options: .init(threads: 1))
+    let session = try model.session(shapes: ["x": [1, 3]])
+    session.inputBytes(0).bindMemory(to: Float.self).update(repeating: 2)
+    try session.run()
+    let before = malloc_count()
+    for _ in 0..<20 { try session.run() }
+    let count = malloc_count() - before
+    #expect(count == 0)
+    #expect(Array(session.outputBytes(0).bindMemory(to: Float.self)) == [5, 6, 7])
+    var own: [Float] = [0, 1, 2]
+    var sum: [Float] = [0]
+    try own.withUnsafeMutableBytes { input in
+      try sum.withUnsafeMutableBytes { output in
+        try session.bindInput(0, to: input)
+        try session.bindOutput(1, to: output)
+        try session.run()
+      }
+    }
+    #expect(sum == [12])
+    #expect(throws: KilnError.self) { try model.session() }
+  }
+
+  @Test func doctorKnowsTheMachine() {
+    let report = doctor()
+    #expect(["scalar", "avx2", "avx512"].contains(report.instructionSet))
+    #expect(report.threads >= 1)
+    #expect(report.kernels.contains("conv"))
+  }
+
+  @Test func profileTimesEveryNode() throws {
+    let model = try Model(graph: Self.graph())
+    let profile = try model.profile([Tensor([1, 2, 3] as [Float], shape: [1, 3])], repeats: 2)
+    #expect(profile.nodes.count >= 2)
+    #expect(profile.nodes.allSatisfy { $0.nanoseconds >= 0 && !$0.kernel.isEmpty })
+  }
+}

@@ -1,0 +1,45 @@
+import GraphModule
+import ModelFormats
+import TensorModule
+import Testing
+
+
+/// Every model that a real Keras wrote gives the outputs that it gave there.
+@Suite struct KerasFixtureTests {
+  @Test func thereAreFixtures() {
+    #expect(FixtureCase.matching.count > 500)
+  }
+
+  @Test(arguments: FixtureCase.matching)
+  func importsAndAgrees(_ fixture: FixtureCase) throws {
+    let json = try fixture.json()
+    let result: ImportResult
+    do {
+      result = try ModelImporter.read(path: "\(fixture.folder)/model.h5")
+    } catch let error as KilnError {
+      if json["expect"]?.stringValue == "clear-error" {
+        if let wanted = json["message_contains"]?.stringValue { #expect(error.line.contains(wanted), "\(error.line)") }
+        return
+      }
+      Issue.record("\(error.line)")
+      return
+    }
+    #expect(json["expect"]?.stringValue != "clear-error")
+    try Verifier.verify(result.graph)
+    let inputs = try fixture.arrays(json, "inputs")
+    let expected = try fixture.arrays(json, "outputs")
+    let graph = result.graph
+    #expect(graph.inputs.map { graph[$0].name } == inputs.map(\.name))
+    #expect(graph.outputs.map(\.name) == expected.map(\.name))
+    let got = try ReferenceBackend.run(graph, inputs.map(\.tensor))
+    try #require(got.count == expected.count)
+    for (index, (name, wanted)) in expected.enumerated() {
+      var tolerance = Tolerance.framework
+      if let tol = json["tol"]?.doubleValue {
+        tolerance = Tolerance(absolute: tol * max(1, wanted.doubles.map(\.magnitude).max() ?? 1), relative: 0)
+      }
+      let difference = try TensorDifference.between(got[index], wanted, tolerance)
+      #expect(difference.outside == 0, "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
+    }
+  }
+}
