@@ -21,7 +21,7 @@ package enum HalfPrecision {
     let fraction = Double(bits & 0x3FF)
     switch exponent {
     case 0: return sign * fraction * 0x1p-24
-    case 31: return fraction == 0 ? sign * .infinity : .nan
+    case 31: return fraction == 0 ? sign * .infinity : sign < 0 ? -.nan : .nan
     default: return sign * Double(sign: .plus, exponent: exponent - 15, significand: 1 + fraction / 1024)
     }
   }

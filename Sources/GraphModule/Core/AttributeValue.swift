@@ -13,6 +13,32 @@ package enum AttributeValue: Hashable, Sendable {
 
   package static func ints(_ values: [Int]) -> AttributeValue { .list(values.map { .int($0) }) }
   package static func floats(_ values: [Double]) -> AttributeValue { .list(values.map { .float($0) }) }
+
+  /// Equal kinds and values; floats by their bits, so that NaN equals itself and 0.0 is not -0.0.
+  package static func == (left: AttributeValue, right: AttributeValue) -> Bool {
+    switch (left, right) {
+    case (.bool(let a), .bool(let b)): a == b
+    case (.int(let a), .int(let b)): a == b
+    case (.float(let a), .float(let b)): a.bitPattern == b.bitPattern
+    case (.word(let a), .word(let b)): a == b
+    case (.string(let a), .string(let b)): a == b
+    case (.dims(let a), .dims(let b)): a == b
+    case (.list(let a), .list(let b)): a == b
+    default: false
+    }
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    switch self {
+    case .bool(let value): hasher.combine(value)
+    case .int(let value): hasher.combine(value)
+    case .float(let value): hasher.combine(value.bitPattern)
+    case .word(let value): hasher.combine(value)
+    case .string(let value): hasher.combine(value)
+    case .dims(let value): hasher.combine(value)
+    case .list(let value): hasher.combine(value)
+    }
+  }
 }
 
 /// Attributes in the order in which an op lists them.

@@ -4,7 +4,8 @@ import TensorModule
 ///
 /// A dim is a sum of terms; a term is a coefficient times a product of atoms; an atom is a symbol or a floor quotient.
 /// The form is canonical (terms and atoms sorted, like terms joined), so dims that print alike are equal. Arithmetic
-/// saturates at ±2^50, so sizes from a file cannot overflow; such a type is refused when it is checked.
+/// saturates at ±2^50, so sizes from a file cannot overflow; such a type is refused when it is checked. An expression
+/// of more than `maximumWeight` symbols becomes 2^50 too, so that no file can make one that takes for ever to handle.
 package struct Dim: Hashable, Sendable {
   package indirect enum Atom: Hashable, Sendable {
     case symbol(String)
@@ -21,6 +22,7 @@ package struct Dim: Hashable, Sendable {
   package private(set) var terms: [Term]
 
   package static let limit = 1 << 50
+  package static let maximumWeight = 512
 
   package init(_ value: Int) {
     constant = Dim.clamp(value)
@@ -41,13 +43,14 @@ package struct Dim: Hashable, Sendable {
 
   package static func + (left: Dim, right: Dim) -> Dim {
     if left.terms.isEmpty && right.terms.isEmpty { return Dim(left.constant + right.constant) }
-    return Dim(constant: clamp(left.constant + right.constant), terms: joined(left.terms + right.terms))
+    return Dim(constant: clamp(left.constant + right.constant), terms: joined(left.terms + right.terms)).limited
   }
 
   package static func - (left: Dim, right: Dim) -> Dim { left + right * Dim(-1) }
 
   package static func * (left: Dim, right: Dim) -> Dim {
     var terms: [Term] = []
+    if left.terms.count * right.terms.count > maximumWeight { return Dim(limit) }
     for a in left.allTerms {
       for b in right.allTerms {
         let atoms = (a.atoms + b.atoms).sorted { $0.text < $1.text }
@@ -55,7 +58,7 @@ package struct Dim: Hashable, Sendable {
       }
     }
     let constant = terms.filter(\.atoms.isEmpty).reduce(0) { clamp($0 + $1.coefficient) }
-    return Dim(constant: constant, terms: joined(terms.filter { !$0.atoms.isEmpty }))
+    return Dim(constant: constant, terms: joined(terms.filter { !$0.atoms.isEmpty })).limited
   }
 
   /// floor(self / divisor) for a positive divisor.
@@ -67,7 +70,7 @@ package struct Dim: Hashable, Sendable {
         constant: constant / divisor,
         terms: terms.map { Term(coefficient: $0.coefficient / divisor, atoms: $0.atoms) })
     }
-    return Dim(constant: 0, terms: [Term(coefficient: 1, atoms: [.quotient(self, by: divisor)])])
+    return Dim(constant: 0, terms: [Term(coefficient: 1, atoms: [.quotient(self, by: divisor)])]).limited
   }
 
   /// ceil(self / divisor) for a positive divisor.
@@ -80,7 +83,7 @@ package struct Dim: Hashable, Sendable {
     if let number = divisor.fixed {
       if number == 0 { return nil }
       if let fixed { return fixed % number == 0 ? Dim(fixed / number) : nil }
-      return floorDivided(by: Swift.max(number, 1))
+      return (number < 0 ? self * -1 : self).floorDivided(by: Swift.abs(number))
     }
     guard divisor.constant == 0, divisor.terms.count == 1, constant == 0 else { return nil }
     let by = divisor.terms[0]
@@ -126,6 +129,15 @@ package struct Dim: Hashable, Sendable {
     }
     return found
   }
+
+  /// The number of symbols and quotients in the expression, however deep.
+  private var weight: Int {
+    terms.reduce(0) { sum, term in
+      term.atoms.reduce(sum) { if case .quotient(let dim, _) = $1 { $0 + 1 + dim.weight } else { $0 + 1 } }
+    }
+  }
+
+  private var limited: Dim { weight > Dim.maximumWeight ? Dim(Dim.limit) : self }
 
   private var allTerms: [Term] {
     constant == 0 ? terms : terms + [Term(coefficient: constant, atoms: [])]

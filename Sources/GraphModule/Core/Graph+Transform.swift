@@ -65,7 +65,7 @@ extension Graph {
       let mismatch = KilnError(
         .badInput,
         "input \(KilnError.quoted(self[input].name)): expected \(wanted.message), found \(shape.shapeText)")
-      guard wanted.rank == shape.count else { throw mismatch }
+      guard wanted.rank == shape.count, shape.allSatisfy({ $0 >= 0 }) else { throw mismatch }
       for (dim, length) in zip(wanted.dims, shape) {
         if dim.terms.count == 1, case .symbol(let name)? = dim.terms[0].atoms.first, dim == .symbol(name) {
           if let bound = bindings.updateValue(length, forKey: name), bound != length {

@@ -24,6 +24,9 @@ package enum Verifier {
         let name = graph.values.indices.contains(input.index) ? graph[input].name : "#\(input.index)"
         throw fault(graph, index, "reads \(KilnError.quoted(name)) before it is made")
       }
+      for output in node.outputs where !graph.values.indices.contains(output.index) {
+        throw fault(graph, index, "makes '#\(output.index)', which is not a value of the graph")
+      }
       let types: [TensorType]
       do { types = try node.op.infer(node.inputs.map(graph.type(of:))) } catch let error as KilnError {
         throw fault(graph, index, error.message)
@@ -71,7 +74,7 @@ package enum Verifier {
       .map { TextForm.line(graph.nodes[$0], in: graph) }
     return KilnError(
       .badInput,
-      "node \(KilnError.quoted(node.outputs.first.map { graph[$0].name } ?? "?")) (\(node.op.opName)) \(message)",
+      "node \(KilnError.quoted(node.outputs.first.flatMap { graph.values.indices.contains($0.index) ? graph[$0].name : nil } ?? "?")) (\(node.op.opName)) \(message)",
       hint: "near: " + around.joined(separator: " ; "))
   }
 }

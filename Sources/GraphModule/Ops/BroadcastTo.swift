@@ -44,6 +44,7 @@ package struct BroadcastTo: OpDefinition, SymbolicAttributes {
       OpExample(BroadcastTo([4, 2]), [TensorType(.int32, [])], range: -9...9),
       OpExample(BroadcastTo([2, 2]), [TensorType(.string, [2, 1])]),
       OpExample(BroadcastTo([0, 3]), [TensorType(.float32, [1, 3])]),
+      OpExample(BroadcastTo([2, 0]), [TensorType(.float32, [0])]),
       OpExample(BroadcastTo([3]), [TensorType(.bool, [3])], range: 0...1),
     ]
   }

@@ -65,35 +65,28 @@ package struct Conv: OpDefinition {
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     guard let shape = outputs[0].shape else { throw KilnError(.internal, "conv without a shape") }
-    let (x, w) = (inputs[0].numbers, inputs[1].numbers)
     let (inputShape, kernelShape) = (inputs[0].shape, inputs[1].shape)
     let rank = shape.count - 2
     let (inner, out) = (kernelShape[rank], kernelShape[rank + 1])
-    let (inputStrides, kernelStrides) = (inputShape.rowMajorStrides, kernelShape.rowMajorStrides)
+    let (channels, groupOut) = (inner * groups, out / groups)
     let window = Array(kernelShape.prefix(rank))
     let low = (0..<rank).map {
       padding.amount(inputShape[$0 + 1], size: window[$0], stride: strides[$0], dilation: dilations[$0], axis: $0).low
     }
+    let geometry = WindowGeometry(
+      input: inputShape, output: shape, window: window, strides: strides, dilations: dilations, low: low)
     var values = [Double](repeating: 0, count: shape.elementCount)
-    let pixels = shape.dropLast().reduce(1, *)
-    for pixel in 0..<pixels {
-      let at = ReferenceTensor.coordinates(pixel, Array(shape.dropLast()))
-      for tap in 0..<window.elementCount {
-        let offset = ReferenceTensor.coordinates(tap, window)
-        var source = at[0] * inputStrides[0]
-        var inside = true
-        for axis in 0..<rank {
-          let position = at[axis + 1] * strides[axis] - low[axis] + offset[axis] * dilations[axis]
-          inside = inside && (0..<inputShape[axis + 1]).contains(position)
-          source += position * inputStrides[axis + 1]
-        }
-        if !inside { continue }
-        let weights = (0..<rank).reduce(0) { $0 + offset[$1] * kernelStrides[$1] }
-        for channel in 0..<out {
-          let group = channel / (out / groups)
-          var sum = 0.0
-          for c in 0..<inner { sum += x[source + group * inner + c] * w[weights + c * out + channel] }
-          values[pixel * out + channel] += sum
+    inputs[0].numbers.withUnsafeBufferPointer { x in
+      inputs[1].numbers.withUnsafeBufferPointer { w in
+        values.withUnsafeMutableBufferPointer { y in
+          geometry.forEach { pixel, source, tap in
+            for channel in 0..<channels {
+              let factor = x[source * channels + channel]
+              let first = channel / inner * groupOut
+              let weights = (tap * inner + channel % inner) * out + first
+              for index in 0..<groupOut { y[pixel * out + first + index] += factor * w[weights + index] }
+            }
+          }
         }
       }
     }

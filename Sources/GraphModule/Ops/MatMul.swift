@@ -53,19 +53,31 @@ package struct MatMul: OpDefinition {
     let (m, n) = (shape[shape.count - 2], shape[shape.count - 1])
     let k = a.shape[a.shape.count - (transposeA ? 2 : 1)]
     let batch = Array(shape.dropLast(2))
-    let (left, right) = (a.numbers, b.numbers)
     let (batchA, batchB) = (Array(a.shape.dropLast(2)), Array(b.shape.dropLast(2)))
+    let (rowA, stepA) = transposeA ? (1, m) : (k, 1)
     var values = [Double](repeating: 0, count: shape.elementCount)
-    for index in 0..<batch.elementCount {
-      let offsetA = ReferenceTensor.broadcastIndex(index, from: batchA, to: batch) * m * k
-      let offsetB = ReferenceTensor.broadcastIndex(index, from: batchB, to: batch) * k * n
-      for i in 0..<m {
-        for j in 0..<n {
-          var sum = 0.0
-          for l in 0..<k {
-            sum += left[offsetA + (transposeA ? l * m + i : i * k + l)] * right[offsetB + (transposeB ? j * k + l : l * n + j)]
+    a.numbers.withUnsafeBufferPointer { left in
+      b.numbers.withUnsafeBufferPointer { right in
+        values.withUnsafeMutableBufferPointer { result in
+          for index in 0..<batch.elementCount {
+            let offsetA = ReferenceTensor.broadcastIndex(index, from: batchA, to: batch) * m * k
+            let offsetB = ReferenceTensor.broadcastIndex(index, from: batchB, to: batch) * k * n
+            for i in 0..<m {
+              let row = (index * m + i) * n
+              if transposeB {
+                for j in 0..<n {
+                  var sum = 0.0
+                  for l in 0..<k { sum += left[offsetA + i * rowA + l * stepA] * right[offsetB + j * k + l] }
+                  result[row + j] = sum
+                }
+              } else {
+                for l in 0..<k {
+                  let factor = left[offsetA + i * rowA + l * stepA]
+                  for j in 0..<n { result[row + j] += factor * right[offsetB + l * n + j] }
+                }
+              }
+            }
           }
-          values[(index * m + i) * n + j] = sum
         }
       }
     }

@@ -62,6 +62,7 @@ package struct Reduce: OpDefinition {
   /// For each element of x, the index of the result that it goes into.
   private func targets(_ shape: Shape) -> [Int] {
     let kept = shape.enumerated().map { axes.contains($0) ? 1 : $1 }.rowMajorStrides
+    if shape.contains(0) { return [] }
     var targets = [0]
     for axis in shape.indices {
       let stride = axes.contains(axis) ? 0 : kept[axis]

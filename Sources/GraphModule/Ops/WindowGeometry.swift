@@ -35,19 +35,18 @@ struct WindowGeometry {
     var pixel = 0
     for image in 0..<batch {
       for i in 0..<output.0 {
+        let x = i * strides.0 - low.0
+        let taps0 = Self.inside(x, window.0, dilations.0, input.0)
         for j in 0..<output.1 {
+          let y = j * strides.1 - low.1
+          let taps1 = Self.inside(y, window.1, dilations.1, input.1)
           for k in 0..<output.2 {
-            for a in 0..<window.0 {
-              let x = i * strides.0 - low.0 + a * dilations.0
-              if x < 0 || x >= input.0 { continue }
-              for b in 0..<window.1 {
-                let y = j * strides.1 - low.1 + b * dilations.1
-                if y < 0 || y >= input.1 { continue }
-                for c in 0..<window.2 {
-                  let z = k * strides.2 - low.2 + c * dilations.2
-                  if z < 0 || z >= input.2 { continue }
-                  body(pixel, ((image * input.0 + x) * input.1 + y) * input.2 + z, (a * window.1 + b) * window.2 + c)
-                }
+            let z = k * strides.2 - low.2
+            let taps2 = Self.inside(z, window.2, dilations.2, input.2)
+            for a in taps0 {
+              for b in taps1 {
+                let row = ((image * input.0 + x + a * dilations.0) * input.1 + y + b * dilations.1) * input.2 + z
+                for c in taps2 { body(pixel, row + c * dilations.2, (a * window.1 + b) * window.2 + c) }
               }
             }
             pixel += 1
@@ -55,5 +54,12 @@ struct WindowGeometry {
         }
       }
     }
+  }
+
+  /// The taps of a window from `start` that lie in 0..<length.
+  private static func inside(_ start: Int, _ size: Int, _ dilation: Int, _ length: Int) -> Range<Int> {
+    let first = start >= 0 ? 0 : (-start + dilation - 1) / dilation
+    let end = start < length ? min(size, (length - 1 - start) / dilation + 1) : 0
+    return first..<max(first, end)
   }
 }

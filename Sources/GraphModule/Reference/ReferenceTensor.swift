@@ -103,6 +103,12 @@ package struct ReferenceTensor: Sendable {
   /// This tensor broadcast to `shape`.
   package func broadcast(to shape: Shape) -> ReferenceTensor {
     if shape == self.shape { return self }
-    return gathered(shape) { ReferenceTensor.broadcastIndex($0, from: self.shape, to: shape) }
+    let strides = self.shape.rowMajorStrides
+    let added = shape.count - self.shape.count
+    return arranged(
+      shape,
+      shape.indices.map { axis in
+        (0..<shape[axis]).map { axis < added || self.shape[axis - added] == 1 ? 0 : $0 * strides[axis - added] }
+      })
   }
 }

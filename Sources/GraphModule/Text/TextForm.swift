@@ -36,8 +36,12 @@ package enum TextForm {
 
   /// One node: `%y: float32[batch,10] = softmax(%x) {axis: -1} @head`.
   package static func line(_ node: Node, in graph: Graph) -> String {
-    let results = node.outputs.map { "\(reference(graph[$0].name)): \(graph.type(of: $0))" }.joined(separator: ", ")
-    let operands = node.inputs.map { reference(graph[$0].name) }.joined(separator: ", ")
+    // The verifier prints nodes that name values which do not exist.
+    func value(_ id: ValueID) -> Value? { graph.values.indices.contains(id.index) ? graph[id] : nil }
+    let results = node.outputs.map { id in
+      value(id).map { "\(reference($0.name)): \($0.type)" } ?? "%\(id.index)"
+    }.joined(separator: ", ")
+    let operands = node.inputs.map { id in value(id).map { reference($0.name) } ?? "%\(id.index)" }.joined(separator: ", ")
     let list = node.op.attributes
     let attributes =
       list.isEmpty ? "" : " {" + list.map { "\($0.name): \(text($0.value))" }.joined(separator: ", ") + "}"
@@ -57,9 +61,9 @@ package enum TextForm {
     }
   }
 
-  /// A float that parses back to the same bits and never looks like an integer.
+  /// A float that parses back to the same bits (of NaN, to the same sign) and never looks like an integer.
   static func number(_ value: Double) -> String {
-    if value.isNaN { return "nan" }
+    if value.isNaN { return value.sign == .minus ? "-nan" : "nan" }
     if value.isInfinite { return value < 0 ? "-inf" : "inf" }
     return "\(value)"
   }

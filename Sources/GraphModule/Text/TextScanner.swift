@@ -106,7 +106,7 @@ struct TextScanner {
     return value
   }
 
-  /// A signed integer, a float, or `-inf`, if one comes next.
+  /// A signed integer, a float, `-inf` or `-nan`, if one comes next.
   mutating func number() throws -> AttributeValue? {
     skipSpace()
     let start = position
@@ -117,6 +117,10 @@ struct TextScanner {
       if end > start, bytes[end...].starts(with: "inf".utf8) {
         position = end + 3
         return .float(-.infinity)
+      }
+      if end > start, bytes[end...].starts(with: "nan".utf8) {
+        position = end + 3
+        return .float(-.nan)
       }
       return nil
     }
