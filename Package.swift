@@ -30,12 +30,21 @@ let package = Package(
     // The faces.
     .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile"]),
     .target(name: "KilnImport", dependencies: ["ModelFormats", "ModelFile", "GraphOptimizer"]),
+
+    // The commands.
+    .target(
+      name: "CommandSupport",
+      dependencies: ["TensorModule", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .executableTarget(
       name: "kconv",
-      dependencies: ["KilnImport", "Kiln", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "KilnImport", "Kiln", "CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     .executableTarget(
       name: "kinfer",
-      dependencies: ["Kiln", "CImages", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      dependencies: [
+        "Kiln", "CImages", "CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["TensorModule"], path: "Tests/TestSupport"),

@@ -1,0 +1,65 @@
+import TensorModule
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The two streams of a command: stdout is the result, stderr is for people.
+package enum Console {
+  /// Writes text to stdout.
+  ///
+  /// - Throws: `KilnError` (`failed`) when the reader is gone or the disk is full.
+  package static func write(_ text: String) throws {
+    var text = text
+    try text.withUTF8 { try write(UnsafeRawBufferPointer($0)) }
+  }
+
+  package static func write(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes
+    while !rest.isEmpty {
+      #if canImport(Glibc)
+        let written = Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
+      #else
+        let written = Darwin.write(STDOUT_FILENO, rest.baseAddress, rest.count)
+      #endif
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw KilnError(.failed, FileError.message("cannot be written"), at: ["stdout"])
+      }
+      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+    }
+  }
+
+  /// Flushes what `print` left in the C library's buffer.
+  package static func flush() throws {
+    guard fflush(nil) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: ["stdout"]) }
+  }
+
+  /// Writes one line to stderr.
+  package static func note(_ line: String) {
+    ProgressBar.clear()
+    raw(line + "\n")
+  }
+
+  /// Whether stderr is a terminal that a person looks at.
+  package static let isInteractive = isatty(STDERR_FILENO) == 1 && variable("TERM") != "dumb"
+
+  /// Whether colour is welcome on stderr (https://no-color.org).
+  package static let hasColor = isInteractive && (variable("NO_COLOR") ?? "").isEmpty
+
+  /// An environment variable, or nil when it is unset.
+  package static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+  static func raw(_ text: String) {
+    var text = text
+    text.withUTF8 { bytes in
+      #if canImport(Glibc)
+        _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+      #else
+        _ = Darwin.write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+      #endif
+    }
+  }
+}
