@@ -1,13 +1,13 @@
 import TensorModule
 
 /// Brings what a caller feeds to the dtype that the model takes.
-enum InputConversion {
+package enum InputConversion {
   /// The tensor under the input's dtype.
   ///
   /// Any number becomes a float; floats and integers become integers or bool only when no value changes.
   ///
   /// - Throws: `KilnError` (`badInput`) when the rank, a length or a value does not fit.
-  static func fit(_ tensor: Tensor, _ input: TensorDescription) throws -> Tensor {
+  package static func fit(_ tensor: Tensor, _ input: TensorDescription) throws -> Tensor {
     let fits = tensor.shape.count == input.dims.count && zip(tensor.shape, input.dims).allSatisfy { $1 == nil || $0 == $1 }
     guard fits else {
       throw KilnError(

@@ -34,7 +34,7 @@ extension Model {
 
 extension Tensor {
   /// A range along the first axis, without a copy of numbers.
-  func rows(_ range: Range<Int>) -> Tensor {
+  package func rows(_ range: Range<Int>) -> Tensor {
     let inner = shape.dropFirst().elementCount
     let part = [range.count] + shape.dropFirst()
     if dtype == .string {
@@ -45,7 +45,7 @@ extension Tensor {
   }
 
   /// Tensors of one type joined along the first axis.
-  static func joined(_ parts: [Tensor]) throws -> Tensor {
+  package static func joined(_ parts: [Tensor]) throws -> Tensor {
     guard let first = parts.first else { throw KilnError(.internal, "nothing to join") }
     let shape = [parts.reduce(0) { $0 + ($1.shape.first ?? 0) }] + first.shape.dropFirst()
     if first.dtype == .string { return Tensor(strings: parts.flatMap(\.strings), shape: shape) }

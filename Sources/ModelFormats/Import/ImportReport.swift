@@ -22,6 +22,14 @@ public struct ImportReportRow: Sendable, Hashable {
   /// The number of elements of its weights, nested layers not counted.
   public var parameters: Int
 
+  public init(layer: String, className: String, status: Status, remark: String, parameters: Int) {
+    self.layer = layer
+    self.className = className
+    self.status = status
+    self.remark = remark
+    self.parameters = parameters
+  }
+
   /// The row as one line of text.
   public var line: String {
     "\(KilnError.escaped(layer)): \(KilnError.escaped(className)): \(status.rawValue)" + (remark.isEmpty ? "" : ": \(remark)")
@@ -30,7 +38,9 @@ public struct ImportReportRow: Sendable, Hashable {
 
 /// Everything that an importer has to say about a source, layer by layer.
 public struct ImportReport: Sendable {
-  public var rows: [ImportReportRow] = []
+  public var rows: [ImportReportRow]
+
+  public init(rows: [ImportReportRow] = []) { self.rows = rows }
 
   public func count(_ status: ImportReportRow.Status) -> Int { rows.count { $0.status == status } }
 

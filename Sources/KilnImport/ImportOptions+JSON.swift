@@ -1,0 +1,29 @@
+import ModelFormats
+import TensorModule
+
+extension ImportOptions {
+  /// What the child is told.
+  var json: JSON {
+    func names(_ list: [String]) -> JSON { .array(list.map { .string($0) }) }
+    let shapes = inputShapes.sorted { $0.key < $1.key }.map { name, shape in
+      (name, JSON.array(shape.map { $0.map { .int($0) } ?? .null }))
+    }
+    return .object(
+      JSONObject([
+        ("format", .string(format.rawValue)), ("inputs", names(inputs)), ("outputs", names(outputs)),
+        ("inputShapes", .object(JSONObject(shapes))), ("byteBudget", byteBudget.map { .int($0) } ?? .null),
+      ]))
+  }
+
+  init(_ json: JSON) {
+    self.init()
+    func names(_ key: String) -> [String] { json[key]?.arrayValue?.compactMap(\.stringValue) ?? [] }
+    format = Format(rawValue: json["format"]?.stringValue ?? "") ?? .auto
+    inputs = names("inputs")
+    outputs = names("outputs")
+    for (name, shape) in json["inputShapes"]?.objectValue?.entries ?? [] {
+      inputShapes[name] = shape.arrayValue?.map(\.intValue)
+    }
+    byteBudget = json["byteBudget"]?.intValue
+  }
+}

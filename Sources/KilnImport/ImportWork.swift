@@ -1,0 +1,38 @@
+import GraphModule
+import GraphOptimizer
+import ModelFile
+import ModelFormats
+import TensorModule
+
+/// An import from start to end in this process.
+enum ImportWork {
+  /// Reads, simplifies, adds a check vector, saves.
+  static func run(_ request: ImportRequest) throws -> ImportOutcome {
+    guard let target = request.target else { return try check(request) }
+    let result = try ModelImporter.read(path: request.source, options: request.options)
+    var outcome = ImportOutcome()
+    outcome.warnings = result.warnings
+    outcome.facts = facts(result.facts)
+    outcome.report = result.report
+    let graph = try Optimizer.run(result.graph, .portable).graph
+    try Verifier.verify(graph)
+    let check = try request.check?.vector(for: graph) ?? ReferenceCheck.vector(for: graph)
+    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? []), to: target)
+    return outcome
+  }
+
+  private static func check(_ request: ImportRequest) throws -> ImportOutcome {
+    let found = try ModelImporter.check(path: request.source, options: request.options)
+    var outcome = ImportOutcome()
+    outcome.warnings = found.warnings
+    outcome.facts = found.facts.map(facts) ?? []
+    outcome.report = found.report
+    outcome.problem = found.error
+    return outcome
+  }
+
+  private static func facts(_ facts: SourceFacts) -> [(name: String, value: String)] {
+    [("framework", facts.framework), ("version", facts.version), ("backend", facts.backend), ("generation", facts.generation)]
+      .filter { !$0.1.isEmpty }
+  }
+}

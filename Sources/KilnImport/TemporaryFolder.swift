@@ -1,0 +1,50 @@
+import TensorModule
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A private folder of plain files that goes away with its owner.
+package struct TemporaryFolder: ~Copyable {
+  package let path: String
+
+  /// Makes `PREFIXxxxxxx`.
+  ///
+  /// - Throws: `KilnError` (`failed`) when it cannot be made.
+  package init(prefix: String) throws {
+    var template = Array("\(prefix)XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else {
+      throw KilnError(.failed, FileError.message("no temporary folder can be made"), at: [prefix])
+    }
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// One beside a file that is going to be written, so that a rename moves what it holds there.
+  package init(beside file: String) throws {
+    let slash = file.lastIndex(of: "/")
+    let folder = slash.map { file[...$0] } ?? ""
+    let name = slash.map { file[file.index(after: $0)...] } ?? file[...]
+    try self.init(prefix: "\(folder).\(name).import-")
+  }
+
+  /// One in the system's folder for temporary files.
+  package static func system() throws -> TemporaryFolder {
+    let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    return try TemporaryFolder(prefix: "\(folder.isEmpty ? "/tmp" : folder)/kiln-")
+  }
+
+  deinit {
+    if let folder = opendir(path) {
+      while let entry = readdir(folder) {
+        let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+          String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name != ".", name != ".." { unlink("\(path)/\(name)") }
+      }
+      closedir(folder)
+    }
+    rmdir(path)
+  }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import CommandSupport
+import Kiln
+import KilnImport
+
+extension ImportOptions.Format: ExpressibleByArgument {}
+
+/// How a foreign model file is read.
+struct SourceOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
+  var architecture: String?
+
+  @Option(help: ArgumentHelp("The values that become the model's inputs.", valueName: "a,b"))
+  var inputs: String?
+
+  @Option(help: ArgumentHelp("The values that become the model's outputs.", valueName: "c,d"))
+  var outputs: String?
+
+  @Option(help: ArgumentHelp("The signature of a SavedModel.", valueName: "name"))
+  var signature: String?
+
+  @Option(help: "The file's format.")
+  var format: ImportOptions.Format = .auto
+
+  @Option(
+    help: ArgumentHelp("The shape of an input, in place of the file's: 1,224,224,3; ? is any length.", valueName: "name=shape"))
+  var inputShape: [String] = []
+
+  func options() throws -> ImportOptions {
+    if architecture != nil {
+      throw KilnError(.unsupportedModel, "--architecture: weights apart from their architecture are not read", hint: "save the whole model as .h5")
+    }
+    if signature != nil { throw KilnError(.unsupportedModel, "--signature: no SavedModel is read") }
+    var options = ImportOptions()
+    options.format = format
+    options.inputs = SourceOptions.names(inputs)
+    options.outputs = SourceOptions.names(outputs)
+    for text in inputShape {
+      guard let equals = text.lastIndex(of: "=") else {
+        throw KilnError(.usage, "--input-shape \(KilnError.quoted(text)): expected NAME=1,224,224,3")
+      }
+      let shape = text[text.index(after: equals)...].split(separator: ",", omittingEmptySubsequences: false)
+        .map { $0 == "?" ? nil : Int($0) ?? -1 }
+      guard shape.count <= maximumRank, shape.allSatisfy({ $0.map { $0 > 0 && $0 <= 1 << 40 } ?? true }) else {
+        throw KilnError(.usage, "--input-shape \(KilnError.quoted(text)): expected NAME=1,224,224,3")
+      }
+      options.inputShapes[String(text[..<equals])] = shape
+    }
+    return options
+  }
+
+  private static func names(_ list: String?) -> [String] {
+    list.map { $0.split(separator: ",").map(String.init) } ?? []
+  }
+}
+
+extension ModelImport.Isolation {
+  /// A child that is this program again.
+  static func ownChild() throws -> ModelImport.Isolation { .child(executable: try ExecutablePath.current()) }
+}
