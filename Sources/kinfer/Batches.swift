@@ -1,0 +1,54 @@
+import CommandSupport
+import Kiln
+
+/// Runs all samples through a model, some at a time.
+struct Batches {
+  private let model: Model
+  private let samples: Samples
+  private let size: Int
+
+  /// Samples that run at once when nobody says otherwise: enough to keep the kernels busy, few enough to stay in memory.
+  private static let defaultSize = 32
+
+  /// - Parameter size: nil for the default. A model with inputs or outputs that do not count samples runs all at once.
+  init(model: Model, samples: Samples, size: Int?) throws {
+    self.model = model
+    self.samples = samples
+    guard model.isBatched else {
+      if size != nil { throw KilnError(.usage, "--batch-size: the model's inputs and outputs do not all count samples") }
+      self.size = samples.count
+      return
+    }
+    self.size = size ?? Batches.defaultSize
+  }
+
+  func predict() throws -> Prediction {
+    var parts: [[Tensor]] = []
+    var bar = ProgressBar(total: samples.count, unit: "samples")
+    var start = 0
+    repeat {
+      let end = min(start + size, samples.count)
+      let outputs = try model.predict(try model.isBatched ? samples.batch(start..<end) : samples.all())
+      if model.isBatched, end - start < samples.count {
+        for (output, tensor) in zip(model.outputs, outputs) where tensor.shape.first != end - start {
+          throw KilnError(
+            .failed, "output \(KilnError.quoted(output.name)) has the shape \(tensor.shape.shapeText) for \(end - start) samples",
+            hint: "--batch-size \(samples.count) runs all at once")
+        }
+      }
+      parts.append(outputs)
+      bar.advance(by: end - start)
+      start = end
+    } while start < samples.count
+    ProgressBar.clear()
+    let outputs = try model.outputs.indices.map { index in
+      (model.outputs[index].name, try Tensor.joined(parts.map { $0[index] }))
+    }
+    return Prediction(sampleNames: samples.names, outputs: outputs)
+  }
+}
+
+extension Model {
+  /// Whether the first axis of every input and output counts samples.
+  var isBatched: Bool { !inputs.isEmpty && (inputs + outputs).allSatisfy(\.isBatched) }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import CImages
+import CommandSupport
+import Kiln
+
+struct DoctorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "doctor", abstract: "Prints what this machine and this build have: instruction set, kernels, libraries, settings.")
+
+  func run() throws {
+    let report = doctor()
+    var facts = [
+      ("kiln", KilnVersion.text), ("instruction set", report.instructionSet), ("threads", String(report.threads)),
+      ("blas", (report.blas ?? "none") + (report.usesBLAS ? "" : " (dense products take Kiln's own kernels)")),
+      ("gpu devices", "none"), ("fast kernels", report.kernels.joined(separator: " ")),
+      ("libpng", String(cString: kiln_png_version())), ("libjpeg", String(cString: kiln_jpeg_version())),
+    ]
+    for (name, effect) in report.environment + DoctorCommand.environment {
+      facts.append((name, (Console.variable(name) ?? "unset") + " (\(effect))"))
+    }
+    let width = facts.map(\.0.count).max() ?? 0
+    for (name, value) in facts {
+      try Console.write(name + String(repeating: " ", count: width - name.count) + "  \(value)\n")
+    }
+  }
+
+  private static let environment = [
+    (name: "XDG_CACHE_HOME", effect: "imported models are kept in its folder kiln; ~/.cache/kiln when unset"),
+    (name: "NO_COLOR", effect: "no colour on a terminal"),
+  ]
+}

@@ -1,0 +1,46 @@
+import ArgumentParser
+import Kiln
+
+/// Options of every command that runs a model.
+struct RunOptions: ParsableArguments {
+  enum Device: String, CaseIterable, ExpressibleByArgument { case auto, cpu, gpu }
+
+  @Argument(help: "A .kiln file, or a model file that kconv imports.")
+  var model: String
+
+  @Argument(help: ArgumentHelp("More data, as after --input (what a shell makes of *.png).", valueName: "file"))
+  var files: [String] = []
+
+  @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
+  var threads: Int?
+
+  @Option(help: "Where the model runs.")
+  var device: Device = .auto
+
+  @Flag(help: "Import a foreign model file anew, and keep nothing of it.")
+  var noCache = false
+
+  @Option(
+    help: ArgumentHelp(
+      "How the samples 0…255 of pictures are scaled: raw as they are (models that rescale by themselves), unit to 0…1, keras-* as keras.applications does.",
+      valueName: "mode"))
+  var imageMode: ImageMode = .raw
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
+  }
+
+  func load() throws -> Model {
+    if device == .gpu {
+      throw KilnError(.failed, "this Kiln has no GPU device", hint: "--device cpu runs the model on the processor")
+    }
+    return try ModelLocator(ignoresCache: noCache).load(model, Model.Options(threads: threads))
+  }
+
+  /// Reads what `--input` and further arguments name.
+  func samples(_ input: [String], for model: Model) throws -> Samples {
+    try InputReader(inputs: model.inputs, imageMode: imageMode).read(input + files)
+  }
+
+  func hasInput(_ input: [String]) -> Bool { !(input + files).isEmpty }
+}

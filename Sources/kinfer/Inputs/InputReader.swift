@@ -1,0 +1,149 @@
+import Kiln
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Turns `--input [NAME=]FILE` arguments into the model's inputs. What a file is, its content tells; the name only tells
+/// JSON from CSV when neither is plain.
+struct InputReader {
+  let inputs: [TensorDescription]
+  let imageMode: ImageMode
+
+  /// - Throws: `KilnError`: `usage` for an input that is not named, named twice or missing; `badInput` for its file.
+  func read(_ arguments: [String]) throws -> Samples {
+    var found: [String: Samples.Source] = [:]
+    func add(_ name: String, _ source: Samples.Source) throws {
+      switch (found[name], source) {
+      case (nil, _): found[name] = source
+      // Pictures of one input add up.
+      case (.images(let files, let reader), .images(let more, _)): found[name] = .images(files + more, reader)
+      default: throw KilnError(.usage, "input \(KilnError.quoted(name)) is given twice")
+      }
+    }
+    for argument in arguments {
+      let (name, path) = split(argument)
+      let bytes = try InputReader.isFolder(path) ? nil : MappedFile(path: path)
+      if let bytes, bytes.bytes.starts(with: [0x50, 0x4B]) {
+        for (name, tensor) in try arrays(NumPyFile.read(npz: path), for: name, path) { try add(name, .tensor(tensor)) }
+      } else if name == nil, let bytes, case .object(let object)? = try json(bytes, path) {
+        for (name, value) in object.entries {
+          let input = try input(named: name, path)
+          try add(name, .tensor(try placing(path) { try input.adopt(JSONTensor.tensor(value, for: input)) }))
+        }
+      } else {
+        let input = try only(name, path)
+        try add(input.name, try source(path, bytes, input))
+      }
+    }
+    return try Samples(
+      try inputs.map { input in
+        guard let source = found[input.name] else {
+          throw KilnError(.usage, "input \(KilnError.quoted(input.name)) is missing; it takes \(input.typeText)")
+        }
+        return source
+      }, inputs)
+  }
+
+  /// `NAME=FILE` when the text before the first `=` is an input's name; else the whole is a file.
+  private func split(_ argument: String) -> (String?, String) {
+    for input in inputs where argument.hasPrefix(input.name + "=") {
+      return (input.name, String(argument.dropFirst(input.name.count + 1)))
+    }
+    return (nil, argument)
+  }
+
+  private func only(_ name: String?, _ path: String) throws -> TensorDescription {
+    if let name { return try input(named: name, path) }
+    guard inputs.count == 1 else {
+      let names = inputs.map(\.name).joined(separator: ", ")
+      throw KilnError(.usage, "--input \(KilnError.quoted(path)) needs NAME=: the model's inputs are \(names)")
+    }
+    return inputs[0]
+  }
+
+  private func input(named name: String, _ path: String) throws -> TensorDescription {
+    guard let input = inputs.first(where: { $0.name == name }) else {
+      let names = inputs.map { KilnError.quoted($0.name) }.joined(separator: ", ")
+      throw KilnError(.badInput, "the model has no input \(KilnError.quoted(name)); its inputs are \(names)", at: [path])
+    }
+    return input
+  }
+
+  /// The arrays of an `.npz`: by name; a single array goes to a single input, or to the one that was named.
+  private func arrays(
+    _ arrays: [(name: String, tensor: Tensor)], for name: String?, _ path: String
+  ) throws -> [(String, Tensor)] {
+    if arrays.count == 1, name != nil || inputs.count == 1 {
+      let input = try only(name, path)
+      return [(input.name, try placing(path) { try input.adopt(arrays[0].tensor) })]
+    }
+    return try arrays.map { array in
+      let input = try input(named: array.name, path)
+      guard name == nil || name == array.name else {
+        throw KilnError(.usage, "\(KilnError.quoted(path)) holds more than the input \(KilnError.quoted(name ?? ""))")
+      }
+      return (input.name, try placing(path) { try input.adopt(array.tensor) })
+    }
+  }
+
+  private func source(_ path: String, _ file: MappedFile?, _ input: TensorDescription) throws -> Samples.Source {
+    guard let file else {
+      let files = try InputReader.images(in: path)
+      return .images(files, try placing(path) { try ImageReader(input, imageMode) })
+    }
+    if ImageReader.isImage(file.bytes) {
+      return .images([path], try placing(path) { try ImageReader(input, imageMode) })
+    }
+    return .tensor(
+      try placing(path) {
+        if NumPyFile.isNPY(file.bytes) { return try input.adopt(NumPyFile.parse(file.bytes)) }
+        if let value = try json(file, nil) { return try input.adopt(JSONTensor.tensor(value, for: input)) }
+        guard path.lowercased().hasSuffix(".csv") || path.lowercased().hasSuffix(".txt") else {
+          throw KilnError(.badInput, "is none of .npy, .npz, .json, .csv, .png, .jpg")
+        }
+        return try CSVTensor.tensor(file.bytes, for: input)
+      })
+  }
+
+  /// The value of a JSON file; nil when the file is something else.
+  private func json(_ file: MappedFile, _ path: String?) throws -> JSON? {
+    let isNamed = file.path.lowercased().hasSuffix(".json")
+    let first = file.bytes.first { !($0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09) }
+    guard isNamed || first == UInt8(ascii: "[") || first == UInt8(ascii: "{") else { return nil }
+    return try placing(path) { try JSON.parse(file.bytes, limits: JSON.Limits(depth: 32, values: 256 << 20, bytes: 2 << 30)) }
+  }
+
+  private func placing<Result>(_ path: String?, _ work: () throws -> Result) throws -> Result {
+    do { return try work() } catch let error as KilnError { throw path.map(error.inside) ?? error }
+  }
+
+  private static func isFolder(_ path: String) throws -> Bool {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      let error = KilnError(.badInput, FileError.message("cannot be opened"), at: [path])
+      guard let equals = path.firstIndex(of: "=") else { throw error }
+      var hinted = error
+      hinted.hint = "the model has no input \(KilnError.quoted(String(path[..<equals])))"
+      throw hinted
+    }
+    return status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// The pictures in a folder, by name.
+  private static func images(in path: String) throws -> [String] {
+    guard let folder = opendir(path) else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path]) }
+    defer { closedir(folder) }
+    var files: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if [".png", ".jpg", ".jpeg"].contains(where: name.lowercased().hasSuffix), !name.hasPrefix(".") {
+        files.append(path.hasSuffix("/") ? path + name : "\(path)/\(name)")
+      }
+    }
+    guard !files.isEmpty else { throw KilnError(.badInput, "holds no .png or .jpg file", at: [path]) }
+    return files.sorted()
+  }
+}

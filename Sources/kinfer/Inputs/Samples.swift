@@ -1,0 +1,63 @@
+import Kiln
+
+/// The data of all inputs, handed out in batches: arrays lie in memory, pictures are decoded when their turn comes.
+struct Samples {
+  enum Source {
+    case tensor(Tensor)
+    case images([String], ImageReader)
+
+    /// How many samples there are.
+    var count: Int {
+      switch self {
+      case .tensor(let tensor): tensor.shape.first ?? 1
+      case .images(let files, _): files.count
+      }
+    }
+  }
+
+  /// One for each input of the model, in its order.
+  let sources: [Source]
+  /// What a sample is called in text and JSON: its picture's file name, or its index.
+  let names: [String]
+
+  var count: Int { names.count }
+
+  /// - Throws: `KilnError` (`badInput`) when the inputs differ in their number of samples.
+  init(_ sources: [Source], _ inputs: [TensorDescription]) throws {
+    self.sources = sources
+    let counted = zip(sources, inputs).filter { $1.isBatched }
+    let count = counted.first?.0.count ?? sources.first?.count ?? 1
+    for (source, input) in counted where source.count != count {
+      throw KilnError(
+        .badInput,
+        "input \(KilnError.quoted(input.name)) has \(source.count) samples, input \(KilnError.quoted(counted[0].1.name)) has \(count)")
+    }
+    var names = (0..<count).map(String.init)
+    for case .images(let files, _) in sources where files.count == count {
+      names = files.map { String($0.split(separator: "/").last ?? "") }
+      break
+    }
+    self.names = names
+  }
+
+  /// The tensors of some samples, for a model whose inputs all count them.
+  func batch(_ range: Range<Int>) throws -> [Tensor] {
+    if range == 0..<count { return try all() }
+    return try sources.map { source in
+      switch source {
+      case .tensor(let tensor): tensor.rows(range)
+      case .images(let files, let reader): try reader.read(Array(files[range]))
+      }
+    }
+  }
+
+  /// The tensors of all samples.
+  func all() throws -> [Tensor] {
+    try sources.map { source in
+      switch source {
+      case .tensor(let tensor): tensor
+      case .images(let files, let reader): try reader.read(files)
+      }
+    }
+  }
+}
