@@ -92,7 +92,7 @@ extension NodeLowering {
   ///   - kernel: the same as a kernel over `params`: operands weights, packed.
   func packedOrComputed<Params>(
     _ input: Int, layout: String, key: [Int], byteCount: Int, params: Params,
-    pack: (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void, kernel: @escaping kiln_kernel
+    pack: @escaping @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void, kernel: @escaping kiln_kernel
   ) throws -> StepOperand {
     if let weights = constant(input) {
       return try packed(weights, layout: layout, key: key, byteCount: byteCount) {

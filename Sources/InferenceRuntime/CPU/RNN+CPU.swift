@@ -31,10 +31,11 @@ extension RNN: CPUBinding {
     (params.batch, params.time, params.units) = (Int64(x[0]), Int64(x[1]), Int64(units))
     params.activation = activation.kernel
     params.recurrent_activation = recurrentActivation.kernel
+    let chosen = params
     let packed = try node.packedOrComputed(
       2, layout: "rnn", key: [Int(params.cell), units], byteCount: Int(kiln_rnn_packed_bytes(&params)), params: params
     ) { weights, out in
-      withUnsafePointer(to: params) { kiln_rnn_pack($0, weights, out) }
+      withUnsafePointer(to: chosen) { kiln_rnn_pack($0, weights, out) }
     } kernel: { params, operands, _, _ in
       guard let operands, let weights = operands[0], let out = operands[1] else { return }
       kiln_rnn_pack(

@@ -41,7 +41,7 @@ package final class PlanCache: Sendable {
     if let found = find(shapes) { return found }
     return try building.withLock { _ in
       if let found = find(shapes) { return found }
-      let plan = try PlanBuilder.plan(graph, shapes: shapes, options: options, weights: weights)
+      let plan = try PlanBuilder.plan(graph, shapes: shapes, options: options, weights: weights, pool: pool)
       let executor = Executor(plan, pool: pool)
       state.withLock { state in
         if state.entries.count >= limit, let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {

@@ -1,7 +1,11 @@
+import CKernels
 import Synchronization
 import TensorModule
 
 /// Weights in the layouts that kernels read, shared by all plans of one model: each constant is packed once per layout.
+///
+/// Memory is handed out when a plan is made and filled by `fill`, all constants at once on all threads. One plan at a time
+/// is made with a store, and used only after its `fill`.
 package final class WeightStore: Sendable {
   /// What tells two packings apart: the constant, the layout, and the numbers that the layout depends on.
   package struct Key: Hashable, Sendable {
@@ -16,26 +20,45 @@ package final class WeightStore: Sendable {
     let constant: Tensor
   }
 
-  private let entries = Mutex<[Key: Entry]>([:])
+  private struct State {
+    var entries: [Key: Entry] = [:]
+    var jobs: [(byteCount: Int, run: @Sendable () -> Void)] = []
+  }
+
+  private let state = Mutex(State())
 
   package init() {}
 
   /// The packed form of `constant`, made by `pack` when it is asked for the first time.
   ///
-  /// - Parameter byteCount: the size of the memory that `pack` fills.
+  /// - Parameters:
+  ///   - byteCount: the size of the memory that `pack` fills.
+  ///   - pack: runs in the next `fill`, on any thread.
   package func packed(
-    _ constant: Tensor, layout: String, parameters: [Int], byteCount: Int, pack: (UnsafeMutableRawPointer) throws -> Void
+    _ constant: Tensor, layout: String, parameters: [Int], byteCount: Int,
+    pack: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
   ) throws -> RuntimeMemory {
     let key = Key(constant: ObjectIdentifier(constant), layout: layout, parameters: parameters)
-    return try entries.withLock { entries in
-      if let found = entries[key] { return found.memory }
+    return try state.withLock { state in
+      if let found = state.entries[key] { return found.memory }
       let memory = try RuntimeMemory(byteCount: byteCount)
-      try pack(memory.base)
-      entries[key] = Entry(memory: memory, constant: constant)
+      state.entries[key] = Entry(memory: memory, constant: constant)
+      state.jobs.append((byteCount, { pack(memory.base) }))
       return memory
     }
   }
 
+  /// Packs everything that was asked for since the last time.
+  package func fill(_ pool: ThreadPool) {
+    var jobs = state.withLock { state in
+      defer { state.jobs = [] }
+      return state.jobs
+    }
+    // Threads take jobs in turn; equal sizes side by side keep them even.
+    jobs.sort { $0.byteCount > $1.byteCount }
+    pool.run(jobs.map(\.run))
+  }
+
   /// Bytes of all packed weights.
-  package var byteCount: Int { entries.withLock { $0.values.reduce(0) { $0 + $1.memory.byteCount } } }
+  package var byteCount: Int { state.withLock { $0.entries.values.reduce(0) { $0 + $1.memory.byteCount } } }
 }

@@ -130,9 +130,10 @@ package final class NodeLowering {
   /// - Parameters:
   ///   - layout: the kind of layout.
   ///   - key: the numbers that the layout depends on.
-  ///   - pack: fills the memory, which is 64-byte aligned and not cleared.
+  ///   - pack: fills the memory, which is 64-byte aligned and not cleared, once the plan is made; on any thread.
   package func packed(
-    _ constant: Tensor, layout: String, key: [Int], byteCount: Int, pack: (UnsafeMutableRawPointer) throws -> Void
+    _ constant: Tensor, layout: String, key: [Int], byteCount: Int,
+    pack: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
   ) throws -> StepOperand {
     let memory = try store.packed(constant, layout: layout, parameters: key, byteCount: byteCount, pack: pack)
     weights.append(memory)

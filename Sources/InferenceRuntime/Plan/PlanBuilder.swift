@@ -38,6 +38,7 @@ package struct PlanBuilder {
   private let graph: Graph
   private let options: PlanOptions
   private let store: WeightStore
+  private let pool: ThreadPool
   private let parameters = ParameterMemory()
   private var lastUse: [Int]
   private var storage: [Storage?]
@@ -51,11 +52,15 @@ package struct PlanBuilder {
 
   /// The plan of `graph` for inputs of the given shapes.
   ///
+  /// - Parameters:
+  ///   - weights: shared by the plans of one graph.
+  ///   - pool: packs the weights.
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
   package static func plan(
-    _ graph: Graph, shapes: [Shape], options: PlanOptions = PlanOptions(), weights: WeightStore = WeightStore()
+    _ graph: Graph, shapes: [Shape], options: PlanOptions = PlanOptions(), weights: WeightStore = WeightStore(),
+    pool: ThreadPool = .single
   ) throws -> Plan {
-    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights)
+    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights, pool)
     return try builder.build()
   }
 
@@ -64,10 +69,11 @@ package struct PlanBuilder {
     OpCatalog.all.filter { $0 is any CPUBinding.Type }.map { $0.name }.sorted()
   }
 
-  private init(_ graph: Graph, _ options: PlanOptions, _ store: WeightStore) {
+  private init(_ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool) {
     self.graph = graph
     self.options = options
     self.store = store
+    self.pool = pool
     lastUse = [Int](repeating: -1, count: graph.values.count)
     storage = [Storage?](repeating: nil, count: graph.values.count)
     constantOf = [Tensor?](repeating: nil, count: graph.values.count)
@@ -85,6 +91,7 @@ package struct PlanBuilder {
       }
     }
     for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
+    store.fill(pool)
     let copies = try claimOutputs()
     return try assemble(copies)
   }
