@@ -29,6 +29,20 @@ import Testing
     #expect(inPlace > 20 && merged > 0, "the graphs must exercise the planner")
   }
 
+  @Test func optimizedPlansAgreeWithTheReference() throws {
+    var random = TestRandom(named: "optimized random graphs")
+    for round in 0..<100 {
+      let (graph, feed) = try RandomGraph.make(&random)
+      let expected = try ReferenceBackend.run(graph, feed)
+      let outputs = try run(RuntimeGraph.prepare(graph), feed, threads: 2).outputs
+      for (index, (got, wanted)) in zip(outputs, expected).enumerated() {
+        let difference = firstDifference(got, wanted, relative: 1e-4, absolute: 1e-4)
+        #expect(difference == nil, "round \(round), output \(index):\n\(TextForm.print(graph))")
+        if difference != nil { return }
+      }
+    }
+  }
+
   @Test func runningTwiceGivesTheSameBits() throws {
     var random = TestRandom(named: "run twice")
     for _ in 0..<30 {

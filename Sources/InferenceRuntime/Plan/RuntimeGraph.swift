@@ -3,8 +3,6 @@ import GraphOptimizer
 
 /// Brings a portable graph to the form that plans are made of.
 package enum RuntimeGraph {
-  /// The graph after the optimizer's fuse and lower phases.
-  package static func prepare(_ graph: Graph) throws -> Graph {
-    graph.compacted()
-  }
+  /// The graph after all phases of the optimizer; those of the import find little left to do.
+  package static func prepare(_ graph: Graph) throws -> Graph { try Optimizer.run(graph, .all).graph }
 }
