@@ -35,6 +35,16 @@ extension OpDefinition {
     outputs.reduce(0) { $0 + ($1.elementCount.fixed ?? 0) }
   }
 
+  /// The results by `reference`, or at once when they have no elements: a tensor without elements may still have an axis
+  /// too long to walk along.
+  package func evaluated(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
+    let shapes = outputs.compactMap(\.shape)
+    guard shapes.count == outputs.count, shapes.allSatisfy({ $0.contains(0) }) else { return try reference(inputs, outputs) }
+    return zip(outputs, shapes).map { type, shape in
+      ReferenceTensor(type.dtype, shape, type.dtype == .string ? .strings([]) : type.dtype.isFloat ? .floats([]) : .integers([]))
+    }
+  }
+
   /// The op's name, from an existential.
   package var opName: String { Self.name }
 

@@ -95,6 +95,7 @@ package struct RNN: OpDefinition {
     try Expect.rank(kernel, 2...2, Self.name, "the kernel")
     try Expect.rank(recurrent, 2...2, Self.name, "the recurrent kernel")
     try Expect.float(x, Self.name, "the input")
+    try Expect.that(x.dims[2].fixed != 0, Self.name, "the input \(x.message) has no features")
     try activation.check(Self.name)
     try recurrentActivation.check(Self.name)
     for index in inputs.indices where index != operands.mask {

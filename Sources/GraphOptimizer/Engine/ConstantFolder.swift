@@ -30,7 +30,7 @@ enum ConstantFolder {
       node.op.flops(node.inputs.map(workspace.type(of:)), types) <= work
     else { return nil }
     if let quick = try? moved(node.op, operands, shapes) { return [quick] }
-    guard let results = try? node.op.reference(operands.map { ReferenceTensor($0) }, types),
+    guard let results = try? node.op.evaluated(operands.map { ReferenceTensor($0) }, types),
       results.count == types.count,
       let tensors = try? results.map({ try $0.tensor() })
     else { return nil }
