@@ -72,7 +72,8 @@ import Testing
     #expect(op.examples.count >= 3)
     #expect(op.examples.allSatisfy { $0.op.opName == name })
     #expect(op.examples.contains { $0.inputs.contains { $0.dims.contains(0) } }, "no example of size 0")
-    #expect(op.examples.contains { $0.inputs.contains { $0.dims.isEmpty || $0.dims.contains(1) } }, "no example of size 1")
+    #expect(
+      op.examples.contains { $0.inputs.contains { $0.dims.isEmpty || $0.dims.contains(1) } }, "no example of size 1")
     #expect(op.summary.count > 20 && !op.summary.contains("\n"))
     #expect(name.utf8.allSatisfy { (97...122).contains($0) || $0 == 95 })
   }
@@ -88,9 +89,11 @@ import Testing
   @Test func longAxesWithoutElementsAreNotWalked() throws {
     let empty = TensorType(.float32, [Dim(1 << 40), 0])
     for (op, inputs) in [
-      (Transpose([1, 0]), [empty]), (Softmax(), [empty]), (Reverse(axes: [0]), [empty]), (Cumulative(.sum, axis: 0), [empty]),
+      (Transpose([1, 0]), [empty]), (Softmax(), [empty]), (Reverse(axes: [0]), [empty]),
+      (Cumulative(.sum, axis: 0), [empty]),
       (Slice([.init(step: -1), .all]), [empty]), (TopK(k: 0), [empty]), (Elementwise(.add), [empty, empty]),
-      (Reduce(.sum, axes: [0, 1]), [empty]), (MatMul(), [TensorType(.float32, [0, 3]), TensorType(.float32, [3, Dim(1 << 40)])]),
+      (Reduce(.sum, axes: [0, 1]), [empty]),
+      (MatMul(), [TensorType(.float32, [0, 3]), TensorType(.float32, [3, Dim(1 << 40)])]),
     ] as [(any OpDefinition, [TensorType])] {
       let operands = inputs.map { ReferenceTensor(.float32, $0.shape ?? [], .floats([])) }
       let types = try op.infer(inputs)

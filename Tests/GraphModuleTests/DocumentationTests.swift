@@ -25,13 +25,16 @@ import Testing
     defer { fclose(file) }
     var bytes: [UInt8] = []
     while case let byte = fgetc(file), byte != EOF { bytes.append(UInt8(truncatingIfNeeded: byte)) }
-    #expect(String(decoding: bytes, as: UTF8.self) == wanted, "Docs/ops.md is not up to date: run with KILN_WRITE_DOCS=1")
+    #expect(
+      String(decoding: bytes, as: UTF8.self) == wanted, "Docs/ops.md is not up to date: run with KILN_WRITE_DOCS=1")
   }
 
   @Test func everyOpAndFunctionHasARow() {
     let page = OpCatalog.documentation()
     for op in OpCatalog.all { #expect(page.contains("\n| `\(op.name)` | ")) }
-    for function in ScalarFunction.allCases { #expect(page.contains("\n| `\(function.rawValue)` | \(function.arity) | ")) }
+    for function in ScalarFunction.allCases {
+      #expect(page.contains("\n| `\(function.rawValue)` | \(function.arity) | "))
+    }
     let rows = page.split(separator: "\n").filter { $0.hasPrefix("|") }
     for row in rows { #expect([4, 5].contains(row.replacing("\\|").filter { $0 == "|" }.count), "\(row)") }
   }

@@ -36,7 +36,10 @@ import Testing
     case 1: bytes.remove(at: at)
     case 2: bytes.insert(random.pick(Array("0123456789-[]{}<>(),:%\"\\ \n*+".utf8)), at: at)
     case 3:
-      let tokens = ["9223372036854775807", "-9223372036854775808", "nan", "-inf", "1e999", "batch", "none", "-1", "0", "[[[[", "<n>"]
+      let tokens = [
+        "9223372036854775807", "-9223372036854775808", "nan", "-inf", "1e999", "batch", "none", "-1", "0", "[[[[",
+        "<n>",
+      ]
       // A number becomes another.
       let digits = bytes.indices.filter { (48...57).contains(bytes[$0]) }
       let place = digits.isEmpty ? at : random.pick(digits)
@@ -93,14 +96,22 @@ import Testing
 
   private static func mutated(_ value: AttributeValue, _ random: inout Random) -> AttributeValue {
     if random.chance(5) {
-      return random.pick([.bool(true), .int(3), .float(.nan), .word("none"), .string("x"), .dims([2]), .list([]), .list([.list([.list([])])])])
+      return random.pick([
+        .bool(true), .int(3), .float(.nan), .word("none"), .string("x"), .dims([2]), .list([]),
+        .list([.list([.list([])])]),
+      ])
     }
     switch value {
     case .bool(let flag): return .bool(!flag)
     case .int: return .int(random.pick(numbers))
-    case .float: return .float(random.pick([0, -0.0, 1, -1, 0.5, .nan, .infinity, -.infinity, 1e300, 5e-324, 255, 1e18]))
+    case .float:
+      return .float(random.pick([0, -0.0, 1, -1, 0.5, .nan, .infinity, -.infinity, 1e300, 5e-324, 255, 1e18]))
     case .word:
-      return .word(random.pick(["max", "sum", "valid", "same", "int8", "string", "bool", "float16", "relu", "select", "none", "x9", "s0", "lstm", ""]))
+      return .word(
+        random.pick([
+          "max", "sum", "valid", "same", "int8", "string", "bool", "float16", "relu", "select", "none", "x9", "s0",
+          "lstm", "",
+        ]))
     case .string(let text): return .string(text + "x")
     case .dims(var dims):
       if dims.isEmpty || random.chance(20) { return .dims(dims + [dim(&random)]) }

@@ -29,7 +29,9 @@ struct Golden: Sendable, CustomTestStringConvertible {
     Operand(type: TensorType(dtype, shape: shape), values: values)
   }
 
-  var testDescription: String { "\(op.opName) \(op.attributes.map { "\($0.name): \(TextForm.text($0.value))" }.joined(separator: ", "))" }
+  var testDescription: String {
+    "\(op.opName) \(op.attributes.map { "\($0.name): \(TextForm.text($0.value))" }.joined(separator: ", "))"
+  }
 }
 
 @Suite struct GoldenTests {

@@ -12,7 +12,9 @@ import Testing
     ReferenceTensor(dtype, shape ?? [values.count], .integers(values))
   }
 
-  static func s(_ values: [String], _ shape: Shape) -> ReferenceTensor { ReferenceTensor(.string, shape, .strings(values)) }
+  static func s(_ values: [String], _ shape: Shape) -> ReferenceTensor {
+    ReferenceTensor(.string, shape, .strings(values))
+  }
 
   static func run(_ op: any OpDefinition, _ inputs: ReferenceTensor...) throws -> [ReferenceTensor] {
     let types = try op.infer(inputs.map { TensorType($0.dtype, shape: $0.shape) })
@@ -27,13 +29,18 @@ import Testing
     return try op.reference(inputs, types)[0].numbers.map { $0.isNaN ? nil : $0 }
   }
 
-  @Test(arguments: [
-    (Resize.Coordinates.asymmetric, Resize.Rounding.floor, 3, [0, 0, 1, 1, 2]), (.asymmetric, .preferFloor, 3, [0, 1, 1, 2, 2]),
-    (.asymmetric, .ceil, 3, [0, 1, 2, 2, 2]), (.halfPixel, .floor, 4, [1, 3]), (.halfPixel, .preferFloor, 4, [0, 2]),
-    (.halfPixel, .ceil, 4, [1, 3]), (.alignCorners, .floor, 4, [0, 1, 3]), (.alignCorners, .preferFloor, 4, [0, 1, 3]),
-    (.alignCorners, .ceil, 4, [0, 2, 3]), (.halfPixel, .floor, 2, [0, 0, 0, 1, 1, 1]),
-  ] as [(Resize.Coordinates, Resize.Rounding, Int, [Double])])
-  func nearestPixels(_ coordinates: Resize.Coordinates, _ rounding: Resize.Rounding, _ length: Int, _ wanted: [Double]) throws {
+  @Test(
+    arguments: [
+      (Resize.Coordinates.asymmetric, Resize.Rounding.floor, 3, [0, 0, 1, 1, 2]),
+      (.asymmetric, .preferFloor, 3, [0, 1, 1, 2, 2]),
+      (.asymmetric, .ceil, 3, [0, 1, 2, 2, 2]), (.halfPixel, .floor, 4, [1, 3]), (.halfPixel, .preferFloor, 4, [0, 2]),
+      (.halfPixel, .ceil, 4, [1, 3]), (.alignCorners, .floor, 4, [0, 1, 3]),
+      (.alignCorners, .preferFloor, 4, [0, 1, 3]),
+      (.alignCorners, .ceil, 4, [0, 2, 3]), (.halfPixel, .floor, 2, [0, 0, 0, 1, 1, 1]),
+    ] as [(Resize.Coordinates, Resize.Rounding, Int, [Double])])
+  func nearestPixels(_ coordinates: Resize.Coordinates, _ rounding: Resize.Rounding, _ length: Int, _ wanted: [Double])
+    throws
+  {
     let op = Resize(.nearest, coordinates: coordinates, rounding: rounding, dims: [Dim(wanted.count)])
     #expect(try Self.numbers(op, Self.f((0..<length).map(Double.init), [1, length, 1])) == wanted)
   }
@@ -42,12 +49,21 @@ import Testing
     let x = Self.f([1, 2, 3], [1, 3, 1])
     let padding = Padding.explicit([.init(1, 0)])
     #expect(try Self.numbers(Pool(.average, window: [2], strides: [2], padding: padding), x) == [1, 2.5])
-    #expect(try Self.numbers(Pool(.average, window: [2], strides: [2], padding: padding, countsPadding: true), x) == [0.5, 2.5])
-    #expect(try Self.numbers(Pool(.max, window: [2], strides: [2], padding: padding), Self.f([-1, -2, -3], [1, 3, 1])) == [-1, -2])
     #expect(
-      try Self.numbers(Pool(.max, window: [2], strides: [1]), Self.f([1, .nan, 0, -.infinity, 2], [1, 5, 1])) == [nil, nil, 0, 2])
+      try Self.numbers(Pool(.average, window: [2], strides: [2], padding: padding, countsPadding: true), x) == [
+        0.5, 2.5,
+      ])
+    #expect(
+      try Self.numbers(Pool(.max, window: [2], strides: [2], padding: padding), Self.f([-1, -2, -3], [1, 3, 1])) == [
+        -1, -2,
+      ])
+    #expect(
+      try Self.numbers(Pool(.max, window: [2], strides: [1]), Self.f([1, .nan, 0, -.infinity, 2], [1, 5, 1])) == [
+        nil, nil, 0, 2,
+      ])
     let large: Int64 = 1 << 60
-    let ints = try Self.run(Pool(.max, window: [2], strides: [1], padding: .same), Self.i([large, large + 1, -large], .int64, [1, 3, 1]))
+    let ints = try Self.run(
+      Pool(.max, window: [2], strides: [1], padding: .same), Self.i([large, large + 1, -large], .int64, [1, 3, 1]))
     #expect(ints[0].integers == [large + 1, large + 1, -large])
   }
 
@@ -66,7 +82,8 @@ import Testing
     let kernel = Self.f([5, 7], [1, 1, 2])
     #expect(try Self.numbers(ConvTranspose(strides: [1]), pixel, kernel) == [31])
     #expect(try Self.numbers(ConvTranspose(strides: [1], groups: 2), pixel, kernel) == [10, 21])
-    let fused = ConvTranspose(strides: [1], groups: 2, epilogue: Epilogue(bias: true, residual: true, activation: Activation(.relu)))
+    let fused = ConvTranspose(
+      strides: [1], groups: 2, epilogue: Epilogue(bias: true, residual: true, activation: Activation(.relu)))
     #expect(try Self.numbers(fused, pixel, kernel, Self.f([-20, 1]), Self.f([5, 0.5], [1, 1, 2])) == [0, 22.5])
   }
 
@@ -85,7 +102,8 @@ import Testing
     #expect(try texts(Pad(low: [0, 1], high: [0, 0]), x) == ["", "a", "b", "", "c", "d"])
     #expect(try texts(BroadcastTo([2, 2, 2]), x) == ["a", "b", "c", "d", "a", "b", "c", "d"])
     #expect(try texts(Reshape([4]), x) == ["a", "b", "c", "d"])
-    #expect(try texts(Elementwise(.select), Self.i([1, 0], .bool), x, Self.s(["x", "y"], [2])) == ["a", "y", "c", "y"])
+    #expect(
+      try texts(Elementwise(.select), Self.i([1, 0], .bool), x, Self.s(["x", "y"], [2])) == ["a", "y", "c", "y"])
     #expect(try Self.numbers(Elementwise(.equal), x, Self.s(["c"], [1])) == [0, 0, 1, 0])
   }
 
@@ -96,7 +114,10 @@ import Testing
     #expect(try Self.run(Reduce(.prod, axes: [0]), Self.i([16, 16], .int8))[0].integers == [0])
     #expect(try Self.run(Cumulative(.sum, axis: 0), Self.i([100, 100], .int8))[0].integers == [100, -56])
     #expect(try Self.run(Cumulative(.prod, axis: 0), Self.i([20, 20], .uint8))[0].integers == [20, 144])
-    #expect(try Self.run(TopK(k: 2), Self.i([large, large + 1, large + 2], .int64)).map(\.integers) == [[large + 2, large + 1], [2, 1]])
+    #expect(
+      try Self.run(TopK(k: 2), Self.i([large, large + 1, large + 2], .int64)).map(\.integers) == [
+        [large + 2, large + 1], [2, 1],
+      ])
     #expect(try Self.run(ArgReduce(.max, axis: 0), Self.i([large, large + 1], .int64))[0].integers == [1])
     #expect(try Self.run(Slice([.init(start: 1)]), Self.i([0, large + 1], .int64))[0].integers == [large + 1])
     #expect(try Self.run(Cast(.int32), Self.i([large + 5], .int64))[0].integers == [5])
@@ -104,7 +125,8 @@ import Testing
     #expect(try Self.run(Cast(.uint8), Self.f([-1, 300, .nan, 255.9]))[0].integers == [0, 255, 0, 255])
     #expect(try Self.run(Cast(.bool), Self.f([0, -0.0, .nan, 0.1]))[0].integers == [0, 0, 1, 1])
     let chain = ElementwiseChain(
-      inputCount: 1, steps: [.init(.add, [], [.input(0), .constant(100)]), .init(.floorDiv, [], [.step(0), .constant(-3)])])
+      inputCount: 1,
+      steps: [.init(.add, [], [.input(0), .constant(100)]), .init(.floorDiv, [], [.step(0), .constant(-3)])])
     #expect(try Self.run(chain, Self.i([100, -100, 1], .int8))[0].integers == [18, 0, -34])
   }
 
@@ -158,8 +180,11 @@ import Testing
       #expect(found == wanted, "range(\(length))[\(String(describing: start)):\(String(describing: end)):\(step)]")
     }
     for edge in [Int.min, Int.max] {
-      #expect(try Self.numbers(Slice([.init(start: edge, end: nil, step: -1)]), Self.f([1, 2])).count == (edge > 0 ? 2 : 0))
-      #expect(try Self.numbers(Slice([.init(start: nil, end: edge, step: Int.max)]), Self.f([1, 2])).count == (edge > 0 ? 1 : 0))
+      #expect(
+        try Self.numbers(Slice([.init(start: edge, end: nil, step: -1)]), Self.f([1, 2])).count == (edge > 0 ? 2 : 0))
+      #expect(
+        try Self.numbers(Slice([.init(start: nil, end: edge, step: Int.max)]), Self.f([1, 2])).count
+          == (edge > 0 ? 1 : 0))
       #expect(try Self.numbers(Slice([.init(start: 1, end: nil, step: edge)]), Self.f([1, 2])) == [2])
     }
   }
@@ -167,7 +192,8 @@ import Testing
   /// A symbolic length: the result is an expression, and right for every length that is long enough.
   @Test func slicesOfSymbolicLengths() throws {
     for range in [
-      Slice.Range(start: 1), .init(end: -1), .init(start: 2, end: -1, step: 2), .init(start: -3), .init(step: -1), .init(start: -2, end: 0, step: -2),
+      Slice.Range(start: 1), .init(end: -1), .init(start: 2, end: -1, step: 2), .init(start: -3), .init(step: -1),
+      .init(start: -2, end: 0, step: -2),
       .init(start: 1, end: 3), .init(end: 2), .all,
     ] {
       let op = Slice([range])

@@ -16,8 +16,10 @@ import Testing
 
   /// Names that files may hold.
   static let names = [
-    "", "x", "block1/conv1", "block1_conv1/Relu:0", "a b", "\"", "\\", "\n", "tab\there", "ä€🙂", "%x", "1abc", "-", "{", "inf",
-    "true", "none", "floor", "graph", "input", "\u{7F}\u{0}", "\u{202E}rtl", "e\u{301}", "#comment", "@", "x:1", "a,b", "a=b",
+    "", "x", "block1/conv1", "block1_conv1/Relu:0", "a b", "\"", "\\", "\n", "tab\there", "ä€🙂", "%x", "1abc", "-", "{",
+    "inf",
+    "true", "none", "floor", "graph", "input", "\u{7F}\u{0}", "\u{202E}rtl", "e\u{301}", "#comment", "@", "x:1", "a,b",
+    "a=b",
   ]
 
   /// A graph of random ops, each fed by inputs, constants or values that fit, under odd names.
@@ -131,7 +133,8 @@ import Testing
     ("log: false", "log: false, more: 1", "has no attribute 'more'"), ("log: false", "axis: 1", "appears twice"),
     ("log: false", "log: 1", "must be true or false"), ("%z:", "%y:", "two values have the name 'y'"),
     ("= %z", "= %q", "no value"), ("= [1,", "= [", "do not fill"), ("graph", "grape", "expected 'graph'"),
-    ("-0.0]", "word]", "does not fit"), ("input", "inlet", "found 'inlet'"), ("float32[batch", "float31[batch", "unknown dtype"),
+    ("-0.0]", "word]", "does not fit"), ("input", "inlet", "found 'inlet'"),
+    ("float32[batch", "float31[batch", "unknown dtype"),
     ("%w: float32[4,2]", "%w: float32[n,2]", "no fixed type"), ("\"keras\"", "\"keras", "end of a string"),
   ])
   func faultsAreNamed(_ find: String, _ replacement: String, _ message: String) throws {

@@ -36,9 +36,12 @@ import Testing
     #expect(
       try Self.message { $0.setType(TensorType(.float32, [.symbol("batch"), 5]), of: ValueID(2)) }
         .contains("is declared float32[batch,5] where its op makes float32[batch,2]"))
-    #expect(try Self.message { $0.setType(TensorType(.float64, [.symbol("batch"), 2]), of: ValueID(3)) }.contains("float64"))
-    #expect(try Self.message { $0.setType(TensorType(.float32, [3, 3]), of: ValueID(1)) }.contains("and holds float32[3,2]"))
-    #expect(try Self.message { $0.setType(TensorType(.int32, [.symbol("batch"), 3]), of: ValueID(0)) }.contains("matmul"))
+    #expect(
+      try Self.message { $0.setType(TensorType(.float64, [.symbol("batch"), 2]), of: ValueID(3)) }.contains("float64"))
+    #expect(
+      try Self.message { $0.setType(TensorType(.float32, [3, 3]), of: ValueID(1)) }.contains("and holds float32[3,2]"))
+    #expect(
+      try Self.message { $0.setType(TensorType(.int32, [.symbol("batch"), 3]), of: ValueID(0)) }.contains("matmul"))
   }
 
   @Test func wrongOperands() throws {
@@ -92,7 +95,8 @@ import Testing
     for index in [-1, 3] {
       let graph = try Graph.of(Gather(axis: 0), [TensorType(.float32, [3, 2]), TensorType(.int32, [1])])
       let error = #expect(throws: KilnError.self) {
-        try ReferenceBackend.run(graph, [Tensor([Float](repeating: 0, count: 6), shape: [3, 2]), Tensor([Int32(index)], shape: [1])])
+        try ReferenceBackend.run(
+          graph, [Tensor([Float](repeating: 0, count: 6), shape: [3, 2]), Tensor([Int32(index)], shape: [1])])
       }
       #expect(error?.line.contains("index \(index) is not in 0..<3") == true)
     }

@@ -25,7 +25,10 @@ package struct ArgReduce: OpDefinition {
   }
 
   package var attributes: Attributes {
-    [("kind", .word(kind.rawValue)), ("axis", .int(axis)), ("keep_dims", .bool(keepDims)), ("dtype", .word(dtype.name))]
+    [
+      ("kind", .word(kind.rawValue)), ("axis", .int(axis)), ("keep_dims", .bool(keepDims)),
+      ("dtype", .word(dtype.name)),
+    ]
   }
 
   package init(from reader: inout AttributeReader) throws {

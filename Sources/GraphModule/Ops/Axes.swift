@@ -7,7 +7,8 @@ package enum Axes {
     for axis in axes {
       try Expect.that(type.dims.indices.contains(axis), op, "axis \(axis) is out of range for \(type.message)")
     }
-    try Expect.that(zip(axes, axes.dropFirst()).allSatisfy { $0 < $1 }, op, "axes must be ascending, found \(axes.shapeText)")
+    try Expect.that(
+      zip(axes, axes.dropFirst()).allSatisfy { $0 < $1 }, op, "axes must be ascending, found \(axes.shapeText)")
   }
 
   /// The numbers of elements before, along and after an axis of a known shape.
@@ -22,14 +23,16 @@ package enum Axes {
 extension Expect {
   /// Throws unless the dtype is a float or an integer (not bool, not string).
   static func number(_ type: TensorType, _ op: String, _ operand: String) throws {
-    try that(type.dtype.isFloat || type.dtype.isInteger, op, "\(operand) must be a tensor of numbers, found \(type.message)")
+    try that(
+      type.dtype.isFloat || type.dtype.isInteger, op, "\(operand) must be a tensor of numbers, found \(type.message)")
   }
 
   /// Throws unless a tensor of `dtype` can hold the number exactly (floats hold any).
   static func holds(_ dtype: DType, _ value: Double, _ op: String, _ what: String) throws {
     try that(dtype != .string, op, "\(what) is a number and the tensor holds strings")
     guard let range = dtype.integerRange else { return }
-    let fits = value.rounded(.towardZero) == value && value.magnitude <= 0x1p53 && range.contains(dtype.clamping(value))
+    let fits =
+      value.rounded(.towardZero) == value && value.magnitude <= 0x1p53 && range.contains(dtype.clamping(value))
       && Double(dtype.clamping(value)) == value
     try that(fits, op, "\(what) \(value) is no \(dtype.name)")
   }

@@ -53,7 +53,9 @@ package struct BatchNorm: OpDefinition {
     return [ReferenceTensor(x.dtype, x.shape, .floats(values))]
   }
 
-  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int { (outputs[0].elementCount * 2).fixed ?? 0 }
+  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int {
+    (outputs[0].elementCount * 2).fixed ?? 0
+  }
 
   package static var examples: [OpExample] {
     func f(_ dims: [Dim]) -> TensorType { TensorType(.float32, dims) }

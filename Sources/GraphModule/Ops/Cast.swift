@@ -28,10 +28,17 @@ package struct Cast: OpDefinition {
     switch x.storage {
     case .floats(let values):
       if dtype == .bool { return [ReferenceTensor(dtype, x.shape, .integers(values.map { $0 != 0 ? 1 : 0 }))] }
-      return [dtype.isFloat ? ReferenceTensor(dtype, x.shape, .floats(values.map(rounded))) : ReferenceTensor(dtype, x.shape, numbers: values)]
+      return [
+        dtype.isFloat
+          ? ReferenceTensor(dtype, x.shape, .floats(values.map(rounded)))
+          : ReferenceTensor(dtype, x.shape, numbers: values)
+      ]
     case .integers(let values):
       if !dtype.isFloat { return [try .wrapping(values, dtype, x.shape)] }
-      return [ReferenceTensor(dtype, x.shape, .floats(values.map { dtype == .float32 ? Double(Float($0)) : rounded(Double($0)) }))]
+      return [
+        ReferenceTensor(
+          dtype, x.shape, .floats(values.map { dtype == .float32 ? Double(Float($0)) : rounded(Double($0)) }))
+      ]
     case .strings: throw KilnError(.internal, "cast of strings")
     }
   }
@@ -49,7 +56,10 @@ package struct Cast: OpDefinition {
   package static var examples: [OpExample] {
     let numeric = DType.allCases.filter { $0 != .string }
     var list = numeric.flatMap { from in
-      numeric.map { to in OpExample(Cast(to), [TensorType(from, [17])], range: from == .bool ? 0...1 : from == .uint8 ? 0...200 : -100...100) }
+      numeric.map { to in
+        OpExample(
+          Cast(to), [TensorType(from, [17])], range: from == .bool ? 0...1 : from == .uint8 ? 0...200 : -100...100)
+      }
     }
     list += [
       OpExample(Cast(.float32), [TensorType(.int32, [0, 3])], range: -9...9),

@@ -3,7 +3,8 @@ import TensorModule
 /// Tensors joined along an axis.
 package struct Concat: OpDefinition {
   package static let name = "concat"
-  package static let summary = "the operands (one or more, of one dtype, alike in every other dim) joined along the axis"
+  package static let summary =
+    "the operands (one or more, of one dtype, alike in every other dim) joined along the axis"
 
   package var axis: Int
 
@@ -25,7 +26,9 @@ package struct Concat: OpDefinition {
         if index == axis {
           result.dims[index] = result.dims[index] + input.dims[index]
         } else {
-          try Expect.equal(result.dims[index], input.dims[index], Self.name, "dims \(index) of \(inputs[0].message) and \(input.message)")
+          try Expect.equal(
+            result.dims[index], input.dims[index], Self.name,
+            "dims \(index) of \(inputs[0].message) and \(input.message)")
           result.dims[index] = Axes.merged(result.dims[index], input.dims[index])
         }
       }

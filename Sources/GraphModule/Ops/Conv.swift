@@ -25,7 +25,8 @@ package struct Conv: OpDefinition {
 
   package var attributes: Attributes {
     [
-      ("strides", .ints(strides)), ("dilations", .ints(dilations)), ("padding", padding.attribute), ("groups", .int(groups)),
+      ("strides", .ints(strides)), ("dilations", .ints(dilations)), ("padding", padding.attribute),
+      ("groups", .int(groups)),
     ] + epilogue.attributes
   }
 
@@ -44,16 +45,21 @@ package struct Conv: OpDefinition {
     let rank = x.rank - 2
     try Expect.rank(w, x.rank...x.rank, Self.name, "the kernel")
     try Expect.float(x, Self.name, "the input")
-    try Expect.that(x.dtype == w.dtype, Self.name, "input and kernel must have one dtype, found \(x.message) and \(w.message)")
+    try Expect.that(
+      x.dtype == w.dtype, Self.name, "input and kernel must have one dtype, found \(x.message) and \(w.message)")
     try Window.check(strides, rank: rank, Self.name, "strides")
     try Window.check(dilations, rank: rank, Self.name, "dilations")
     try padding.check(rank: rank, Self.name)
-    guard let kernel = w.shape, let channels = x.dims.last, kernel.allSatisfy({ (1...Window.limit).contains($0) }) else {
+    guard let kernel = w.shape, let channels = x.dims.last, kernel.allSatisfy({ (1...Window.limit).contains($0) })
+    else {
       throw KilnError(.badInput, "op 'conv': the kernel must have fixed dims of 1 or more, found \(w.message)")
     }
     let (inner, out) = (kernel[rank], kernel[rank + 1])
-    try Expect.that(groups >= 1 && out % max(groups, 1) == 0, Self.name, "\(out) output channels do not split in \(groups) groups")
-    try Expect.equal(channels, Dim(inner) * Dim(groups), Self.name, "the channels of \(x.message) and those of the kernel \(w.message) in \(groups) groups")
+    try Expect.that(
+      groups >= 1 && out % max(groups, 1) == 0, Self.name, "\(out) output channels do not split in \(groups) groups")
+    try Expect.equal(
+      channels, Dim(inner) * Dim(groups), Self.name,
+      "the channels of \(x.message) and those of the kernel \(w.message) in \(groups) groups")
     let spatial = (0..<rank).map {
       padding.outputLength(x.dims[$0 + 1], size: kernel[$0], stride: strides[$0], dilation: dilations[$0], axis: $0)
     }
@@ -104,18 +110,21 @@ package struct Conv: OpDefinition {
     return [
       OpExample(Conv(strides: [1]), [f([2, 9, 3]), f([3, 3, 5])]),
       OpExample(Conv(strides: [2], padding: .same), [f([1, 10, 4]), f([4, 4, 17])]),
-      OpExample(Conv(strides: [1], dilations: [3], padding: .explicit([.init(6, 0)])), [f([2, 11, 2]), f([3, 2, 8])]),
+      OpExample(
+        Conv(strides: [1], dilations: [3], padding: .explicit([.init(6, 0)])), [f([2, 11, 2]), f([3, 2, 8])]),
       OpExample(Conv(strides: [1, 1]), [f([1, 1, 1, 1]), f([1, 1, 1, 1])]),
       OpExample(Conv(strides: [1, 1], padding: .same), [f([2, 7, 9, 3]), f([3, 3, 3, 49])]),
       OpExample(Conv(strides: [1, 1], padding: .same), [f([1, 13, 14, 16]), f([3, 3, 16, 33])]),
       OpExample(Conv(strides: [2, 2], padding: .same), [f([1, 8, 7, 5]), f([2, 3, 5, 6])]),
-      OpExample(Conv(strides: [3, 1], padding: .explicit([.init(0, 2), .init(1, 1)])), [f([1, 8, 7, 5]), f([5, 3, 5, 6])]),
+      OpExample(
+        Conv(strides: [3, 1], padding: .explicit([.init(0, 2), .init(1, 1)])), [f([1, 8, 7, 5]), f([5, 3, 5, 6])]),
       OpExample(Conv(strides: [1, 1], dilations: [2, 3], padding: .same), [f([1, 9, 12, 3]), f([3, 3, 3, 4])]),
       OpExample(Conv(strides: [1, 1], padding: .same, groups: 2), [f([2, 5, 6, 6]), f([3, 3, 3, 8])]),
       OpExample(Conv(strides: [1, 1], padding: .same, groups: 6), [f([2, 5, 6, 6]), f([3, 3, 1, 6])]),
       OpExample(Conv(strides: [2, 2], padding: .same, groups: 5), [f([1, 7, 7, 5]), f([5, 5, 1, 15])]),
       OpExample(Conv(strides: [1, 1]), [f([0, 5, 5, 2]), f([2, 2, 2, 3])]),
-      OpExample(Conv(strides: [1, 1], epilogue: fused), [f([2, 6, 5, 7]), f([1, 1, 7, 50]), f([50]), f([2, 6, 5, 50])]),
+      OpExample(
+        Conv(strides: [1, 1], epilogue: fused), [f([2, 6, 5, 7]), f([1, 1, 7, 50]), f([50]), f([2, 6, 5, 50])]),
       OpExample(
         Conv(strides: [1, 1], padding: .same, epilogue: Epilogue(bias: true, activation: Activation(.silu))),
         [f([1, 6, 5, 4]), f([3, 3, 4, 9]), f([9])]),

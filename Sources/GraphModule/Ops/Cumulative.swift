@@ -24,7 +24,10 @@ package struct Cumulative: OpDefinition {
   }
 
   package var attributes: Attributes {
-    [("kind", .word(kind.rawValue)), ("axis", .int(axis)), ("exclusive", .bool(exclusive)), ("reverse", .bool(reverse))]
+    [
+      ("kind", .word(kind.rawValue)), ("axis", .int(axis)), ("exclusive", .bool(exclusive)),
+      ("reverse", .bool(reverse)),
+    ]
   }
 
   package init(from reader: inout AttributeReader) throws {

@@ -48,7 +48,9 @@ package struct ElementwiseChain: OpDefinition {
       case .constant(let value): .float(value)
       }
     }
-    let list = steps.map { AttributeValue.list([.word($0.function.rawValue), .floats($0.parameters), .list($0.operands.map(text))]) }
+    let list = steps.map {
+      AttributeValue.list([.word($0.function.rawValue), .floats($0.parameters), .list($0.operands.map(text))])
+    }
     return [("inputs", .int(inputCount)), ("steps", .list(list))]
   }
 
@@ -60,7 +62,8 @@ package struct ElementwiseChain: OpDefinition {
   private static func step(_ value: AttributeValue) throws -> Step {
     let wrong = KilnError(.badInput, "op 'chain': a step must be [function, [parameters], [operands]]")
     guard case .list(let items) = value, items.count == 3, case .word(let name) = items[0],
-      let function = ScalarFunction(rawValue: name), case .list(let parameters) = items[1], case .list(let operands) = items[2]
+      let function = ScalarFunction(rawValue: name), case .list(let parameters) = items[1],
+      case .list(let operands) = items[2]
     else { throw wrong }
     func number(_ value: AttributeValue) throws -> Double {
       switch value {
@@ -99,7 +102,8 @@ package struct ElementwiseChain: OpDefinition {
       let function = step.function
       try Expect.that(
         step.operands.count == function.arity && step.parameters.count == function.parameterCount, Self.name,
-        "step \(index): \(function.rawValue) takes \(function.arity) operands and \(function.parameterCount) parameters")
+        "step \(index): \(function.rawValue) takes \(function.arity) operands and \(function.parameterCount) parameters"
+      )
       var known: [DType?] = try step.operands.map {
         switch $0 {
         case .input(let input):
@@ -107,7 +111,8 @@ package struct ElementwiseChain: OpDefinition {
           try Expect.that(inputs[input] != .string, Self.name, "operands must not hold strings")
           return inputs[input]
         case .step(let earlier):
-          try Expect.that(results.indices.contains(earlier), Self.name, "step \(index): there is no step s\(earlier) before it")
+          try Expect.that(
+            results.indices.contains(earlier), Self.name, "step \(index): there is no step s\(earlier) before it")
           return results[earlier]
         case .constant: return nil
         }
@@ -119,7 +124,9 @@ package struct ElementwiseChain: OpDefinition {
       }
       let full = known.map { $0 ?? dtype }
       for (operand, dtype) in zip(step.operands, full) {
-        if case .constant(let value) = operand { try Expect.holds(dtype, value, Self.name, "step \(index): the number") }
+        if case .constant(let value) = operand {
+          try Expect.holds(dtype, value, Self.name, "step \(index): the number")
+        }
       }
       results.append(try Elementwise.resultType(function, full))
       operands.append(full)
@@ -154,9 +161,16 @@ package struct ElementwiseChain: OpDefinition {
   package static var examples: [OpExample] {
     func f(_ dims: [Dim]) -> TensorType { TensorType(.float32, dims) }
     let scaled = ElementwiseChain(
-      inputCount: 1, steps: [Step(.mul, [], [.input(0), .constant(0.5)]), Step(.tanh, [], [.step(0)]), Step(.add, [], [.step(1), .input(0)])])
+      inputCount: 1,
+      steps: [
+        Step(.mul, [], [.input(0), .constant(0.5)]), Step(.tanh, [], [.step(0)]),
+        Step(.add, [], [.step(1), .input(0)]),
+      ])
     let gated = ElementwiseChain(
-      inputCount: 2, steps: [Step(.add, [], [.input(0), .input(1)]), Step(.sigmoid, [], [.step(0)]), Step(.mul, [], [.step(0), .step(1)])])
+      inputCount: 2,
+      steps: [
+        Step(.add, [], [.input(0), .input(1)]), Step(.sigmoid, [], [.step(0)]), Step(.mul, [], [.step(0), .step(1)]),
+      ])
     let chosen = ElementwiseChain(
       inputCount: 3,
       steps: [
@@ -167,12 +181,16 @@ package struct ElementwiseChain: OpDefinition {
       inputCount: 2, steps: [Step(.sub, [], [.input(0), .constant(3)]), Step(.mod, [], [.step(0), .input(1)])])
     let predicate = ElementwiseChain(
       inputCount: 2,
-      steps: [Step(.less, [], [.input(0), .input(1)]), Step(.isfinite, [], [.input(0)]), Step(.and, [], [.step(0), .step(1)])])
+      steps: [
+        Step(.less, [], [.input(0), .input(1)]), Step(.isfinite, [], [.input(0)]),
+        Step(.and, [], [.step(0), .step(1)]),
+      ])
     return [
       OpExample(scaled, [f([7])]), OpExample(scaled, [f([])]), OpExample(scaled, [f([0, 3])]),
       OpExample(gated, [f([2, 3, 33]), f([33])]), OpExample(gated, [f([4, 1, 3]), f([2, 1])]),
       OpExample(chosen, [f([3, 17]), f([17]), TensorType(.bool, [3, 1])], fixed: [2: [1, 0, 1]]),
-      OpExample(whole, [TensorType(.int32, [3, 5]), TensorType(.int32, [5])], range: -20...20, fixed: [1: [3, -4, 0, 7, 1]]),
+      OpExample(
+        whole, [TensorType(.int32, [3, 5]), TensorType(.int32, [5])], range: -20...20, fixed: [1: [3, -4, 0, 7, 1]]),
       OpExample(predicate, [f([9]), f([9])]),
     ]
   }

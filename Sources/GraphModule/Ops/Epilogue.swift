@@ -50,13 +50,17 @@ package struct Epilogue: Hashable, Sendable {
     if let index = biasIndex() {
       try Expect.rank(inputs[index], 1...1, op, "bias")
       try Expect.equal(inputs[index].dims[0], result.dims.last ?? 1, op, "the bias and the result's channels")
-      try Expect.that(inputs[index].dtype == result.dtype, op, "the bias is \(inputs[index].dtype.name), the result \(result.dtype.name)")
+      try Expect.that(
+        inputs[index].dtype == result.dtype, op,
+        "the bias is \(inputs[index].dtype.name), the result \(result.dtype.name)")
     }
     if let index = residualIndex() {
       try Expect.that(
         inputs[index].dtype == result.dtype && inputs[index].rank == result.rank, op,
         "the residual is \(inputs[index].message), the result \(result.message)")
-      for (a, b) in zip(inputs[index].dims, result.dims) { try Expect.equal(a, b, op, "the residual's and the result's dims") }
+      for (a, b) in zip(inputs[index].dims, result.dims) {
+        try Expect.equal(a, b, op, "the residual's and the result's dims")
+      }
     }
   }
 

@@ -31,7 +31,8 @@ package struct Gather: OpDefinition {
       (0...axis).contains(batchDims) && batchDims <= indices.rank, Self.name,
       "batch_dims \(batchDims) does not fit axis \(axis) and indices \(indices.message)")
     for index in 0..<batchDims {
-      try Expect.equal(data.dims[index], indices.dims[index], Self.name, "the batch dims of \(data.message) and \(indices.message)")
+      try Expect.equal(
+        data.dims[index], indices.dims[index], Self.name, "the batch dims of \(data.message) and \(indices.message)")
     }
     let batch = (0..<batchDims).map { Axes.merged(data.dims[$0], indices.dims[$0]) }
     let dims = batch + data.dims[batchDims..<axis] + indices.dims[batchDims...] + data.dims[(axis + 1)...]

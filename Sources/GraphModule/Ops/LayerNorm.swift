@@ -75,7 +75,9 @@ package struct LayerNorm: OpDefinition {
     return [ReferenceTensor(x.dtype, x.shape, .floats(values))]
   }
 
-  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int { (outputs[0].elementCount * 8).fixed ?? 0 }
+  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int {
+    (outputs[0].elementCount * 8).fixed ?? 0
+  }
 
   package static var examples: [OpExample] {
     func f(_ dims: [Dim]) -> TensorType { TensorType(.float32, dims) }

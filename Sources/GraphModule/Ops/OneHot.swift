@@ -42,7 +42,9 @@ package struct OneHot: OpDefinition {
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     let shape = try Expect.shape(outputs[0], Self.name)
     var values = [Double](repeating: off, count: shape.elementCount)
-    for (row, index) in inputs[0].integers.enumerated() where index >= 0 && index < depth { values[row * depth + Int(index)] = on }
+    for (row, index) in inputs[0].integers.enumerated() where index >= 0 && index < depth {
+      values[row * depth + Int(index)] = on
+    }
     return [ReferenceTensor(dtype, shape, numbers: values)]
   }
 
@@ -51,7 +53,9 @@ package struct OneHot: OpDefinition {
   package static var examples: [OpExample] {
     [
       OpExample(OneHot(depth: 4), [TensorType(.int32, [5])], fixed: [0: [0, 3, -1, 4, 1]]),
-      OpExample(OneHot(depth: 17, dtype: .float64, on: 0.9, off: -0.1), [TensorType(.int64, [2, 3])], fixed: [0: [0, 16, 17, 3, 3, 9]]),
+      OpExample(
+        OneHot(depth: 17, dtype: .float64, on: 0.9, off: -0.1), [TensorType(.int64, [2, 3])],
+        fixed: [0: [0, 16, 17, 3, 3, 9]]),
       OpExample(OneHot(depth: 3, dtype: .int32, on: 5, off: -5), [TensorType(.uint8, [2])], fixed: [0: [2, 0]]),
       OpExample(OneHot(depth: 2, dtype: .bool), [TensorType(.int8, [])], fixed: [0: [1]]),
       OpExample(OneHot(depth: 3), [TensorType(.int16, [0])], fixed: [0: []]),

@@ -32,7 +32,8 @@ package struct Pool: OpDefinition {
 
   package var attributes: Attributes {
     [
-      ("kind", .word(kind.rawValue)), ("window", .ints(window)), ("strides", .ints(strides)), ("dilations", .ints(dilations)),
+      ("kind", .word(kind.rawValue)), ("window", .ints(window)), ("strides", .ints(strides)),
+      ("dilations", .ints(dilations)),
       ("padding", padding.attribute), ("counts_padding", .bool(countsPadding)),
     ]
   }
@@ -126,9 +127,11 @@ package struct Pool: OpDefinition {
         OpExample(Pool(kind, window: [3], strides: [1], padding: .same), [f([1, 1, 5])]),
         OpExample(Pool(kind, window: [2, 2], strides: [2, 2]), [f([2, 7, 8, 17])]),
         OpExample(Pool(kind, window: [3, 2], strides: [2, 3], padding: .same), [f([1, 8, 7, 33])]),
-        OpExample(Pool(kind, window: [3, 3], strides: [1, 1], dilations: [2, 1], padding: .same), [f([1, 6, 5, 2])]),
         OpExample(
-          Pool(kind, window: [3, 3], strides: [2, 2], padding: .explicit([.init(1, 0), .init(2, 2)])), [f([2, 7, 9, 4])]),
+          Pool(kind, window: [3, 3], strides: [1, 1], dilations: [2, 1], padding: .same), [f([1, 6, 5, 2])]),
+        OpExample(
+          Pool(kind, window: [3, 3], strides: [2, 2], padding: .explicit([.init(1, 0), .init(2, 2)])),
+          [f([2, 7, 9, 4])]),
         OpExample(Pool(kind, window: [2, 3, 2], strides: [1, 2, 2], padding: .same), [f([1, 3, 4, 5, 3])]),
         OpExample(Pool(kind, window: [5, 5], strides: [5, 5]), [f([1, 5, 5, 8])]),
         OpExample(Pool(kind, window: [2, 2], strides: [1, 1]), [f([0, 4, 4, 2])]),
@@ -136,11 +139,16 @@ package struct Pool: OpDefinition {
       ]
     }
     list += [
-      OpExample(Pool(.average, window: [3, 3], strides: [2, 1], padding: .same, countsPadding: true), [f([1, 6, 5, 4])]),
       OpExample(
-        Pool(.average, window: [2], strides: [2], padding: .explicit([.init(1, 1)]), countsPadding: true), [f([2, 5, 3])]),
-      OpExample(Pool(.max, window: [2, 2], strides: [2, 2], padding: .same), [TensorType(.int32, [1, 5, 5, 3])], range: -50...50),
-      OpExample(Pool(.max, window: [3], strides: [1], padding: .same), [TensorType(.uint8, [1, 5, 3])], range: 0...255),
+        Pool(.average, window: [3, 3], strides: [2, 1], padding: .same, countsPadding: true), [f([1, 6, 5, 4])]),
+      OpExample(
+        Pool(.average, window: [2], strides: [2], padding: .explicit([.init(1, 1)]), countsPadding: true),
+        [f([2, 5, 3])]),
+      OpExample(
+        Pool(.max, window: [2, 2], strides: [2, 2], padding: .same), [TensorType(.int32, [1, 5, 5, 3])], range: -50...50
+      ),
+      OpExample(
+        Pool(.max, window: [3], strides: [1], padding: .same), [TensorType(.uint8, [1, 5, 3])], range: 0...255),
       OpExample(Pool(.max, window: [2], strides: [1]), [f([1, 4, 1])], fixed: [0: [1, .nan, -.infinity, 2]]),
     ]
     return list

@@ -8,8 +8,11 @@ extension RNN {
         RNN(cell: cell, returnSequences: true).example(2, 5, 3, 4),
         RNN(cell: cell).example(1, 7, 5, 17),
         RNN(cell: cell, goBackwards: true, returnSequences: true).example(3, 4, 2, 3),
-        RNN(cell: cell, activation: Activation(.relu), recurrentActivation: Activation(.hardSigmoid, [0.2, 0.5]), bias: false)
-          .example(2, 3, 4, 5),
+        RNN(
+          cell: cell, activation: Activation(.relu), recurrentActivation: Activation(.hardSigmoid, [0.2, 0.5]),
+          bias: false
+        )
+        .example(2, 3, 4, 5),
         RNN(cell: cell, returnSequences: true, mask: true, initialState: true).example(3, 6, 2, 5),
         RNN(cell: cell, returnSequences: true, zeroOutputForMask: true, mask: true).example(3, 6, 2, 3),
         RNN(cell: cell, goBackwards: true, mask: true).example(2, 5, 3, 2),

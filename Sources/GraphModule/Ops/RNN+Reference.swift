@@ -10,9 +10,11 @@ extension RNN {
     let operands = operands
     let bias = operands.bias.map { inputs[$0].numbers } ?? []
     let inputBias = bias.isEmpty ? [Double](repeating: 0, count: width) : Array(bias.prefix(width))
-    let recurrentBias = cell == .gruResetAfter && !bias.isEmpty ? Array(bias.suffix(width)) : [Double](repeating: 0, count: width)
+    let recurrentBias =
+      cell == .gruResetAfter && !bias.isEmpty ? Array(bias.suffix(width)) : [Double](repeating: 0, count: width)
     let projected = Self.product(
-      inputs[0].numbers, inputs[1].numbers, rows: batch * time, inner: inputs[0].shape[2], columns: width, bias: inputBias)
+      inputs[0].numbers, inputs[1].numbers, rows: batch * time, inner: inputs[0].shape[2], columns: width,
+      bias: inputBias)
     let recurrent = inputs[2].numbers
     let mask = operands.mask.map { inputs[$0].integers }
     var h = operands.h0.map { inputs[$0].numbers } ?? [Double](repeating: 0, count: batch * units)
@@ -48,7 +50,9 @@ extension RNN {
   /// - Parameters:
   ///   - x: the gates' products with the input, with the bias.
   ///   - r: the gates' products with the state.
-  private func advance(_ x: [Double], _ r: [Double], h: [Double], c: [Double], _ recurrent: [Double]) -> ([Double], [Double]) {
+  private func advance(_ x: [Double], _ r: [Double], h: [Double], c: [Double], _ recurrent: [Double]) -> (
+    [Double], [Double]
+  ) {
     let units = h.count
     func act(_ value: Double) -> Double { activation.function.evaluate(value, 0, 0, activation.parameters) }
     func gate(_ index: Int) -> Double {

@@ -70,7 +70,8 @@ package struct RNN: OpDefinition {
     [
       ("cell", .word(cell.rawValue)), ("activation", activation.attribute),
       ("recurrent_activation", recurrentActivation.attribute), ("go_backwards", .bool(goBackwards)),
-      ("return_sequences", .bool(returnSequences)), ("zero_output_for_mask", .bool(zeroOutputForMask)), ("bias", .bool(bias)),
+      ("return_sequences", .bool(returnSequences)), ("zero_output_for_mask", .bool(zeroOutputForMask)),
+      ("bias", .bool(bias)),
       ("mask", .bool(mask)), ("initial_state", .bool(initialState)),
     ]
   }
@@ -99,20 +100,26 @@ package struct RNN: OpDefinition {
     try activation.check(Self.name)
     try recurrentActivation.check(Self.name)
     for index in inputs.indices where index != operands.mask {
-      try Expect.that(inputs[index].dtype == x.dtype, Self.name, "operand \(index) is \(inputs[index].message), the input \(x.message)")
+      try Expect.that(
+        inputs[index].dtype == x.dtype, Self.name,
+        "operand \(index) is \(inputs[index].message), the input \(x.message)")
     }
     guard let units = recurrent.dims[0].fixed, (1...Window.limit).contains(units) else {
-      throw KilnError(.badInput, "op 'rnn': the recurrent kernel must have a fixed number of units, found \(recurrent.message)")
+      throw KilnError(
+        .badInput, "op 'rnn': the recurrent kernel must have a fixed number of units, found \(recurrent.message)")
     }
     let width = Dim(units * cell.gates)
-    try Expect.equal(kernel.dims[0], x.dims[2], Self.name, "the features of \(x.message) and of the kernel \(kernel.message)")
+    try Expect.equal(
+      kernel.dims[0], x.dims[2], Self.name, "the features of \(x.message) and of the kernel \(kernel.message)")
     try Expect.equal(kernel.dims[1], width, Self.name, "the kernel's width and \(cell.gates) times \(units) units")
-    try Expect.equal(recurrent.dims[1], width, Self.name, "the recurrent kernel's width and \(cell.gates) times \(units) units")
+    try Expect.equal(
+      recurrent.dims[1], width, Self.name, "the recurrent kernel's width and \(cell.gates) times \(units) units")
     func expect(_ index: Int?, _ dims: [Dim], _ what: String) throws {
       guard let index else { return }
       try Expect.rank(inputs[index], dims.count...dims.count, Self.name, what)
       for (a, b) in zip(inputs[index].dims, dims) {
-        try Expect.equal(a, b, Self.name, "the dims of \(what) \(inputs[index].message) and \(TensorType(x.dtype, dims).message)")
+        try Expect.equal(
+          a, b, Self.name, "the dims of \(what) \(inputs[index].message) and \(TensorType(x.dtype, dims).message)")
       }
     }
     try expect(operands.bias, cell == .gruResetAfter ? [2, width] : [width], "the bias")

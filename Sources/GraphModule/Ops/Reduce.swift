@@ -92,7 +92,9 @@ package struct Reduce: OpDefinition {
     case .logsumexp:
       let highest = largest()
       var sums = [Double](repeating: 0, count: count)
-      for (value, target) in zip(values, targets) where highest[target].isFinite { sums[target] += C.exp(value - highest[target]) }
+      for (value, target) in zip(values, targets) where highest[target].isFinite {
+        sums[target] += C.exp(value - highest[target])
+      }
       return zip(sums, highest).map { $1.isFinite ? C.log($0) + $1 : $1 }
     case .any, .all: return []
     }
@@ -127,15 +129,20 @@ package struct Reduce: OpDefinition {
       let logical = kind == .any || kind == .all
       let range: ClosedRange<Double>? = logical ? 0...1 : nil
       let shapes: [([Dim], [Int])] = [
-        ([7], [0]), ([2, 3, 5], [1]), ([2, 3, 5], [2]), ([2, 3, 33], [0, 2]), ([1, 4, 5, 17], [1, 2]), ([], []), ([3, 2], []),
+        ([7], [0]), ([2, 3, 5], [1]), ([2, 3, 5], [2]), ([2, 3, 33], [0, 2]), ([1, 4, 5, 17], [1, 2]), ([], []),
+        ([3, 2], []),
         ([0, 3], [1]), ([3, 0], [1]), ([2, 1, 3], [0, 1, 2]),
       ]
       for (index, (dims, axes)) in shapes.enumerated() {
-        list.append(OpExample(Reduce(kind, axes: axes, keepDims: index % 2 == 1), [TensorType(logical ? .bool : .float32, dims)], range: range))
+        list.append(
+          OpExample(
+            Reduce(kind, axes: axes, keepDims: index % 2 == 1), [TensorType(logical ? .bool : .float32, dims)],
+            range: range))
       }
       if !logical && kind != .mean && kind != .logsumexp {
         for dtype in [DType.int8, .uint8, .int16, .int32, .int64] {
-          list.append(OpExample(Reduce(kind, axes: [1]), [TensorType(dtype, [2, 9])], range: dtype == .uint8 ? 0...60 : -20...20))
+          list.append(
+            OpExample(Reduce(kind, axes: [1]), [TensorType(dtype, [2, 9])], range: dtype == .uint8 ? 0...60 : -20...20))
         }
       }
     }

@@ -44,7 +44,8 @@ package struct Resize: OpDefinition, SymbolicAttributes {
 
   package var attributes: Attributes {
     [
-      ("mode", .word(mode.rawValue)), ("coordinates", .word(coordinates.rawValue)), ("rounding", .word(rounding.rawValue)),
+      ("mode", .word(mode.rawValue)), ("coordinates", .word(coordinates.rawValue)),
+      ("rounding", .word(rounding.rawValue)),
       ("dims", .dims(dims)),
     ]
   }
@@ -151,12 +152,14 @@ package struct Resize: OpDefinition, SymbolicAttributes {
           func op(_ dims: [Dim]) -> Resize { Resize(mode, coordinates: coordinates, rounding: rounding, dims: dims) }
           list += [
             OpExample(op([6, 10]), [f([2, 3, 5, 3])]), OpExample(op([4, 3]), [f([1, 7, 8, 17])]),
-            OpExample(op([1]), [f([1, 5, 2])]), OpExample(op([7]), [f([2, 1, 1])]), OpExample(op([3, 4, 5]), [f([1, 2, 3, 5, 2])]),
+            OpExample(op([1]), [f([1, 5, 2])]), OpExample(op([7]), [f([2, 1, 1])]),
+            OpExample(op([3, 4, 5]), [f([1, 2, 3, 5, 2])]),
           ]
         }
       }
       list += [
-        OpExample(Resize(mode, dims: [4, 4]), [f([0, 2, 2, 3])]), OpExample(Resize(mode, dims: [0, 4]), [f([1, 2, 2, 3])]),
+        OpExample(Resize(mode, dims: [4, 4]), [f([0, 2, 2, 3])]),
+        OpExample(Resize(mode, dims: [0, 4]), [f([1, 2, 2, 3])]),
       ]
     }
     list.append(OpExample(Resize(.nearest, dims: [4, 6]), [TensorType(.uint8, [1, 2, 3, 1])], range: 0...255))

@@ -8,7 +8,8 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
   case identity, abs, neg, exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, square, reciprocal, sign, floor, ceil
   /// Half to even.
   case round
-  case trunc, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, erf, erfc, not, isnan, isinf, isfinite
+  case trunc, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, erf, erfc, not, isnan, isinf,
+    isfinite
   case relu, sigmoid, softplus, softsign, silu
   /// x · Φ(x), with erf.
   case gelu
@@ -61,7 +62,8 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
 
   package var arity: Int {
     switch self {
-    case .add, .sub, .mul, .div, .floorDiv, .mod, .pow, .max, .min, .atan2, .squaredDifference, .prelu, .equal, .notEqual,
+    case .add, .sub, .mul, .div, .floorDiv, .mod, .pow, .max, .min, .atan2, .squaredDifference, .prelu, .equal,
+      .notEqual,
       .less, .lessEqual, .greater, .greaterEqual, .and, .or, .xor:
       2
     case .select: 3
@@ -81,7 +83,9 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
   /// Whether the result is bool.
   package var isPredicate: Bool {
     switch self {
-    case .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .and, .or, .xor, .not, .isnan, .isinf, .isfinite: true
+    case .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .and, .or, .xor, .not, .isnan, .isinf,
+      .isfinite:
+      true
     default: false
     }
   }
@@ -98,7 +102,8 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
   package var acceptsIntegers: Bool {
     switch self {
     case .identity, .abs, .neg, .square, .sign, .relu, .clip, .add, .sub, .mul, .floorDiv, .mod, .pow, .max, .min,
-      .squaredDifference, .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .select, .affine, .floor, .ceil,
+      .squaredDifference, .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .select, .affine, .floor,
+      .ceil,
       .round, .trunc, .threshold:
       true
     default: false

@@ -48,7 +48,9 @@ package struct Softmax: OpDefinition {
     return [ReferenceTensor(x.dtype, x.shape, .floats(values))]
   }
 
-  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int { (outputs[0].elementCount * 5).fixed ?? 0 }
+  package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int {
+    (outputs[0].elementCount * 5).fixed ?? 0
+  }
 
   package static var examples: [OpExample] {
     [false, true].flatMap { log in

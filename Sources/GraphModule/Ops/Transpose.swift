@@ -25,7 +25,10 @@ package struct Transpose: OpDefinition {
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     let shape = try Expect.shape(outputs[0], Self.name)
     let strides = inputs[0].shape.rowMajorStrides
-    return [inputs[0].arranged(shape, permutation.indices.map { axis in (0..<shape[axis]).map { $0 * strides[permutation[axis]] } })]
+    return [
+      inputs[0].arranged(
+        shape, permutation.indices.map { axis in (0..<shape[axis]).map { $0 * strides[permutation[axis]] } })
+    ]
   }
 
   package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int { 0 }

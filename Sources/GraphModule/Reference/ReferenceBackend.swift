@@ -16,7 +16,8 @@ package enum ReferenceBackend {
       guard input.dtype == bound.type(of: id).dtype else {
         throw KilnError(
           .badInput,
-          "input \(KilnError.quoted(bound[id].name)): expected \(bound.type(of: id).dtype.name), found \(input.dtype.name)")
+          "input \(KilnError.quoted(bound[id].name)): expected \(bound.type(of: id).dtype.name), found \(input.dtype.name)"
+        )
       }
       values[id] = input
     }
@@ -33,7 +34,8 @@ package enum ReferenceBackend {
         guard result.shape == bound.type(of: id).shape, result.dtype == bound.type(of: id).dtype else {
           throw KilnError(
             .internal,
-            "op '\(node.op.opName)' promised \(bound.type(of: id)) and made \(result.dtype.name)\(result.shape.shapeText)")
+            "op '\(node.op.opName)' promised \(bound.type(of: id)) and made \(result.dtype.name)\(result.shape.shapeText)"
+          )
         }
         values[id] = result
       }

@@ -23,7 +23,8 @@ package struct ReferenceTensor: Sendable {
   package init(_ dtype: DType, _ shape: Shape, numbers: [Double]) {
     self.init(
       dtype, shape,
-      dtype.isFloat ? .floats(numbers) : .integers(numbers.map { dtype == .bool ? ($0 != 0 ? 1 : 0) : dtype.clamping($0) }))
+      dtype.isFloat
+        ? .floats(numbers) : .integers(numbers.map { dtype == .bool ? ($0 != 0 ? 1 : 0) : dtype.clamping($0) }))
   }
 
   package init(_ tensor: Tensor) {
