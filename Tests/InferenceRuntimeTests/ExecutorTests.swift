@@ -149,6 +149,27 @@ import Testing
     #expect(try executor.run([good])[0].floats == [1, 2, 3, 1])
   }
 
+  @Test(arguments: [DType.float16, .bfloat16, .float64])
+  func otherFloatsRunByKernels(_ dtype: DType) throws {
+    var random = TestRandom(named: "graph of \(dtype.name)")
+    var graph = Graph(name: "narrow")
+    let x = try graph.addInput("x", TensorType(dtype, [.symbol("batch"), 9]))
+    let w = graph.addConstant("w", try random.tensor(TensorType(dtype, [9, 20])))
+    let b = graph.addConstant("b", try random.tensor(TensorType(dtype, [20])))
+    var y = try graph.addOne(
+      MatMul(epilogue: Epilogue(bias: true, activation: Activation(.tanh))), [x, w, b], name: "dense")
+    y = try graph.addOne(Cast(.float32), [y], name: "wide")
+    y = try graph.addOne(Cast(dtype), [y], name: "rounded")
+    graph.outputs = [Graph.Output(name: "y", value: try graph.addOne(Elementwise(.neg), [y], name: "y"))]
+    let feed = [try random.tensor(TensorType(dtype, [3, 9]))]
+    let expected = try ReferenceBackend.run(graph, feed)
+    let (outputs, plan) = try run(RuntimeGraph.prepare(graph), feed)
+    #expect(plan.isNative)
+    #expect(outputs[0].dtype == dtype)
+    let step = dtype == .float16 ? 0x1p-10 : dtype == .bfloat16 ? 0x1p-7 : 1e-15
+    #expect(firstDifference(outputs[0], expected[0], relative: step, absolute: step) == nil)
+  }
+
   @Test func inputsAndConstantsCanBeOutputs() throws {
     var graph = Graph(name: "passing")
     let x = try graph.addInput("x", TensorType(.float32, [2, 2]))

@@ -17,7 +17,7 @@ import Testing
     // Images of three spatial axes.
     case let op as Resize: return op.dims.count > 2
     // These kernels take float32.
-    case is Softmax, is LayerNorm, is RMSNorm, is BatchNorm, is Pool, is MatMul: return types != [.float32]
+    case is Softmax, is LayerNorm, is RMSNorm, is BatchNorm, is Pool: return types != [.float32]
     default: return false
     }
   }

@@ -4,6 +4,7 @@ import TensorModule
 
 extension MatMul: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
+    if node.isAll(.float64) { return try lowerFloat64(node) }
     guard node.isAll(.float32) else { return false }
     if let weights = node.constant(1), weights.shape.dropLast(2).allSatisfy({ $0 == 1 }), !transposeA {
       return try lowerDense(node, weights)
@@ -67,12 +68,12 @@ extension MatMul: CPUBinding {
     return try lowerEpilogue(node)
   }
 
-  private func lowerEpilogue(_ node: NodeLowering) throws -> Bool {
+  func lowerEpilogue(_ node: NodeLowering) throws -> Bool {
     if epilogue == .none { return true }
     var program = ChainProgram(
       shape: node.outputShapes[0],
-      inputs: [.init(operand: node.output(), dtype: .float32, shape: node.outputShapes[0])], steps: [],
-      resultType: .float32)
+      inputs: [.init(operand: node.output(), dtype: node.outputs[0].dtype, shape: node.outputShapes[0])], steps: [],
+      resultType: node.outputs[0].dtype)
     for index in [epilogue.biasIndex(), epilogue.residualIndex()].compactMap({ $0 }) {
       program.inputs.append(
         .init(operand: node.input(index), dtype: node.inputs[index].dtype, shape: node.inputShapes[index]))

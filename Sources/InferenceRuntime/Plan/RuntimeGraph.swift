@@ -3,6 +3,7 @@ import GraphOptimizer
 
 /// Brings a portable graph to the form that plans are made of.
 package enum RuntimeGraph {
-  /// The graph after all phases of the optimizer; those of the import find little left to do.
-  package static func prepare(_ graph: Graph) throws -> Graph { try Optimizer.run(graph, .all).graph }
+  /// The graph with arithmetic of 16-bit floats widened, after all phases of the optimizer; those of the import find
+  /// little left to do.
+  package static func prepare(_ graph: Graph) throws -> Graph { try Optimizer.run(widened(graph), .all).graph }
 }

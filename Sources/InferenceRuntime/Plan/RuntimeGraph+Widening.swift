@@ -1,0 +1,51 @@
+import GraphModule
+import TensorModule
+
+extension RuntimeGraph {
+  /// The graph with float16 and bfloat16 arithmetic done in float32, for which there are kernels.
+  ///
+  /// Constants are widened now. Values are rounded to 16 bits where a `cast` of the graph says so, and at the outputs, as
+  /// the ops' definitions do. Inputs and outputs keep their dtypes; a graph without 16-bit floats comes back unchanged.
+  static func widened(_ graph: Graph) throws -> Graph {
+    guard graph.values.contains(where: { isNarrow($0.type.dtype) }) else { return graph }
+    var out = Graph(name: graph.name)
+    out.metadata = graph.metadata
+    var map: [ValueID: ValueID] = [:]
+    for input in graph.inputs {
+      let type = graph.type(of: input)
+      let id = try out.addInput(graph[input].name, type)
+      map[input] = try isNarrow(type.dtype) ? out.addOne(Cast(.float32), [id], name: graph[input].name) : id
+    }
+    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
+      map[id] = out.addConstant(graph[id].name, isNarrow(tensor.dtype) ? try tensor.converted(to: .float32) : tensor)
+    }
+    for node in graph.nodes {
+      let operands = try node.inputs.map { id in
+        guard let operand = map[id] else { throw KilnError(.internal, "'\(graph[id].name)' is used before it is made") }
+        return operand
+      }
+      let name = node.outputs.first.map { graph[$0].name } ?? node.op.opName
+      var results = try out.add(wide(node.op), operands, name: name, scope: node.scope)
+      if let cast = node.op as? Cast, isNarrow(cast.dtype) {
+        results = try out.add(Cast(.float32), results, name: name, scope: node.scope)
+      }
+      for (old, new) in zip(node.outputs, results) { map[old] = new }
+    }
+    out.outputs = try graph.outputs.map { output in
+      guard let value = map[output.value] else { throw KilnError(.internal, "output '\(output.name)' is not made") }
+      let dtype = graph.type(of: output.value).dtype
+      let result = isNarrow(dtype) ? try out.addOne(Cast(dtype), [value], name: output.name) : value
+      return Graph.Output(name: output.name, value: result)
+    }
+    return out
+  }
+
+  /// The op where an attribute asks for a 16-bit result. A `cast` keeps its dtype: it rounds.
+  private static func wide(_ op: any OpDefinition) -> any OpDefinition {
+    guard var oneHot = op as? OneHot, isNarrow(oneHot.dtype) else { return op }
+    oneHot.dtype = .float32
+    return oneHot
+  }
+
+  private static func isNarrow(_ dtype: DType) -> Bool { dtype == .float16 || dtype == .bfloat16 }
+}
