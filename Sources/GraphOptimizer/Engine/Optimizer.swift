@@ -73,6 +73,7 @@ struct Session {
   private let rules: [Rule]
   private(set) var trace = OptimizerTrace()
   private var phase = Phase.canonicalise
+  private var active: [(key: String, rule: Rule)] = []
   private var byFunction: [ScalarFunction: [Rule]] = [:]
   private var byOp: [String: [Rule]] = [:]
   private var builtIns: Set<BuiltIn> = []
@@ -97,20 +98,28 @@ struct Session {
 
   /// Collects the rules of this phase and of those before it.
   private mutating func select() {
-    let active = rules.filter { $0.phase <= phase && options.phases.contains($0.phase) }
+    active = rules.filter { $0.phase <= phase && options.phases.contains($0.phase) }.map { ($0.rootKey, $0) }
     byFunction = [:]
     byOp = [:]
-    for function in ScalarFunction.allCases {
-      let key = "elementwise." + function.rawValue
-      byFunction[function] = active.filter { [key, Elementwise.name, ""].contains($0.rootKey) }
-    }
-    for op in OpCatalog.all where op.name != Elementwise.name {
-      byOp[op.name] = active.filter { [op.name, ""].contains($0.rootKey) }
-    }
     builtIns = Set(
       BuiltIn.allCases.filter {
         $0.phase <= phase && options.phases.contains($0.phase) && !options.disabledRules.contains($0.rawValue)
       })
+  }
+
+  /// The rules that may be rooted at an op, in catalogue order.
+  private mutating func candidates(_ op: any OpDefinition) -> [Rule] {
+    if let op = op as? Elementwise {
+      if let known = byFunction[op.function] { return known }
+      let keys = ["", Elementwise.name, "\(Elementwise.name).\(op.function.rawValue)"]
+      let found = active.filter { keys.contains($0.key) }.map(\.rule)
+      byFunction[op.function] = found
+      return found
+    }
+    if let known = byOp[op.opName] { return known }
+    let found = active.filter { $0.key.isEmpty || $0.key == op.opName }.map(\.rule)
+    byOp[op.opName] = found
+    return found
   }
 
   /// Visits every node in order once.
@@ -139,9 +148,8 @@ struct Session {
     }
     if builtIns.contains(.commonSubexpressions), let resume = try shareExpression(slot, node, following) { return resume }
     if builtIns.contains(.constantFolding), let resume = try foldConstant(slot, node, following) { return resume }
-    let candidates = (node.op as? Elementwise).map { byFunction[$0.function] ?? [] } ?? byOp[node.op.opName] ?? []
     if node.outputs.count == 1 {
-      for rule in candidates {
+      for rule in candidates(node.op) {
         if let resume = try apply(rule, slot, following) { return resume }
       }
     }
