@@ -15,6 +15,8 @@ struct ImportRequest {
   var target: String?
   var options: ImportOptions
   var check: CheckFiles?
+  /// Without it the graph is saved as it was read.
+  var simplifies = true
 
   /// Has the child do it.
   ///
@@ -61,6 +63,7 @@ struct ImportRequest {
       JSONObject([
         ("source", .string(source)), ("target", target.map { .string($0) } ?? .null), ("options", options.json),
         ("check", check.map { .array([.string($0.inputs), .string($0.outputs)]) } ?? .null),
+        ("simplifies", .bool(simplifies)),
       ]))
   }
 
@@ -77,6 +80,7 @@ struct ImportRequest {
     if let first = json["check"]?[0]?.stringValue, let second = json["check"]?[1]?.stringValue {
       check = CheckFiles(inputs: first, outputs: second)
     }
+    simplifies = json["simplifies"]?.boolValue ?? true
   }
 
   /// Does the work in this process, under its limits, and prints the answer.

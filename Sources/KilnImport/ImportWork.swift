@@ -14,9 +14,9 @@ enum ImportWork {
     outcome.warnings = result.warnings
     outcome.facts = facts(result.facts)
     outcome.report = result.report
-    let graph = try Optimizer.run(result.graph, .portable).graph
+    let graph = request.simplifies ? try Optimizer.run(result.graph, .portable).graph : result.graph
     try Verifier.verify(graph)
-    let check = try request.check?.vector(for: graph) ?? ReferenceCheck.vector(for: graph)
+    let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
     try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? []), to: target)
     return outcome
   }

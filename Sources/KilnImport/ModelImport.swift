@@ -60,13 +60,15 @@ public enum ModelImport {
     try perform(ImportRequest(source: source, target: nil, options: options), isolation, isCancelled)
   }
 
-  /// The model in `source`, which may be a `.kiln` file or one to import (then it passes through a temporary `.kiln`).
+  /// The model in `source`: that of a `.kiln` file as it is stored, that of another file layer by layer as it was read
+  /// (it passes through a temporary `.kiln`).
   package static func load(
     _ source: String, options: ImportOptions = ImportOptions(), isolation: Isolation, isCancelled: () -> Bool
   ) throws -> StoredModel {
     if try isKilnFile(source) { return try KilnFile.load(path: source) }
     let folder = try TemporaryFolder.system()
-    let request = ImportRequest(source: source, target: folder.path + "/model.kiln", options: options)
+    var request = ImportRequest(source: source, target: folder.path + "/model.kiln", options: options)
+    request.simplifies = false
     _ = try perform(request, isolation, isCancelled)
     return try KilnFile.load(path: folder.path + "/model.kiln")
   }
@@ -89,9 +91,10 @@ public enum ModelImport {
 
   private static func refuse(_ target: String, from source: String, overwriting: Bool) throws {
     var (from, to) = (stat(), stat())
+    guard stat(source, &from) == 0 else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [source]) }
     guard stat(target, &to) == 0 else { return }
     if !overwriting { throw KilnError(.failed, "exists already", at: [target], hint: "--force overwrites it") }
-    if stat(source, &from) == 0, from.st_dev == to.st_dev, from.st_ino == to.st_ino {
+    if from.st_dev == to.st_dev, from.st_ino == to.st_ino {
       throw KilnError(.failed, "is the source itself", at: [target])
     }
     if to.st_mode & S_IFMT != S_IFREG { throw KilnError(.failed, "is not a regular file", at: [target]) }

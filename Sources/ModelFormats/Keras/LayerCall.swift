@@ -37,10 +37,7 @@ final class LayerCall {
 
   /// The first tensor, floats cast to what the layer computes in.
   func input() throws -> ValueID {
-    let tensors = tensors
-    guard let first = tensors.first, tensors.count == 1 else {
-      throw KilnError(.badInput, "takes one input, found \(tensors.count)")
-    }
+    guard let first = tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
     return try autocast(first.value)
   }
 

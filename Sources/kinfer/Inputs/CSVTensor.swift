@@ -11,8 +11,9 @@ enum CSVTensor {
     for (index, row) in rows.enumerated() where row.count != columns {
       throw KilnError(.badInput, "row \(index + 1) of the data has \(row.count) fields, row 1 has \(columns)")
     }
-    let shape = try self.shape(rows: rows.count, columns: columns, input)
-    if input.dtype == .string { return Tensor(strings: rows.flatMap { $0 }, shape: shape) }
+    if input.dtype == .string {
+      return Tensor(strings: rows.flatMap { $0 }, shape: try shape(rows: rows.count, columns: columns, input))
+    }
     var numbers: [Double] = []
     numbers.reserveCapacity(rows.count * columns)
     for (index, row) in rows.enumerated() {
@@ -23,7 +24,7 @@ enum CSVTensor {
         numbers.append(value)
       }
     }
-    return try Tensor(numbers, shape: shape)
+    return try Tensor(numbers, shape: shape(rows: rows.count, columns: columns, input))
   }
 
   /// Columns take the shape of a sample when their number is that of its elements.
