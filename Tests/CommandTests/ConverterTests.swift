@@ -1,0 +1,80 @@
+import Foundation
+import TensorModule
+import TestSupport
+import Testing
+
+@Suite struct ConverterTests {
+  @Test func importNamesTheTargetAfterTheSource() throws {
+    let folder = TemporaryFolder()
+    try FileManager.default.copyItem(atPath: Demo.source, toPath: folder.file("my.model.h5"))
+    let run = try Command.kconv("import", folder.file("my.model.h5"))
+    #expect(run.exitCode == 0, "\(run.errors)")
+    #expect(run.text == folder.file("my.model.kiln") + "\n")
+    #expect(folder.names == ["my.model.h5", "my.model.kiln"])
+    let again = try Command.kconv("import", folder.file("my.model.h5"), "--force")
+    #expect(again.exitCode == 0, "\(again.errors)")
+  }
+
+  @Test func importChecksAgainstTheFramework() throws {
+    let folder = TemporaryFolder()
+    let input = Command.fixture("demo/input_pixels.npy")
+    let good = try Command.kconv(
+      "import", Demo.source, "-o", folder.file("a.kiln"), "--check", "\(input):\(Command.fixture("demo/expected_digit.npy"))")
+    #expect(good.exitCode == 0, "\(good.errors)")
+    let verified = try Command.kconv("verify", folder.file("a.kiln"))
+    #expect(verified.exitCode == 0 && verified.text.contains("(framework): 100 elements agree"))
+
+    let expected = try NumPyFile.read(npy: Command.fixture("demo/expected_digit.npy"))
+    try NumPyFile.write(npy: Tensor(expected.floats.map { $0 + 0.01 }, shape: expected.shape), to: folder.file("wrong.npy"))
+    let bad = try Command.kconv("import", Demo.source, "-o", folder.file("b.kiln"), "--check", "\(input):\(folder.file("wrong.npy"))")
+    #expect(bad.exitCode == 2)
+    #expect(try #require(bad.errorLine).contains("100 of 100 elements differ"))
+    #expect(folder.names == ["a.kiln", "wrong.npy"])
+    let against = try Command.kconv("verify", folder.file("a.kiln"), "--input", input, "--against", folder.file("wrong.npy"))
+    #expect(against.exitCode == 2)
+  }
+
+  @Test func verifyRunsTheStoredVectors() throws {
+    let run = try Command.kconv("verify", Demo.model())
+    #expect(run.exitCode == 0 && run.text.contains("output 'digit' (reference): 10 elements agree"))
+  }
+
+  @Test func inspectShowsKerasLayers() throws {
+    let text = try Command.kconv("inspect", Demo.source)
+    #expect(text.exitCode == 0, "\(text.errors)")
+    for part in ["input  pixels: float32[?,8,8,1]", "output digit: float32[?,10]", "bn1", "conv3", "14,522 parameters"] {
+      #expect(text.text.contains(part), "\(part) in \(text.text)")
+    }
+    let json = try JSON.parse(Array(try Command.kconv("inspect", Demo.source, "--format", "json").output))
+    #expect(json["schema"]?.intValue == 1)
+    #expect(json["parameters"]?.intValue == 14522)
+    let layer = json["layers"]?.arrayValue?.first { $0["name"]?.stringValue == "conv1" }
+    #expect(layer?["parameters"]?.intValue == 144)
+    #expect(layer?["output"]?.arrayValue == [.string("batch"), .int(8), .int(8), .int(16)])
+  }
+
+  @Test func checkReportsEverythingAtOnce() throws {
+    let good = try Command.kconv("check", Demo.source)
+    #expect(good.exitCode == 0 && good.text == "all 14 layers are supported\n")
+    let bad = try Command.kconv("check", Command.fixture("bad/lambda_layer/model.h5"))
+    #expect(bad.exitCode == 3 || bad.exitCode == 4)
+    #expect(bad.errorLine != nil && !bad.output.isEmpty)
+  }
+
+  @Test func explainShowsAndStopsRewrites() throws {
+    let all = try Command.kconv("explain", Demo.source)
+    #expect(all.exitCode == 0 && all.text.contains("1. ") && all.text.contains("   - ") && all.text.contains("   + "))
+    let two = try Command.kconv("explain", Demo.source, "--optimizer-steps", "2")
+    #expect(two.text.contains("stopped after 2 steps"))
+    let rule = try #require(all.text.split(separator: "\n").first { $0.hasPrefix("1. ") }?.split(separator: " ").dropFirst().first)
+    let without = try Command.kconv("explain", Demo.source, "--disable-rule", String(rule))
+    #expect(without.exitCode == 0 && !without.text.contains(". \(rule) "))
+    let graph = try Command.kconv("explain", Demo.model(), "--dump-graph")
+    #expect(graph.text.hasPrefix("graph ") && graph.text.contains("output \"digit\""))
+  }
+
+  @Test func opsListsTheCatalogue() throws {
+    let run = try Command.kconv("ops")
+    #expect(run.exitCode == 0 && run.text.contains("conv ") && run.text.contains("softmax"))
+  }
+}
