@@ -45,11 +45,12 @@ static inline hid_t kiln_h5t_float16(void) {
   return type;
 }
 
-/// The kind of a link: 0 hard, 1 soft, 2 anything that leads out of the file, -1 no such link.
+/// The kind of a link: 0 hard, 1 soft, 2 anything that leads out of the file, -1 no such link, -2 damaged.
 static inline int kiln_h5l_kind(hid_t location, const char *name) {
-  if (H5Lexists(location, name, H5P_DEFAULT) <= 0) return -1;
+  htri_t exists = H5Lexists(location, name, H5P_DEFAULT);
+  if (exists <= 0) return exists < 0 ? -2 : -1;
   H5L_info_t info;
-  if (H5Lget_info(location, name, &info, H5P_DEFAULT) < 0) return -1;
+  if (H5Lget_info(location, name, &info, H5P_DEFAULT) < 0) return -2;
   return info.type == H5L_TYPE_HARD ? 0 : info.type == H5L_TYPE_SOFT ? 1 : 2;
 }
 

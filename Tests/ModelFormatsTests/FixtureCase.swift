@@ -26,6 +26,12 @@ struct FixtureCase: Sendable, CustomTestStringConvertible {
   /// Every case with a whole-model .h5 file, sorted by name.
   static let matching: [FixtureCase] = all.filter { access("\($0.folder)/model.h5", R_OK) == 0 }
 
+  /// Every case of `fixtures/bad`.
+  static let bad: [FixtureCase] = entries("\(root)/fixtures/bad").compactMap { name in
+    let folder = "\(root)/fixtures/bad/\(name)"
+    return access("\(folder)/case.json", R_OK) == 0 ? FixtureCase(folder: folder, name: "bad/\(name)") : nil
+  }
+
   private static let all: [FixtureCase] = entries("\(root)/fixtures").filter { $0 != "bad" }.flatMap { framework in
     entries("\(root)/fixtures/\(framework)").compactMap { name in
       let folder = "\(root)/fixtures/\(framework)/\(name)"

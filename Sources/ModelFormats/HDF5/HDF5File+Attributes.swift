@@ -30,13 +30,15 @@ extension HDF5File {
   private func stringValues(_ name: String, of path: String) throws -> [String]? {
     try HDF5Library.locked {
       let object = try open(path)
-      guard H5Aexists(object.id, name) > 0 else { return nil }
+      let found = H5Aexists(object.id, name)
+      guard found != 0 else { return nil }
       func damaged(_ what: String) -> KilnError {
-        KilnError(.badInput, "attribute \(KilnError.quoted(name)) \(what)", at: [path])
+        KilnError(.badInput, "attribute \(KilnError.quoted(name)) \(what)", at: path.isEmpty ? [] : [path])
       }
+      guard found > 0 else { throw damaged("cannot be read by the HDF5 library (damaged)") }
       guard let attribute = HDF5Handle(kiln_h5a_open(object.id, name)), let type = HDF5Handle(H5Aget_type(attribute.id)),
         let space = HDF5Handle(H5Aget_space(attribute.id))
-      else { throw damaged("cannot be read") }
+      else { throw damaged("cannot be read by the HDF5 library (damaged)") }
       let extent = H5Sget_simple_extent_type(space.id)
       if extent == H5S_NULL { return [] }
       let points = H5Sget_simple_extent_npoints(space.id)
@@ -66,7 +68,7 @@ extension HDF5File {
   ) throws -> [[UInt8]] {
     var bytes = [UInt8](repeating: 0, count: count * width)
     guard bytes.withUnsafeMutableBytes({ H5Aread(attribute.id, type.id, $0.baseAddress) }) >= 0 else {
-      throw fail("cannot be read")
+      throw fail("cannot be read by the HDF5 library (damaged)")
     }
     let isSpacePadded = H5Tget_strpad(type.id) == H5T_STR_SPACEPAD
     return (0..<count).map { index in
@@ -90,7 +92,7 @@ extension HDF5File {
     var pointers = [UnsafeMutablePointer<CChar>?](repeating: nil, count: count)
     let status = pointers.withUnsafeMutableBytes { H5Aread(attribute.id, memory.id, $0.baseAddress) }
     defer { pointers.withUnsafeMutableBytes { _ = kiln_h5d_reclaim(memory.id, space.id, $0.baseAddress) } }
-    guard status >= 0 else { throw fail("cannot be read") }
+    guard status >= 0 else { throw fail("cannot be read by the HDF5 library (damaged)") }
     var total = 0
     return try pointers.map { pointer in
       guard let pointer else { return [] }

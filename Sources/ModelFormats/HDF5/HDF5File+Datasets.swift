@@ -111,6 +111,7 @@ extension HDF5File {
     let width = H5Tget_size(type.id)
     switch H5Tget_class(type.id) {
     case H5T_FLOAT:
+      guard H5Tget_precision(type.id) == width * 8 else { throw refused("holds floats of \(H5Tget_precision(type.id)) bits") }
       switch width {
       case 2: return .float16
       case 4: return .float32
@@ -120,6 +121,7 @@ extension HDF5File {
     case H5T_INTEGER:
       // Unsigned integers that have no dtype of their own are widened.
       let isUnsigned = H5Tget_sign(type.id) == H5T_SGN_NONE
+      guard H5Tget_precision(type.id) == width * 8 else { throw refused("holds integers of \(H5Tget_precision(type.id)) bits") }
       switch width {
       case 1: return isUnsigned ? .uint8 : .int8
       case 2: return isUnsigned ? .int32 : .int16

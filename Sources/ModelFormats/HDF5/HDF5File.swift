@@ -49,7 +49,9 @@ final class HDF5File {
       let parent = components.dropLast().joined(separator: "/")
       if !parent.isEmpty, try !exists(parent) { return false }
       let group = try open(parent)
-      return kiln_h5l_kind(group.id, last) >= 0
+      let kind = kiln_h5l_kind(group.id, last)
+      guard kind != -2 else { throw HDF5File.damaged(path) }
+      return kind >= 0
     }
   }
 
@@ -64,6 +66,7 @@ final class HDF5File {
       switch kiln_h5l_kind(current.id, component) {
       case 0: break
       case 1: throw KilnError(.badInput, "is a soft link; links are not followed", at: [path])
+      case -2: throw HDF5File.damaged(path)
       case 2: throw KilnError(.badInput, "is an external link; links out of the file are not followed", at: [path])
       default: throw KilnError(.badInput, "\(KilnError.quoted(component)) is missing", at: [path])
       }
@@ -73,6 +76,10 @@ final class HDF5File {
       current = next
     }
     return current
+  }
+
+  private static func damaged(_ path: String) -> KilnError {
+    KilnError(.badInput, "the HDF5 library cannot read it (damaged)", at: [path])
   }
 
   private static func components(_ path: String) throws -> [String] {

@@ -34,11 +34,13 @@ extension ModelImporter {
     let text = String(decoding: head, as: UTF8.self).lowercased()
     let trimmed = text.drop { $0.isWhitespace }
     if trimmed.hasPrefix("version https://git-lfs") {
-      throw refused("is a git-lfs pointer, not the model itself", hint: "fetch it with 'git lfs pull'")
+      throw refused("is a Git LFS pointer, not the model itself", hint: "fetch it with 'git lfs pull'")
     }
     if trimmed.hasPrefix("<!doctype") || trimmed.hasPrefix("<html") || trimmed.hasPrefix("<?xml") {
-      throw refused("is a web page, not a model", hint: "the download went wrong")
+      throw refused("is a web page (HTML), not a model", hint: "the download went wrong")
     }
+    if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) { throw refused("is a PNG picture, not a model") }
+    if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { throw refused("is a JPEG picture, not a model") }
     if bytes.starts(with: [0x1F, 0x8B]) || text.hasPrefix("rar!") || bytes.starts(with: [0x37, 0x7A, 0xBC, 0xAF]) || bytes.starts(with: [0x42, 0x5A, 0x68]) {
       throw refused("is a compressed archive", hint: "unpack it first")
     }
@@ -47,10 +49,10 @@ extension ModelImporter {
     }
     if bytes.count > 10, bytes[8] == UInt8(ascii: "{"), bytes[7] == 0, bytes[6] == 0 { return .kilnModel }
     if head.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) {
-      throw refused("is text, not a model", hint: "an architecture file goes with weights in another file")
+      throw refused("is text, not a model (a Keras model is an HDF5 or zip file)")
     }
     if let first = bytes.first, [0x08, 0x0A, 0x12, 0x1A, 0x22].contains(first), bytes.count > 16 { return .protobuf }
-    throw refused("is in no format that is known (its first bytes are \(hex(head.prefix(8))))")
+    throw refused("is no model: neither HDF5 nor another known format (its first bytes are \(hex(head.prefix(8))))")
   }
 
   /// The signature stands at byte 0, or after a user block at 512, 1024, 2048, …

@@ -41,7 +41,10 @@ enum ActivationFunction {
   private static func named(_ text: String, _ config: LayerConfig, _ key: String) -> ActivationFunction {
     if let found = function(named: text, config.dialect) { return found }
     if text.hasPrefix("<lambda") {
-      config.unsupported("\(key) is a lambda, Python code, which")
+      config.diagnostics.add(
+        ImportProblem(
+          kind: .unsupported, layer: config.path, className: config.className,
+          message: "\(key) \(KilnError.quoted(text)) is Python code and is not loaded", nearest: nil))
     } else {
       config.unsupported("\(key) \(KilnError.quoted(text))", nearest: Nearest.name(to: text, among: names))
     }

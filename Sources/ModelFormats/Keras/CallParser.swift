@@ -133,7 +133,7 @@ struct CallParser {
       let count = layer.calls.count
       if count == 0 {
         maps[layer.name] = Dictionary(uniqueKeysWithValues: numbers.map { ($0, 0) })
-      } else if highest >= count {
+      } else if highest >= count, layer.reader is NestedModel {
         if numbers.count == count {
           maps[layer.name] = Dictionary(uniqueKeysWithValues: numbers.enumerated().map { ($1, $0) })
         } else {

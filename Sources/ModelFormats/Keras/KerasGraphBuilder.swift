@@ -5,13 +5,16 @@ import TensorModule
 final class KerasGraphBuilder {
   var graph: Graph
   let dialect: KerasDialect
+  /// The backend that the file names; empty when it does not.
+  let backend: String
   let diagnostics: ImportDiagnostics
   /// The results of each layer's first call, by the layer's path.
   private(set) var results: [String: [ValueID]] = [:]
   private var scalars: [String: ValueID] = [:]
 
-  init(name: String, dialect: KerasDialect, diagnostics: ImportDiagnostics) {
+  init(name: String, dialect: KerasDialect, backend: String, diagnostics: ImportDiagnostics) {
     graph = Graph(name: name)
+    self.backend = backend
     self.dialect = dialect
     self.diagnostics = diagnostics
   }
@@ -76,7 +79,8 @@ final class KerasGraphBuilder {
       let waiting = try call.references.map(key).filter { done[$0] == nil }
       if !waiting.isEmpty {
         guard open.insert(top).inserted, !waiting.contains(where: open.contains) else {
-          throw KilnError(.badInput, "layer \(KilnError.quoted(layer.path)) depends on itself")
+          let names = Set(open.map { model.layers[$0.layer].path }).sorted().prefix(8).map { KilnError.quoted($0) }
+          throw KilnError(.badInput, "layers depend on each other in a cycle: \(names.joined(separator: ", "))")
         }
         stack += waiting
         continue

@@ -27,8 +27,10 @@ struct KerasH5 {
     guard let names = try file.strings("layer_names", of: weightsPath) else {
       throw KilnError(.badInput, "the list layer_names is missing", at: [weightsPath.isEmpty ? "/" : weightsPath])
     }
-    guard names.count <= 1 << 20, Set(names).count == names.count else {
-      throw KilnError(.badInput, "layer_names holds a name twice or too many names", at: [weightsPath.isEmpty ? "/" : weightsPath])
+    guard names.count <= 1 << 20 else { throw KilnError(.badInput, "layer_names holds \(names.count) names") }
+    var seen: Set<String> = []
+    for name in names where !seen.insert(name).inserted {
+      throw KilnError(.badInput, "layer_names holds \(KilnError.quoted(name)) twice", at: [weightsPath.isEmpty ? "/" : weightsPath])
     }
     var groups: [StoredGroup] = []
     for name in names {

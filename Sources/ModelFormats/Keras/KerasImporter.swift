@@ -30,7 +30,7 @@ final class KerasImporter {
     layers = model.layers
     try matchWeights(source, model)
     if let error = diagnostics.error { throw error }
-    let builder = KerasGraphBuilder(name: model.name, dialect: dialect, diagnostics: diagnostics)
+    let builder = KerasGraphBuilder(name: model.name, dialect: dialect, backend: facts.backend, diagnostics: diagnostics)
     let inputs = try addInputs(model, builder)
     let outputs = try builder.run(model, inputs)
     if let error = diagnostics.error { throw error }

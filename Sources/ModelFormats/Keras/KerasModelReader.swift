@@ -23,20 +23,18 @@ final class KerasModelReader {
   /// - Parameter path: where it is in the outer model; empty at the top.
   /// - Throws: `KilnError` (`badInput` or `unsupportedModel`).
   func model(_ json: JSON, path: String) throws -> KerasModel {
+    guard json.objectValue != nil else { throw KilnError(.badInput, "must be an object, found \(json.kind)", at: ["model_config"]) }
     guard let rawName = json["class_name"]?.stringValue, let config = json["config"] else {
-      throw KilnError(.badInput, "the model configuration has no class_name and config")
+      throw KilnError(.badInput, "has no class_name and config", at: ["model_config"])
     }
     let className = ConfigRewrite.currentClassName(rawName)
     switch className {
     case "Sequential": return try sequential(config, path: path)
     case "Functional": return try functional(config, path: path)
     default:
-      guard config["layers"]?.arrayValue != nil, config["input_layers"] != nil else {
-        throw KilnError(
-          .unsupportedModel,
-          "the model is of class \(KilnError.quoted(rawName)), a subclass whose wiring is Python code; only Sequential and Functional models are read")
-      }
-      return try functional(config, path: path)
+      throw KilnError(
+        .unsupportedModel,
+        "the model is of class \(KilnError.quoted(rawName)), a subclass whose meaning is Python code; only Sequential and Functional models are read")
     }
   }
 
@@ -55,8 +53,12 @@ final class KerasModelReader {
   }
 
   private func layer(_ json: JSON, prefix: String, calls: [KerasCall], fallbackName: String) throws -> KerasLayer {
+    guard json.objectValue != nil else {
+      throw KilnError(.badInput, "layers: \(fallbackName) must be an object, found \(json.kind)", at: ["model_config"])
+    }
     guard let rawName = json["class_name"]?.stringValue, let rawConfig = json["config"] else {
-      throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)) has no class_name and config")
+      let name = json["name"]?.stringValue ?? fallbackName
+      throw KilnError(.badInput, "layer \(KilnError.quoted(name)) has no class_name and config", at: ["model_config"])
     }
     depth += 1
     defer { depth -= 1 }
@@ -72,8 +74,10 @@ final class KerasModelReader {
     let values = rawConfig.arrayValue.map { JSONObject([("layers", .array($0))]) } ?? rawConfig.objectValue
     guard let values else { throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)): its config is \(rawConfig.kind)") }
     let name = json["name"]?.stringValue ?? values["name"]?.stringValue ?? fallbackName
-    guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(0) else {
-      throw KilnError(.badInput, "a layer's name is empty or longer than 1,024 bytes")
+    // U+FFFD stands for bytes that are no text.
+    guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(0), !name.unicodeScalars.contains("\u{FFFD}") else {
+      throw KilnError(
+        .badInput, "the layer name \(KilnError.quoted(name)) is empty, no text, or longer than 1,024 bytes", at: ["model_config"])
     }
     let path = prefix.isEmpty ? name : "\(prefix)/\(name)"
     let isOperation = isOperation(json, className, values)
@@ -109,10 +113,19 @@ final class KerasModelReader {
     if let policy = raw["dtype"]?["class_name"]?.stringValue, policy.hasPrefix("Quantized") || policy.hasPrefix("Int4") {
       config.unsupported("dtype policy \(KilnError.quoted(policy))", nearest: "float32")
     }
+    let name = ConfigRewrite.policyName(values["dtype"])
+    if let name, !KerasModelReader.policies.contains(name) {
+      config.unsupported("dtype \(KilnError.quoted(name))", nearest: Nearest.name(to: name, among: KerasModelReader.policies.sorted()))
+    }
     if let quantization = values["quantization_config"], !quantization.isNull { config.unsupported("quantization_config") }
     config.ignore("quantization_config")
-    return ConfigRewrite.policyName(values["dtype"]) == "float64" ? .float64 : .float32
+    return name == "float64" ? .float64 : .float32
   }
+
+  private static let policies: Set<String> = [
+    "float16", "float32", "float64", "bfloat16", "mixed_float16", "mixed_bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool",
+    "string", "_infer", "infer",
+  ]
 
   // MARK: Models
 

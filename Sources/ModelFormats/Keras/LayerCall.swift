@@ -37,7 +37,10 @@ final class LayerCall {
 
   /// The first tensor, floats cast to what the layer computes in.
   func input() throws -> ValueID {
-    guard let first = tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
+    let tensors = tensors
+    guard let first = tensors.first, tensors.count == 1 else {
+      throw KilnError(.badInput, "takes one input, found \(tensors.count)")
+    }
     return try autocast(first.value)
   }
 

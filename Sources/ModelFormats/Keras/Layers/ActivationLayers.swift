@@ -4,8 +4,7 @@ import TensorModule
 /// A layer that applies one function to each element.
 struct ScalarLayer: KerasLayerReader {
   let activation: Activation
-
-  var masking: MaskRule { .passes }
+  var masking: MaskRule = .passes
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     [KerasTensor(try call.add(Elementwise(activation), [try call.floatInput()], activation.function.rawValue))]
@@ -16,11 +15,16 @@ struct ScalarLayer: KerasLayerReader {
     let maximum = config.optionalDouble("max_value")
     let slope = config.double("negative_slope", 0)
     let threshold = config.double("threshold", 0)
-    if slope == 0 && threshold == 0 {
-      return ScalarLayer(activation: maximum.map { Activation(.clip, [0, $0]) } ?? Activation(.relu))
-    }
-    if maximum == nil && threshold == 0 { return ScalarLayer(activation: Activation(.leakyRelu, [slope])) }
-    return ScalarLayer(activation: Activation(.generalRelu, [slope, threshold, maximum ?? .infinity]))
+    if let maximum, maximum < 0 { config.malformed("max_value must not be negative, found \(maximum)") }
+    if slope < 0 || threshold < 0 { config.malformed("negative_slope and threshold must not be negative") }
+    let activation =
+      slope == 0 && threshold == 0
+      ? maximum.map { Activation(.clip, [0, $0]) } ?? Activation(.relu)
+      : maximum == nil && threshold == 0
+        ? Activation(.leakyRelu, [slope]) : Activation(.generalRelu, [slope, threshold, maximum ?? .infinity])
+    // tf.keras lost the mask here until 2.5: its attribute `support_masking` is misspelt.
+    let losesMask = config.dialect.isTensorFlowKeras && config.dialect.isBefore(2, 5)
+    return ScalarLayer(activation: activation, masking: losesMask ? .drops : .passes)
   }
 
   static func leakyRelu(_ config: LayerConfig) -> ScalarLayer {

@@ -37,11 +37,32 @@ struct ConvOptions {
     }
   }
 
-  /// Bias and activation are put on, and the result is brought back to the layer's layout.
-  func finish(_ call: LayerCall, _ value: ValueID) throws -> [KerasTensor] {
+  /// Adds the convolution with its bias, the activation, and what brings the result back to the layer's layout.
+  ///
+  /// - Parameter make: the op with a given epilogue.
+  func finish(
+    _ call: LayerCall, _ operands: [ValueID], channels: Int, _ suffix: String, isDepthwise: Bool = false,
+    _ make: (Epilogue) -> any OpDefinition
+  ) throws -> [KerasTensor] {
+    let bias = usesBias ? [try call.weight("bias", [channels])] : []
+    let value = try call.add(make(Epilogue(bias: usesBias)), operands + bias, suffix)
+    if let bias = bias.first, isDepthwise, addsBiasAlongWidth(call, call.type(value), channels) {
+      call.builder.diagnostics.warn(
+        call.layer.path,
+        "Keras 3 on TensorFlow adds the bias along the width here, because the width equals the channels (\(channels)); so does this graph")
+      let plain = try call.back(try call.add(make(.none), operands, suffix), format)
+      return [KerasTensor(try activation.apply(call, try call.binary(.add, plain, bias)))]
+    }
     // A function of single elements can be applied in any layout; the others see the layer's own.
     if case .scalar = activation { return [KerasTensor(try call.back(try activation.apply(call, value), format))] }
     return [KerasTensor(try activation.apply(call, try call.back(value, format)))]
+  }
+
+  /// Of the channels-first convolutions only the depthwise ones run on a CPU in TensorFlow. `keras.ops.add` of the TensorFlow backend takes a bias [1, channels, 1, …] for one of the last axis when that axis has
+  /// the same length.
+  private func addsBiasAlongWidth(_ call: LayerCall, _ type: TensorType, _ channels: Int) -> Bool {
+    call.dialect.isKeras3 && ["tensorflow", ""].contains(call.builder.backend) && format == .channelsFirst && channels > 1
+      && type.rank > 2 && type.dims[type.rank - 2].fixed == channels
   }
 
   func input(_ call: LayerCall) throws -> ValueID {
@@ -75,11 +96,10 @@ struct ConvLayer: KerasLayerReader {
       throw KilnError(.badInput, "\(channels) input channels do not split in \(groups) groups")
     }
     let kernel = try call.weight("kernel", options.kernel + [channels / groups, filters])
-    let bias = options.usesBias ? [try call.weight("bias", [filters])] : []
-    let op = Conv(
-      strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: groups,
-      epilogue: Epilogue(bias: options.usesBias))
-    return try options.finish(call, try call.add(op, [x, kernel] + bias, "conv"))
+    return try options.finish(call, [x, kernel], channels: filters, "conv") {
+      Conv(
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: groups, epilogue: $0)
+    }
   }
 }
 
@@ -105,11 +125,11 @@ struct ConvTransposeLayer: KerasLayerReader {
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try options.input(call)
     let kernel = try call.weight("kernel", options.kernel + [filters, try call.fixed(x, axis: -1)])
-    let bias = options.usesBias ? [try call.weight("bias", [filters])] : []
-    let op = ConvTranspose(
-      strides: options.strides, dilations: options.dilations, padding: options.opPadding, outputPadding: outputPadding,
-      epilogue: Epilogue(bias: options.usesBias))
-    return try options.finish(call, try call.add(op, [x, kernel] + bias, "conv_transpose"))
+    return try options.finish(call, [x, kernel], channels: filters, "conv_transpose") {
+      ConvTranspose(
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, outputPadding: outputPadding,
+        epilogue: $0)
+    }
   }
 }
 
@@ -130,11 +150,10 @@ struct DepthwiseConvLayer: KerasLayerReader {
     let x = try options.input(call)
     let channels = try call.fixed(x, axis: -1)
     let kernel = try DepthwiseConvLayer.kernel(call, options, channels: channels, multiplier: multiplier)
-    let bias = options.usesBias ? [try call.weight("bias", [channels * multiplier])] : []
-    let op = Conv(
-      strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels,
-      epilogue: Epilogue(bias: options.usesBias))
-    return try options.finish(call, try call.add(op, [x, kernel] + bias, "depthwise_conv"))
+    return try options.finish(call, [x, kernel], channels: channels * multiplier, "depthwise_conv", isDepthwise: true) {
+      Conv(
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels, epilogue: $0)
+    }
   }
 
   /// The kernel [spatial…, in, multiplier] as one of `in` groups: [spatial…, 1, in · multiplier]; the same elements.
@@ -171,11 +190,9 @@ struct SeparableConvLayer: KerasLayerReader {
     let depthwise = try DepthwiseConvLayer.kernel(call, options, channels: channels, multiplier: multiplier)
     let ones = [Int](repeating: 1, count: options.rank)
     let pointwise = try call.weight("pointwise_kernel", ones + [channels * multiplier, filters])
-    let bias = options.usesBias ? [try call.weight("bias", [filters])] : []
     let spread = try call.add(
       Conv(strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels),
       [x, depthwise], "depthwise_conv")
-    let mixed = try call.add(Conv(strides: ones, epilogue: Epilogue(bias: options.usesBias)), [spread, pointwise] + bias, "pointwise_conv")
-    return try options.finish(call, mixed)
+    return try options.finish(call, [spread, pointwise], channels: filters, "pointwise_conv", isDepthwise: true) { Conv(strides: ones, epilogue: $0) }
   }
 }

@@ -55,7 +55,9 @@ struct Embedding: KerasLayerReader {
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let ids = call.tensors.first?.value else { throw KilnError(.badInput, "is called without a tensor") }
+    guard let ids = call.tensors.first?.value, call.tensors.count == 1 else {
+      throw KilnError(.badInput, "takes one input, found \(call.tensors.count)")
+    }
     let table = try call.weight("embeddings", [rows, columns])
     let dtype = call.type(ids).dtype
     let indices = dtype == .int32 || dtype == .int64 ? ids : try call.cast(ids, to: .int32)

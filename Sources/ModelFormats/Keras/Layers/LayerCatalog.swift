@@ -100,6 +100,9 @@ enum LayerCatalog {
   }
 
   static func unknown(_ className: String, _ config: LayerConfig) -> UnknownLayer {
+    if let file = config.json("vocabulary")?.stringValue {
+      config.malformed("vocabulary given as a path (\(KilnError.quoted(file))); only inline vocabularies are loaded")
+    }
     config.diagnostics.add(
       ImportProblem(
         kind: .unsupported, layer: config.path, className: className, message: "class \(KilnError.quoted(className)) is not a known layer",

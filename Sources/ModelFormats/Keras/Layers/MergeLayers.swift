@@ -33,17 +33,63 @@ struct Merge: KerasLayerReader {
       case .minimum: .min
       }
     guard var result = inputs.first else { throw KilnError(.badInput, "is called without a tensor") }
-    for input in inputs.dropFirst() { result = try call.binary(function, result, input) }
+    let masks = call.masks
+    if hidesMasked(call.dialect), masks.contains(where: { $0 != nil }), masks.count == inputs.count {
+      result = try kind == .multiply ? maskedProduct(call, inputs, masks) : maskedExtreme(call, function, inputs, masks)
+    } else {
+      for input in inputs.dropFirst() { result = try call.binary(function, result, input) }
+    }
     if kind == .average { result = try call.unary(.affine, [1 / Double(inputs.count), 0], result) }
     return [KerasTensor(result, mask: try mask(call))]
   }
 
-  /// Keras 3: any mask that is set, and none as soon as one input has none. Before: all masks that there are.
+  /// Since Keras 3.4: any mask that is set, and none as soon as one input has none. Before: all masks that there are.
   private func mask(_ call: LayerCall) throws -> ValueID? {
     let masks = call.masks
     let given = masks.compactMap { $0 }
-    guard var result = given.first, !call.dialect.isKeras3 || given.count == masks.count else { return nil }
-    for mask in given.dropFirst() { result = try call.binary(call.dialect.isKeras3 ? .or : .and, result, mask) }
+    let joins = call.dialect.isKeras3 && !call.dialect.isBefore(3, 4)
+    guard var result = given.first, !joins || given.count == masks.count else { return nil }
+    for mask in given.dropFirst() { result = try call.binary(joins ? .or : .and, result, mask) }
+    return result
+  }
+
+  /// Since Keras 3.4 these merges leave out what is masked.
+  private func hidesMasked(_ dialect: KerasDialect) -> Bool {
+    dialect.isKeras3 && !dialect.isBefore(3, 4) && [.multiply, .maximum, .minimum].contains(kind)
+  }
+
+  /// The product with 1 for what is masked; 0 where all inputs are.
+  private func maskedProduct(_ call: LayerCall, _ inputs: [ValueID], _ masks: [ValueID?]) throws -> ValueID {
+    var result: ValueID?
+    var anyMask: ValueID?
+    for (input, mask) in zip(inputs, masks) {
+      var x = input
+      if let mask {
+        let kept = try call.expand(mask, axis: -1)
+        x = try call.add(Elementwise(.select), [kept, x, try call.scalar(1, call.type(x).dtype)], "kept")
+        anyMask = try anyMask.map { try call.binary(.or, $0, kept) } ?? kept
+      }
+      result = try result.map { try call.binary(.mul, $0, x) } ?? x
+    }
+    guard let result else { throw KilnError(.badInput, "is called without a tensor") }
+    guard let anyMask, masks.allSatisfy({ $0 != nil }) else { return result }
+    return try call.add(Elementwise(.select), [anyMask, result, try call.scalar(0, call.type(result).dtype)], "unmasked")
+  }
+
+  /// Maximum or minimum in which a masked element takes the other side's value.
+  private func maskedExtreme(
+    _ call: LayerCall, _ function: ScalarFunction, _ inputs: [ValueID], _ masks: [ValueID?]
+  ) throws -> ValueID {
+    guard var result = inputs.first else { throw KilnError(.badInput, "is called without a tensor") }
+    var resultMask = try (masks.first ?? nil).map { try call.expand($0, axis: -1) }
+    for (input, inputMask) in zip(inputs, masks).dropFirst() {
+      var x = input
+      let mask = try inputMask.map { try call.expand($0, axis: -1) }
+      if let mask { x = try call.add(Elementwise(.select), [mask, x, result], "kept") }
+      if let resultMask { result = try call.add(Elementwise(.select), [resultMask, result, x], "kept") }
+      if let first = resultMask, let second = mask { resultMask = try call.binary(.or, first, second) } else { resultMask = nil }
+      result = try call.binary(function, result, x)
+    }
     return result
   }
 }

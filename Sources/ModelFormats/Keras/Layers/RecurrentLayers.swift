@@ -14,8 +14,8 @@ struct RecurrentLayer: KerasLayerReader {
   let returnsSequences: Bool
   let returnsState: Bool
   let isTimeMajor: Bool
-  let zeroOutputForMask: Bool
-  var goesBackwards: Bool
+  var zeroOutputForMask: Bool
+  let goesBackwards: Bool
 
   init(_ config: LayerConfig, _ models: KerasModelReader, _ kind: Kind) {
     self.kind = kind
@@ -31,7 +31,8 @@ struct RecurrentLayer: KerasLayerReader {
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     isTimeMajor = config.bool("time_major", false)
-    zeroOutputForMask = config.bool("zero_output_for_mask", false)
+    // SimpleRNN has the option before Keras 3 and never used it.
+    zeroOutputForMask = config.bool("zero_output_for_mask", false) && (kind != .simple || config.dialect.isKeras3)
     goesBackwards = config.bool("go_backwards", false)
     if config.bool("stateful", false) {
       config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")

@@ -137,6 +137,8 @@ struct ReshapeLayer: KerasLayerReader {
         throw KilnError(.badInput, "\(type.message) does not reshape to \(target.shapeText)")
       }
       dims[open] = rest
+    } else if let count = total.fixed, let wanted = dims.reduce(1, *).fixed, count != wanted {
+      throw KilnError(.badInput, "\(type.message) has \(count) elements a sample and does not reshape to \(target.shapeText)")
     }
     return [KerasTensor(try call.add(Reshape([batch] + dims), [x], "reshape"))]
   }

@@ -47,9 +47,13 @@ struct Bidirectional: KerasLayerReader {
     if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
     guard states.count % 2 == 0 else { throw KilnError(.badInput, "takes an even number of initial states, found \(states.count)") }
     let half = states.count / 2
-    let x = try call.floatInput()
+    guard let sequence = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
+    let x = try call.cast(sequence.value, to: call.dtype)
     let mask = call.masks.first ?? nil
-    func run(_ layer: KerasLayer, _ reader: RecurrentLayer, _ states: some Sequence<KerasTensor>) throws -> [KerasTensor] {
+    func run(_ layer: KerasLayer, _ made: RecurrentLayer, _ states: some Sequence<KerasTensor>) throws -> [KerasTensor] {
+      var reader = made
+      // tf.keras forces zeros at masked steps of sequences; Keras 3 does too, and writes it in the inner layers' configs.
+      if call.dialect.isTensorFlowKeras, reader.kind != .simple { reader.zeroOutputForMask = reader.returnsSequences }
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: [])
       return try reader.run(inner, x, mask: mask, states: states.map(\.value))
     }
