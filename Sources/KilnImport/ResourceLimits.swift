@@ -16,7 +16,7 @@ struct ResourceLimits {
   init(sourceBytes bytes: Int) {
     let bytes = min(max(bytes, 0), 1 << 40)
     memory = 768 << 20 + 4 * bytes
-    processorSeconds = 5 + bytes / (4 << 20)
+    processorSeconds = 3 + bytes / (4 << 20)
     fileSize = 64 << 20 + 4 * bytes
   }
 

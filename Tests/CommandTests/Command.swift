@@ -9,7 +9,8 @@ struct Command {
   let signal: Int32
   let output: Data
   let errors: String
-  let seconds: Double
+  /// Processor time of the command and its children.
+  let processorSeconds: Double
   /// The largest resident memory of the command and its children, in MiB.
   let memory: Double
   let timedOut: Bool
@@ -68,12 +69,12 @@ struct Command {
         kill(process, SIGKILL)
       }
     }
-    let duration = (ContinuousClock.now - start).components
+    let time = usage.ru_utime.seconds + usage.ru_stime.seconds
     let signal = end & 0x7F
     return Command(
       exitCode: signal == 0 ? end >> 8 & 0xFF : 0, signal: signal, output: try Data(contentsOf: URL(filePath: outputFile)),
       errors: String(decoding: try Data(contentsOf: URL(filePath: errorFile)), as: UTF8.self),
-      seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18, memory: Double(usage.ru_maxrss) / 1024,
+      processorSeconds: time, memory: Double(usage.ru_maxrss) / 1024,
       timedOut: timedOut)
   }
 
@@ -89,6 +90,10 @@ struct Command {
     let message: String
     var description: String { message }
   }
+}
+
+extension timeval {
+  fileprivate var seconds: Double { Double(tv_sec) + Double(tv_usec) * 1e-6 }
 }
 
 /// The demo model as `.kiln`, imported once.

@@ -18,11 +18,12 @@ import Testing
       try MutationTests.mutated(source.bytes, &random).write(to: URL(filePath: file))
       let run =
         source.name == "kiln"
-        ? try Command.run("kconv", ["verify", file], limit: 15)
-        : try Command.run("kconv", ["import", file, "-o", folder.file("out.kiln")], limit: 15)
+        ? try Command.run("kconv", ["verify", file], limit: 60)
+        : try Command.run("kconv", ["import", file, "-o", folder.file("out.kiln")], limit: 60)
       let what = "mutation \(index) of a .\(source.name): \(run.errors)"
       #expect(run.signal == 0, "\(what)")
-      #expect(!run.timedOut && run.seconds < 12, "\(what): \(run.seconds) s")
+      // Processor time, which a busy machine does not stretch.
+      #expect(!run.timedOut && run.processorSeconds < 10, "\(what): \(run.processorSeconds) s")
       #expect(run.memory < 1024, "\(what): \(run.memory) MiB")
       #expect([0, 2, 3, 4].contains(run.exitCode), "exit code \(run.exitCode): \(what)")
       if run.exitCode != 0 {
