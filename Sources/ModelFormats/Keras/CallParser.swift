@@ -131,7 +131,8 @@ struct CallParser {
     for layer in model.layers {
       guard let numbers = used[layer.name]?.sorted(), let highest = numbers.last else { continue }
       let count = layer.calls.count
-      if count == 0 {
+      // Keras 3 can write two numbers for the only call of a nested model that was called twice and kept once.
+      if count == 0 || (count == 1 && numbers.count > 1 && layer.reader is NestedModel) {
         maps[layer.name] = Dictionary(uniqueKeysWithValues: numbers.map { ($0, 0) })
       } else if highest >= count, layer.reader is NestedModel {
         if numbers.count == count {
