@@ -23,8 +23,23 @@ struct FixtureCase: Sendable, CustomTestStringConvertible {
     return parts.joined(separator: "/")
   }()
 
-  /// Every case with a whole-model .h5 file, sorted by name.
-  static let matching: [FixtureCase] = all.filter { access("\($0.folder)/model.h5", R_OK) == 0 }
+  /// Every case with a whole-model .h5 file, sorted by name; also those below the folder that `KILN_EXTRA_CASES` names
+  /// (`scripts/fixtures/random_models.py` makes such folders).
+  static let matching: [FixtureCase] = (all + extra).filter { access("\($0.folder)/model.h5", R_OK) == 0 }
+
+  private static let extra: [FixtureCase] = {
+    guard let root = getenv("KILN_EXTRA_CASES").map({ String(cString: $0) }) else { return [] }
+    var found: [FixtureCase] = []
+    var folders = [root]
+    while let folder = folders.popLast() {
+      if access("\(folder)/case.json", R_OK) == 0 {
+        found.append(FixtureCase(folder: folder, name: String(folder.dropFirst(root.count + 1))))
+      } else if folders.count < 100_000 {
+        folders += entries(folder).map { "\(folder)/\($0)" }
+      }
+    }
+    return found.sorted { $0.name < $1.name }
+  }()
 
   /// Every case of `fixtures/bad`.
   static let bad: [FixtureCase] = entries("\(root)/fixtures/bad").compactMap { name in

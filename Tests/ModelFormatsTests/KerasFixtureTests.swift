@@ -3,7 +3,6 @@ import ModelFormats
 import TensorModule
 import Testing
 
-
 /// Every model that a real Keras wrote gives the outputs that it gave there.
 @Suite struct KerasFixtureTests {
   @Test func thereAreFixtures() {
@@ -39,7 +38,9 @@ import Testing
         tolerance = Tolerance(absolute: tol * max(1, wanted.doubles.map(\.magnitude).max() ?? 1), relative: 0)
       }
       let difference = try TensorDifference.between(got[index], wanted, tolerance)
-      #expect(difference.outside == 0, "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
+      #expect(
+        difference.outside == 0,
+        "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
     }
   }
 }

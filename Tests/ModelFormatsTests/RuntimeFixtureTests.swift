@@ -22,7 +22,9 @@ import Testing
         tolerance = Tolerance(absolute: tol * max(1, wanted.doubles.map(\.magnitude).max() ?? 1), relative: 0)
       }
       let difference = try TensorDifference.between(tensor, wanted, tolerance)
-      #expect(difference.outside == 0, "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
+      #expect(
+        difference.outside == 0,
+        "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
     }
     let slow = try model.profile(inputs.map(\.tensor), repeats: 1).nodes.filter { $0.kernel == "reference" }
     if !slow.isEmpty { print("slow: \(fixture.name): \(slow.map { "\($0.op) \($0.outputType)" })") }

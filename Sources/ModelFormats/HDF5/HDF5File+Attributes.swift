@@ -11,7 +11,9 @@ extension HDF5File {
   func string(_ name: String, of path: String) throws -> String? {
     guard let values = try stringValues(name, of: path) else { return nil }
     guard values.count == 1, let value = values.first else {
-      throw KilnError(.badInput, "attribute \(KilnError.quoted(name)) holds \(values.count) strings where one is expected", at: [path])
+      throw KilnError(
+        .badInput, "attribute \(KilnError.quoted(name)) holds \(values.count) strings where one is expected", at: [path]
+      )
     }
     return value
   }
@@ -36,7 +38,8 @@ extension HDF5File {
         KilnError(.badInput, "attribute \(KilnError.quoted(name)) \(what)", at: path.isEmpty ? [] : [path])
       }
       guard found > 0 else { throw damaged("cannot be read by the HDF5 library (damaged)") }
-      guard let attribute = HDF5Handle(kiln_h5a_open(object.id, name)), let type = HDF5Handle(H5Aget_type(attribute.id)),
+      guard let attribute = HDF5Handle(kiln_h5a_open(object.id, name)),
+        let type = HDF5Handle(H5Aget_type(attribute.id)),
         let space = HDF5Handle(H5Aget_space(attribute.id))
       else { throw damaged("cannot be read by the HDF5 library (damaged)") }
       let extent = H5Sget_simple_extent_type(space.id)
@@ -50,7 +53,8 @@ extension HDF5File {
       guard H5Tget_class(type.id) == H5T_STRING else { throw damaged("is not text") }
       let isVariable = H5Tis_variable_str(type.id) > 0
       let width = isVariable ? MemoryLayout<UnsafeMutablePointer<CChar>?>.size : H5Tget_size(type.id)
-      guard width > 0, let total = checkedProduct([count, width]), total <= HDF5File.maximumAttributeSize, total <= max(size, 64) * 2
+      guard width > 0, let total = checkedProduct([count, width]), total <= HDF5File.maximumAttributeSize,
+        total <= max(size, 64) * 2
       else { throw damaged("is larger than the file allows") }
       let values =
         isVariable

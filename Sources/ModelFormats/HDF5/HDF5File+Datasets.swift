@@ -55,17 +55,24 @@ extension HDF5File {
     let layout = H5Pget_layout(list.id)
     guard layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED else {
       throw refused(
-        layout == H5D_VIRTUAL ? "is a virtual dataset over other files; those are not followed" : "has an unknown layout")
+        layout == H5D_VIRTUAL
+          ? "is a virtual dataset over other files; those are not followed" : "has an unknown layout")
     }
     guard H5Pget_external_count(list.id) == 0 else {
       throw refused("keeps its data in another file; those are not followed")
     }
     let isDeflated = try checkFilters(list, refused)
-    guard H5Sis_simple(space.id) > 0, H5Sget_simple_extent_type(space.id) != H5S_NULL else { throw refused("has no usable shape") }
+    guard H5Sis_simple(space.id) > 0, H5Sget_simple_extent_type(space.id) != H5S_NULL else {
+      throw refused("has no usable shape")
+    }
     let rank = Int(H5Sget_simple_extent_ndims(space.id))
-    guard (0...maximumRank).contains(rank) else { throw refused("has \(rank) dimensions; at most \(maximumRank) are read") }
+    guard (0...maximumRank).contains(rank) else {
+      throw refused("has \(rank) dimensions; at most \(maximumRank) are read")
+    }
     var lengths = [hsize_t](repeating: 0, count: maximumRank)
-    guard H5Sget_simple_extent_dims(space.id, &lengths, nil) == Int32(rank) else { throw refused("has no usable shape") }
+    guard H5Sget_simple_extent_dims(space.id, &lengths, nil) == Int32(rank) else {
+      throw refused("has no usable shape")
+    }
     let shape = lengths.prefix(rank).compactMap { Int(exactly: $0) }
     let dtype = try elementType(type, object, refused)
     guard shape.count == rank, let bytes = checkedProduct(shape + [dtype.byteCount]), bytes < 1 << 46 else {
@@ -111,7 +118,9 @@ extension HDF5File {
     let width = H5Tget_size(type.id)
     switch H5Tget_class(type.id) {
     case H5T_FLOAT:
-      guard H5Tget_precision(type.id) == width * 8 else { throw refused("holds floats of \(H5Tget_precision(type.id)) bits") }
+      guard H5Tget_precision(type.id) == width * 8 else {
+        throw refused("holds floats of \(H5Tget_precision(type.id)) bits")
+      }
       switch width {
       case 2: return .float16
       case 4: return .float32
@@ -121,7 +130,9 @@ extension HDF5File {
     case H5T_INTEGER:
       // Unsigned integers that have no dtype of their own are widened.
       let isUnsigned = H5Tget_sign(type.id) == H5T_SGN_NONE
-      guard H5Tget_precision(type.id) == width * 8 else { throw refused("holds integers of \(H5Tget_precision(type.id)) bits") }
+      guard H5Tget_precision(type.id) == width * 8 else {
+        throw refused("holds integers of \(H5Tget_precision(type.id)) bits")
+      }
       switch width {
       case 1: return isUnsigned ? .uint8 : .int8
       case 2: return isUnsigned ? .int32 : .int16
@@ -168,7 +179,9 @@ extension HDF5File {
       case .uint8: H5Tcopy(kiln_h5t_native_uint8())
       case .bool, .string: -1
       }
-    guard let type = HDF5Handle(id) else { throw KilnError(.badInput, "has an element type that cannot be read", at: [path]) }
+    guard let type = HDF5Handle(id) else {
+      throw KilnError(.badInput, "has an element type that cannot be read", at: [path])
+    }
     return type
   }
 }

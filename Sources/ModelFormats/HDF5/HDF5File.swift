@@ -84,7 +84,8 @@ final class HDF5File {
 
   private static func components(_ path: String) throws -> [String] {
     let components = path.split(separator: "/").map(String.init).filter { $0 != "." }
-    guard components.count <= maximumDepth, components.allSatisfy({ $0.utf8.count <= maximumNameLength && !$0.utf8.contains(0) })
+    guard components.count <= maximumDepth,
+      components.allSatisfy({ $0.utf8.count <= maximumNameLength && !$0.utf8.contains(0) })
     else {
       throw KilnError(.badInput, "has too many components or too long a name", at: [path])
     }
@@ -98,7 +99,8 @@ final class HDF5File {
     let (total, overflow) = bytesRead.addingReportingOverflow(bytes)
     guard !overflow, total <= budget else {
       throw KilnError(
-        .badInput, "declares \(ByteCount.text(bytes)), which goes past the limit of \(ByteCount.text(budget)) for all weights",
+        .badInput,
+        "declares \(ByteCount.text(bytes)), which goes past the limit of \(ByteCount.text(budget)) for all weights",
         at: [path])
     }
     bytesRead = total

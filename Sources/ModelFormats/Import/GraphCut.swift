@@ -25,18 +25,23 @@ enum GraphCut {
       if let node = producers[value] {
         if nodes.insert(node).inserted { stack += graph.nodes[node].inputs }
       } else if graph.constants[value] == nil {
-        throw KilnError(.usage, "input \(KilnError.quoted(graph[value].name)) is still needed for the outputs", hint: "name it in --inputs too")
+        throw KilnError(
+          .usage, "input \(KilnError.quoted(graph[value].name)) is still needed for the outputs",
+          hint: "name it in --inputs too")
       }
     }
     var bound: Set<String> = []
     for start in starts {
-      for dim in graph.type(of: start).dims { if let symbol = dim.symbols.first, dim == .symbol(symbol) { bound.insert(symbol) } }
+      for dim in graph.type(of: start).dims {
+        if let symbol = dim.symbols.first, dim == .symbol(symbol) { bound.insert(symbol) }
+      }
     }
     for start in starts {
       let type = graph.type(of: start)
       guard type.dims.allSatisfy({ $0.symbols.isSubset(of: bound) }) else {
         throw KilnError(
-          .usage, "the shape \(type.message) of \(KilnError.quoted(graph[start].name)) depends on an input that is left out",
+          .usage,
+          "the shape \(type.message) of \(KilnError.quoted(graph[start].name)) depends on an input that is left out",
           hint: "give the shapes of the inputs")
       }
       map[start] = try result.addInput(graph[start].name, type)

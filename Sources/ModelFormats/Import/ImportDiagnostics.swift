@@ -41,7 +41,8 @@ final class ImportDiagnostics {
     let code: KilnError.Code = malformed ? .badInput : .unsupportedModel
     if problems.count == 1 { return KilnError(code, first.text) }
     let what =
-      !malformed ? "are not supported" : problems.allSatisfy { $0.kind == .malformed } ? "are wrong" : "are wrong or not supported"
+      !malformed
+      ? "are not supported" : problems.allSatisfy { $0.kind == .malformed } ? "are wrong" : "are wrong or not supported"
     return KilnError(code, "\(problems.count) things \(what): " + problems.map(\.text).joined(separator: "; "))
   }
 }

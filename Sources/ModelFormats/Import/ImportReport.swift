@@ -32,7 +32,8 @@ public struct ImportReportRow: Sendable, Hashable {
 
   /// The row as one line of text.
   public var line: String {
-    "\(KilnError.escaped(layer)): \(KilnError.escaped(className)): \(status.rawValue)" + (remark.isEmpty ? "" : ": \(remark)")
+    "\(KilnError.escaped(layer)): \(KilnError.escaped(className)): \(status.rawValue)"
+      + (remark.isEmpty ? "" : ": \(remark)")
   }
 }
 

@@ -67,7 +67,8 @@ package enum ModelImporter {
       switch (options.format, format) {
       case (.auto, .kerasH5), (.keras, .kerasH5): return KerasImporter(path: path, options: options)
       case (.auto, _), (.keras, .kerasZip):
-        throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as a whole .h5 file")
+        throw KilnError(
+          .unsupportedModel, "\(format.description) is not read", hint: "save the model as a whole .h5 file")
       default:
         throw KilnError(.badInput, "is \(format.description), not a \(options.format.rawValue) model")
       }

@@ -25,10 +25,14 @@ extension ModelImporter {
   package static func detect(path: String) throws -> SourceFormat {
     let file = try MappedFile(path: path)
     let bytes = file.bytes
-    func refused(_ message: String, hint: String? = nil) -> KilnError { KilnError(.badInput, message, at: [path], hint: hint) }
+    func refused(_ message: String, hint: String? = nil) -> KilnError {
+      KilnError(.badInput, message, at: [path], hint: hint)
+    }
     guard !bytes.isEmpty else { throw refused("the file is empty") }
     if hasHDF5Magic(bytes) { return .kerasH5 }
-    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) { return .kerasZip }
+    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) {
+      return .kerasZip
+    }
     if NumPyFile.isNPY(bytes) { return .numpy }
     let head = bytes.prefix(512)
     let text = String(decoding: head, as: UTF8.self).lowercased()
@@ -41,7 +45,9 @@ extension ModelImporter {
     }
     if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47]) { throw refused("is a PNG picture, not a model") }
     if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { throw refused("is a JPEG picture, not a model") }
-    if bytes.starts(with: [0x1F, 0x8B]) || text.hasPrefix("rar!") || bytes.starts(with: [0x37, 0x7A, 0xBC, 0xAF]) || bytes.starts(with: [0x42, 0x5A, 0x68]) {
+    if bytes.starts(with: [0x1F, 0x8B]) || text.hasPrefix("rar!") || bytes.starts(with: [0x37, 0x7A, 0xBC, 0xAF])
+      || bytes.starts(with: [0x42, 0x5A, 0x68])
+    {
       throw refused("is a compressed archive", hint: "unpack it first")
     }
     if bytes.starts(with: [0x80, 0x02]) || bytes.starts(with: [0x80, 0x03]) || bytes.starts(with: [0x80, 0x04]) {

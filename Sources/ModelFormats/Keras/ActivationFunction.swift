@@ -15,7 +15,9 @@ enum ActivationFunction {
   var isIdentity: Bool { if case .scalar(.identity) = self { true } else { false } }
 
   /// Reads the activation under `key`: a name, a function object, or a layer object.
-  static func read(_ config: LayerConfig, _ models: KerasModelReader, _ key: String = "activation", default fallback: String = "linear")
+  static func read(
+    _ config: LayerConfig, _ models: KerasModelReader, _ key: String = "activation", default fallback: String = "linear"
+  )
     -> ActivationFunction
   {
     guard let value = config.json(key) else { return named(config.has(key) ? "linear" : fallback, config, key) }
@@ -53,8 +55,10 @@ enum ActivationFunction {
 
   /// Every name that is understood.
   static let names = [
-    "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "sigmoid", "hard_sigmoid", "log_sigmoid",
-    "hard_silu", "hard_swish", "tanh", "hard_tanh", "tanh_shrink", "softmax", "log_softmax", "softplus", "softsign", "soft_shrink",
+    "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "sigmoid", "hard_sigmoid",
+    "log_sigmoid",
+    "hard_silu", "hard_swish", "tanh", "hard_tanh", "tanh_shrink", "softmax", "log_softmax", "softplus", "softsign",
+    "soft_shrink",
     "hard_shrink", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "exponential", "mish", "glu",
   ]
 
@@ -110,12 +114,15 @@ enum ActivationFunction {
     case .scalar(.identity): return x
     case .scalar(let activation):
       return try call.add(Elementwise(activation), [x], activation.function.rawValue)
-    case .softmax(let axis, let log): return try call.add(Softmax(axis: axis, log: log), [x], log ? "log_softmax" : "softmax")
+    case .softmax(let axis, let log):
+      return try call.add(Softmax(axis: axis, log: log), [x], log ? "log_softmax" : "softmax")
     case .glu: return try glu(call, x)
     case .sparsemax: return try sparsemax(call, x)
     case .layer(let layer):
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: [.leaf(KerasTensor(x))], keywords: [])
-      guard let result = try layer.reader.call(inner).first else { throw KilnError(.internal, "a layer without result") }
+      guard let result = try layer.reader.call(inner).first else {
+        throw KilnError(.internal, "a layer without result")
+      }
       return result.value
     }
   }
@@ -141,7 +148,8 @@ enum ActivationFunction {
     let sorted = try call.addAll(TopK(k: length), [x], "sorted")
     guard let z = sorted.first else { throw KilnError(.internal, "top-k without result") }
     let c = try call.add(Cumulative(.sum, axis: axis), [z], "running_sum")
-    let ranks = call.constant(try Tensor(converting: (1...max(length, 1)).map(Double.init), to: dtype, shape: [length]), "ranks")
+    let ranks = call.constant(
+      try Tensor(converting: (1...max(length, 1)).map(Double.init), to: dtype, shape: [length]), "ranks")
     let bound = try call.binary(.div, try call.unary(.affine, [1, -1], c), ranks)
     let zero = try call.scalar(0, dtype)
     let support = try call.binary(.greater, try call.binary(.sub, z, bound), zero)

@@ -105,7 +105,9 @@ struct CallParser {
   func references(_ json: JSON, _ what: String) throws -> KerasTree<KerasReference> {
     if let reference = triple(json) { return .leaf(reference) }
     if let items = json.arrayValue { return .list(try items.map { try references($0, what) }) }
-    if let object = json.objectValue { return .dict(try object.entries.map { ($0.key, try references($0.value, what)) }) }
+    if let object = json.objectValue {
+      return .dict(try object.entries.map { ($0.key, try references($0.value, what)) })
+    }
     throw KilnError(.badInput, "\(what) must hold [layer, call, result], found \(LayerConfig.describe(json))")
   }
 
@@ -119,9 +121,21 @@ struct CallParser {
 
   // MARK: Call numbers
 
-  /// Call numbers in a file count the calls of an object wherever it is used: a nested model's first call can be number 1.
-  /// Afterwards they are positions in the layer's own list of calls.
-  static func renumber(_ model: inout KerasModel) {
+  /// Call numbers in a file count the calls of an object wherever it is used: a nested model's first call is number 1
+  /// where its own construction counts as call 0. So it is everywhere before Keras 3, and there in a model's inputs and
+  /// outputs only. Afterwards all numbers are positions in the layer's own list of calls.
+  static func renumber(_ model: inout KerasModel, _ dialect: KerasDialect) {
+    if dialect.isKeras3 {
+      let nested = Set(model.layers.filter { ($0.reader as? NestedModel)?.model.className == "Functional" }.map(\.name))
+      func moved(_ reference: KerasReference) -> KerasReference {
+        var copy = reference
+        if nested.contains(reference.layer), reference.call > 0 { copy.call -= 1 }
+        return copy
+      }
+      model.inputs = model.inputs.map(moved)
+      model.outputs = model.outputs.map(moved)
+      return
+    }
     var used: [String: Set<Int>] = [:]
     func note(_ reference: KerasReference) { used[reference.layer, default: []].insert(reference.call) }
     for layer in model.layers { for call in layer.calls { call.references.forEach(note) } }
@@ -131,8 +145,7 @@ struct CallParser {
     for layer in model.layers {
       guard let numbers = used[layer.name]?.sorted(), let highest = numbers.last else { continue }
       let count = layer.calls.count
-      // Keras 3 can write two numbers for the only call of a nested model that was called twice and kept once.
-      if count == 0 || (count == 1 && numbers.count > 1 && layer.reader is NestedModel) {
+      if count == 0 {
         maps[layer.name] = Dictionary(uniqueKeysWithValues: numbers.map { ($0, 0) })
       } else if highest >= count, layer.reader is NestedModel {
         if numbers.count == count {
@@ -151,7 +164,8 @@ struct CallParser {
     for layer in model.layers {
       layer.calls = layer.calls.map { call in
         KerasCall(
-          arguments: call.arguments.map { $0.map(moved) }, keywords: call.keywords.map { ($0.key, $0.value.map(moved)) })
+          arguments: call.arguments.map { $0.map(moved) }, keywords: call.keywords.map { ($0.key, $0.value.map(moved)) }
+        )
       }
     }
     model.inputs = model.inputs.map(moved)

@@ -25,27 +25,34 @@ struct ConfigRewrite: Sendable {
       config["alpha"] = nil
     },
     ConfigRewrite(
-      classes: ["BatchNormalization", "LayerNormalization", "Softmax"], key: "axis", versions: "tf.keras 1.13 to 2.x write a list"
+      classes: ["BatchNormalization", "LayerNormalization", "Softmax"], key: "axis",
+      versions: "tf.keras 1.13 to 2.x write a list"
     ) { config, _ in
       if let list = config["axis"]?.arrayValue, list.count == 1 { config["axis"] = list.first }
     },
     ConfigRewrite(
-      classes: ["LSTM", "GRU"], key: "recurrent_activation", versions: "default hard_sigmoid before 2.3, then sigmoid", whenAbsent: true
+      classes: ["LSTM", "GRU"], key: "recurrent_activation", versions: "default hard_sigmoid before 2.3, then sigmoid",
+      whenAbsent: true
     ) { config, dialect in
       let old = dialect.generation < .keras3 && dialect.isBefore(2, 3) && !dialect.isTensorFlowKeras
       config["recurrent_activation"] = .string(old ? "hard_sigmoid" : "sigmoid")
     },
-    ConfigRewrite(classes: ["GRU"], key: "reset_after", versions: "default false before tf.keras 2", whenAbsent: true) { config, dialect in
+    ConfigRewrite(classes: ["GRU"], key: "reset_after", versions: "default false before tf.keras 2", whenAbsent: true) {
+      config, dialect in
       config["reset_after"] = .bool(dialect.isKeras3)
     },
-    ConfigRewrite(classes: ["Conv1D", "Conv2D", "Conv3D"], key: "groups", versions: "not written before 2.4", whenAbsent: true) { config, _ in
+    ConfigRewrite(
+      classes: ["Conv1D", "Conv2D", "Conv3D"], key: "groups", versions: "not written before 2.4", whenAbsent: true
+    ) { config, _ in
       config["groups"] = .int(1)
     },
-    ConfigRewrite(classes: ["LeakyReLU"], key: "negative_slope", versions: "default 0.3 in all", whenAbsent: true) { config, _ in
+    ConfigRewrite(classes: ["LeakyReLU"], key: "negative_slope", versions: "default 0.3 in all", whenAbsent: true) {
+      config, _ in
       config["negative_slope"] = .double(0.3)
     },
     // Flatten had no data_format before 2.2: elements stay in storage order.
-    ConfigRewrite(classes: ["Flatten"], key: "data_format", versions: "not written before 2.1.3", whenAbsent: true) { config, _ in
+    ConfigRewrite(classes: ["Flatten"], key: "data_format", versions: "not written before 2.1.3", whenAbsent: true) {
+      config, _ in
       config["data_format"] = .string("channels_last")
     },
   ]
@@ -68,13 +75,18 @@ struct ConfigRewrite: Sendable {
 
   private static let renamedClasses: [String: String] = [
     "Model": "Functional", "BatchNormalizationV1": "BatchNormalization", "BatchNormalizationV2": "BatchNormalization",
-    "SyncBatchNormalization": "BatchNormalization", "Convolution1D": "Conv1D", "Convolution2D": "Conv2D", "Convolution3D": "Conv3D",
-    "Convolution1DTranspose": "Conv1DTranspose", "Convolution2DTranspose": "Conv2DTranspose", "Convolution3DTranspose": "Conv3DTranspose",
-    "Deconvolution2D": "Conv2DTranspose", "SeparableConvolution1D": "SeparableConv1D", "SeparableConvolution2D": "SeparableConv2D",
+    "SyncBatchNormalization": "BatchNormalization", "Convolution1D": "Conv1D", "Convolution2D": "Conv2D",
+    "Convolution3D": "Conv3D",
+    "Convolution1DTranspose": "Conv1DTranspose", "Convolution2DTranspose": "Conv2DTranspose",
+    "Convolution3DTranspose": "Conv3DTranspose",
+    "Deconvolution2D": "Conv2DTranspose", "SeparableConvolution1D": "SeparableConv1D",
+    "SeparableConvolution2D": "SeparableConv2D",
     "MaxPool1D": "MaxPooling1D", "MaxPool2D": "MaxPooling2D", "MaxPool3D": "MaxPooling3D",
     "AvgPool1D": "AveragePooling1D", "AvgPool2D": "AveragePooling2D", "AvgPool3D": "AveragePooling3D",
-    "GlobalAvgPool1D": "GlobalAveragePooling1D", "GlobalAvgPool2D": "GlobalAveragePooling2D", "GlobalAvgPool3D": "GlobalAveragePooling3D",
-    "GlobalMaxPool1D": "GlobalMaxPooling1D", "GlobalMaxPool2D": "GlobalMaxPooling2D", "GlobalMaxPool3D": "GlobalMaxPooling3D",
+    "GlobalAvgPool1D": "GlobalAveragePooling1D", "GlobalAvgPool2D": "GlobalAveragePooling2D",
+    "GlobalAvgPool3D": "GlobalAveragePooling3D",
+    "GlobalMaxPool1D": "GlobalMaxPooling1D", "GlobalMaxPool2D": "GlobalMaxPooling2D",
+    "GlobalMaxPool3D": "GlobalMaxPooling3D",
     "LSTMV1": "LSTM", "LSTMV2": "LSTM", "GRUV1": "GRU", "GRUV2": "GRU",
   ]
 

@@ -3,7 +3,8 @@ import TensorModule
 /// Which Keras wrote a file: decides defaults, formulas and how masks meet.
 struct KerasDialect: Hashable {
   enum Generation: Int, Comparable {
-    case keras1 = 1, keras2, keras3
+    case keras1 = 1
+    case keras2, keras3
     static func < (left: Generation, right: Generation) -> Bool { left.rawValue < right.rawValue }
   }
 
@@ -34,7 +35,9 @@ struct KerasDialect: Hashable {
   }
 
   /// Whether the version is older than the given one.
-  func isBefore(_ major: Int, _ minor: Int, _ patch: Int = 0) -> Bool { version.lexicographicallyPrecedes([major, minor, patch]) }
+  func isBefore(_ major: Int, _ minor: Int, _ patch: Int = 0) -> Bool {
+    version.lexicographicallyPrecedes([major, minor, patch])
+  }
 
   /// How messages and metadata name the generation.
   var generationName: String { "Keras \(generation.rawValue)" }

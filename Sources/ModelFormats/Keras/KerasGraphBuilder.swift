@@ -11,6 +11,10 @@ final class KerasGraphBuilder {
   /// The results of each layer's first call, by the layer's path.
   private(set) var results: [String: [ValueID]] = [:]
   private var scalars: [String: ValueID] = [:]
+  private var callCount = 0
+
+  /// How many layer calls are built. Models that call nested models twice, level by level, grow exponentially.
+  static let maximumCalls = 1 << 18
 
   init(name: String, dialect: KerasDialect, backend: String, diagnostics: ImportDiagnostics) {
     graph = Graph(name: name)
@@ -64,12 +68,18 @@ final class KerasGraphBuilder {
       return results[reference.result]
     }
     let order = try model.layers.indices.flatMap { layer in
-      try model.layers[layer].calls.indices.map { try key(KerasReference(layer: model.layers[layer].name, call: $0, result: 0)) }
+      try model.layers[layer].calls.indices.map {
+        try key(KerasReference(layer: model.layers[layer].name, call: $0, result: 0))
+      }
     }
     // Depth-first with a stack of our own; a call that is met again while it is open closes a cycle.
     var open: Set<CallKey> = []
     var stack = Array(order.reversed())
     while let top = stack.last {
+      // Checked here, where throwing ends every level, since a failed call alone lets its neighbours go on.
+      guard callCount < KerasGraphBuilder.maximumCalls else {
+        throw KilnError(.badInput, "the model makes more than \(KerasGraphBuilder.maximumCalls) layer calls")
+      }
       if done[top] != nil {
         stack.removeLast()
         continue
@@ -119,13 +129,16 @@ final class KerasGraphBuilder {
   private func missing(_ reference: KerasReference) -> KilnError {
     KilnError(
       .badInput,
-      "call \(reference.call), result \(reference.result) of layer \(KilnError.quoted(reference.layer)) is used and does not exist")
+      "call \(reference.call), result \(reference.result) of layer \(KilnError.quoted(reference.layer)) is used and does not exist"
+    )
   }
 
   /// Builds one call; a failure is noted as the layer's problem.
   func build(
-    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>], _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
+    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>],
+    _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
   ) -> [KerasTensor]? {
+    callCount += 1
     do {
       return try buildChecked(layer, arguments, keywords)
     } catch let error as KilnError {
@@ -133,17 +146,21 @@ final class KerasGraphBuilder {
       // An error of a nested layer has its place already.
       let place = error.path.isEmpty ? "" : error.path.map { KilnError.escaped($0) }.joined(separator: ": ") + ": "
       diagnostics.add(
-        ImportProblem(kind: kind, layer: layer.path, className: layer.className, message: place + error.message, nearest: error.hint))
+        ImportProblem(
+          kind: kind, layer: layer.path, className: layer.className, message: place + error.message, nearest: error.hint
+        ))
       return nil
     } catch {
       diagnostics.add(
-        ImportProblem(kind: .malformed, layer: layer.path, className: layer.className, message: "\(error)", nearest: nil))
+        ImportProblem(
+          kind: .malformed, layer: layer.path, className: layer.className, message: "\(error)", nearest: nil))
       return nil
     }
   }
 
   private func buildChecked(
-    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>], _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
+    _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>],
+    _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
   ) throws -> [KerasTensor]? {
     let first = graph.values.count
     let call = LayerCall(builder: self, layer: layer, arguments: arguments, keywords: keywords)
@@ -161,7 +178,8 @@ final class KerasGraphBuilder {
         let name = index == 0 ? call.name : "\(call.name):\(index)"
         if outputs[index].value.index < first || graph.constants[outputs[index].value] != nil {
           // The layer hands on what it was given: a node of its own carries its name.
-          outputs[index].value = try graph.addOne(Elementwise(.identity), [outputs[index].value], name: name, scope: layer.path)
+          outputs[index].value = try graph.addOne(
+            Elementwise(.identity), [outputs[index].value], name: name, scope: layer.path)
         } else if graph.value(named: name) == nil {
           graph.rename(outputs[index].value, to: name)
         }

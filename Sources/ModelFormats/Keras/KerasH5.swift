@@ -30,7 +30,8 @@ struct KerasH5 {
     guard names.count <= 1 << 20 else { throw KilnError(.badInput, "layer_names holds \(names.count) names") }
     var seen: Set<String> = []
     for name in names where !seen.insert(name).inserted {
-      throw KilnError(.badInput, "layer_names holds \(KilnError.quoted(name)) twice", at: [weightsPath.isEmpty ? "/" : weightsPath])
+      throw KilnError(
+        .badInput, "layer_names holds \(KilnError.quoted(name)) twice", at: [weightsPath.isEmpty ? "/" : weightsPath])
     }
     var groups: [StoredGroup] = []
     for name in names {

@@ -21,7 +21,8 @@ final class KerasImporter {
     let source = try KerasH5(path: path, budget: options.byteBudget)
     let dialect = KerasDialect(versionText: source.version)
     let facts = SourceFacts(
-      framework: dialect.framework, version: source.version ?? "", backend: source.backend ?? "", generation: dialect.generationName,
+      framework: dialect.framework, version: source.version ?? "", backend: source.backend ?? "",
+      generation: dialect.generationName,
       evidence: dialect.evidence, hasTrainingConfig: source.hasTrainingConfig)
     self.facts = facts
     guard let config = source.config else { throw try KerasImporter.weightsOnly(source) }
@@ -30,13 +31,16 @@ final class KerasImporter {
     layers = model.layers
     try matchWeights(source, model)
     if let error = diagnostics.error { throw error }
-    let builder = KerasGraphBuilder(name: model.name, dialect: dialect, backend: facts.backend, diagnostics: diagnostics)
+    let builder = KerasGraphBuilder(
+      name: model.name, dialect: dialect, backend: facts.backend, diagnostics: diagnostics)
     let inputs = try addInputs(model, builder)
     let outputs = try builder.run(model, inputs)
     if let error = diagnostics.error { throw error }
     guard let outputs else { throw KilnError(.internal, "the model has no outputs") }
     var graph = builder.graph
-    graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map { Graph.Output(name: $0, value: $1.value) }
+    graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map {
+      Graph.Output(name: $0, value: $1.value)
+    }
     graph.metadata = metadata(facts)
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
@@ -44,8 +48,11 @@ final class KerasImporter {
   }
 
   private func metadata(_ facts: SourceFacts) -> [String: String] {
-    ["source_format": "keras_h5", "framework": facts.framework, "keras_version": facts.version, "backend": facts.backend]
-      .filter { !$0.value.isEmpty }
+    [
+      "source_format": "keras_h5", "framework": facts.framework, "keras_version": facts.version,
+      "backend": facts.backend,
+    ]
+    .filter { !$0.value.isEmpty }
   }
 
   // MARK: Origin
@@ -65,7 +72,8 @@ final class KerasImporter {
   private static func checkOrigin(_ dialect: KerasDialect, _ backend: String?) throws {
     if dialect.generation == .keras1 {
       throw KilnError(
-        .unsupportedModel, "was written by Keras 1 (\(dialect.evidence)); its layers are not read", hint: "save it again with Keras 2 or 3")
+        .unsupportedModel, "was written by Keras 1 (\(dialect.evidence)); its layers are not read",
+        hint: "save it again with Keras 2 or 3")
     }
     if let backend, ["theano", "cntk"].contains(backend) {
       throw KilnError(
@@ -81,10 +89,13 @@ final class KerasImporter {
     let unknown = Set(model.layers.filter { $0.flattened.contains { $0.reader is UnknownLayer } }.map(\.name))
     let groups = try source.groups()
     WeightMatcher.match(
-      groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics)
+      groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics
+    )
     if try source.file.exists(joined(source.weightsPath, "top_level_model_weights")) {
       let own = try source.file.strings("weight_names", of: joined(source.weightsPath, "top_level_model_weights")) ?? []
-      if !own.isEmpty { diagnostics.warn("", "the model has \(own.count) weights of its own that no layer uses; they are left out") }
+      if !own.isEmpty {
+        diagnostics.warn("", "the model has \(own.count) weights of its own that no layer uses; they are left out")
+      }
     }
   }
 
@@ -122,17 +133,21 @@ final class KerasImporter {
     guard let declared else {
       guard let given else {
         throw KilnError(
-          .badInput, "the file does not say the shape of the input \(KilnError.quoted(name))", hint: "--input-shape \(name)=1,…")
+          .badInput, "the file does not say the shape of the input \(KilnError.quoted(name))",
+          hint: "--input-shape \(name)=1,…")
       }
       return given
     }
     guard let given else { return declared }
     guard given.count == declared.count, given.allSatisfy({ ($0 ?? 0) >= 0 }) else {
-      throw KilnError(.usage, "input \(KilnError.quoted(name)) has \(declared.count) axes, the given shape \(given.count)")
+      throw KilnError(
+        .usage, "input \(KilnError.quoted(name)) has \(declared.count) axes, the given shape \(given.count)")
     }
     return try zip(declared, given).enumerated().map { axis, pair in
       if axis > 0, let fixed = pair.0, let wanted = pair.1, fixed != wanted {
-        throw KilnError(.usage, "input \(KilnError.quoted(name)): axis \(axis) is \(fixed) in the model and \(wanted) in the given shape")
+        throw KilnError(
+          .usage,
+          "input \(KilnError.quoted(name)): axis \(axis) is \(fixed) in the model and \(wanted) in the given shape")
       }
       return axis == 0 ? pair.1 : pair.1 ?? pair.0
     }
@@ -195,7 +210,8 @@ final class KerasImporter {
     for problem in diagnostics.problems where !covered.contains(problem.layer) {
       rows.append(
         ImportReportRow(
-          layer: problem.layer, className: problem.className, status: problem.kind == .unsupported ? .unsupported : .malformed,
+          layer: problem.layer, className: problem.className,
+          status: problem.kind == .unsupported ? .unsupported : .malformed,
           remark: problem.message, parameters: 0))
     }
     return ImportReport(rows: rows)

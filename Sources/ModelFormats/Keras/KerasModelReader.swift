@@ -23,7 +23,9 @@ final class KerasModelReader {
   /// - Parameter path: where it is in the outer model; empty at the top.
   /// - Throws: `KilnError` (`badInput` or `unsupportedModel`).
   func model(_ json: JSON, path: String) throws -> KerasModel {
-    guard json.objectValue != nil else { throw KilnError(.badInput, "must be an object, found \(json.kind)", at: ["model_config"]) }
+    guard json.objectValue != nil else {
+      throw KilnError(.badInput, "must be an object, found \(json.kind)", at: ["model_config"])
+    }
     guard let rawName = json["class_name"]?.stringValue, let config = json["config"] else {
       throw KilnError(.badInput, "has no class_name and config", at: ["model_config"])
     }
@@ -34,7 +36,8 @@ final class KerasModelReader {
     default:
       throw KilnError(
         .unsupportedModel,
-        "the model is of class \(KilnError.quoted(rawName)), a subclass whose meaning is Python code; only Sequential and Functional models are read")
+        "the model is of class \(KilnError.quoted(rawName)), a subclass whose meaning is Python code; only Sequential and Functional models are read"
+      )
     }
   }
 
@@ -72,24 +75,31 @@ final class KerasModelReader {
     let className = ConfigRewrite.currentClassName(rawName)
     // Early Sequential configs are a plain list of layers.
     let values = rawConfig.arrayValue.map { JSONObject([("layers", .array($0))]) } ?? rawConfig.objectValue
-    guard let values else { throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)): its config is \(rawConfig.kind)") }
+    guard let values else {
+      throw KilnError(.badInput, "layer \(KilnError.quoted(fallbackName)): its config is \(rawConfig.kind)")
+    }
     let name = json["name"]?.stringValue ?? values["name"]?.stringValue ?? fallbackName
     // U+FFFD stands for bytes that are no text.
-    guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(0), !name.unicodeScalars.contains("\u{FFFD}") else {
+    guard !name.isEmpty, name.utf8.count <= 1024, !name.utf8.contains(0), !name.unicodeScalars.contains("\u{FFFD}")
+    else {
       throw KilnError(
-        .badInput, "the layer name \(KilnError.quoted(name)) is empty, no text, or longer than 1,024 bytes", at: ["model_config"])
+        .badInput, "the layer name \(KilnError.quoted(name)) is empty, no text, or longer than 1,024 bytes",
+        at: ["model_config"])
     }
     let path = prefix.isEmpty ? name : "\(prefix)/\(name)"
     let isOperation = isOperation(json, className, values)
     let normalised = isOperation ? values : ConfigRewrite.normalised(values, className: className, dialect: dialect)
-    let config = LayerConfig(className: rawName, path: path, values: normalised, dialect: dialect, diagnostics: diagnostics)
+    let config = LayerConfig(
+      className: rawName, path: path, values: normalised, dialect: dialect, diagnostics: diagnostics)
     let dtype = dtype(normalised, values, config)
     let reader: any KerasLayerReader
     if isOperation {
       reader = OperationCatalog.reader(className, config)
     } else if className == "Functional" || className == "Sequential" {
       reader = NestedModel(try model(json, path: path))
-    } else if let registered = json["registered_name"]?.stringValue, registered.contains(">"), !registered.hasPrefix("keras>") {
+    } else if let registered = json["registered_name"]?.stringValue, registered.contains(">"),
+      !registered.hasPrefix("keras>")
+    {
       // A registered name with a package belongs to somebody's own class, whatever its class name is.
       reader = LayerCatalog.unknown(registered, config)
     } else {
@@ -104,26 +114,35 @@ final class KerasModelReader {
   /// Whether this is a `keras.ops` function rather than a layer of the same name. The module decides; the `.h5` form,
   /// which has none, tells them apart by `trainable`, which every layer has.
   private func isOperation(_ json: JSON, _ className: String, _ values: JSONObject) -> Bool {
-    guard dialect.isKeras3, className != "InputLayer", className != "Functional", className != "Sequential" else { return false }
-    if let module = json["module"]?.stringValue { return module.hasPrefix("keras.src.ops") || module.hasPrefix("keras.ops") }
+    guard dialect.isKeras3, className != "InputLayer", className != "Functional", className != "Sequential" else {
+      return false
+    }
+    if let module = json["module"]?.stringValue {
+      return module.hasPrefix("keras.src.ops") || module.hasPrefix("keras.ops")
+    }
     return values["trainable"] == nil && json["inbound_nodes"] != nil && OperationCatalog.isKnown(className)
   }
 
   private func dtype(_ values: JSONObject, _ raw: JSONObject, _ config: LayerConfig) -> DType {
-    if let policy = raw["dtype"]?["class_name"]?.stringValue, policy.hasPrefix("Quantized") || policy.hasPrefix("Int4") {
+    if let policy = raw["dtype"]?["class_name"]?.stringValue, policy.hasPrefix("Quantized") || policy.hasPrefix("Int4")
+    {
       config.unsupported("dtype policy \(KilnError.quoted(policy))", nearest: "float32")
     }
     let name = ConfigRewrite.policyName(values["dtype"])
     if let name, !KerasModelReader.policies.contains(name) {
-      config.unsupported("dtype \(KilnError.quoted(name))", nearest: Nearest.name(to: name, among: KerasModelReader.policies.sorted()))
+      config.unsupported(
+        "dtype \(KilnError.quoted(name))", nearest: Nearest.name(to: name, among: KerasModelReader.policies.sorted()))
     }
-    if let quantization = values["quantization_config"], !quantization.isNull { config.unsupported("quantization_config") }
+    if let quantization = values["quantization_config"], !quantization.isNull {
+      config.unsupported("quantization_config")
+    }
     config.ignore("quantization_config")
     return name == "float64" ? .float64 : .float32
   }
 
   private static let policies: Set<String> = [
-    "float16", "float32", "float64", "bfloat16", "mixed_float16", "mixed_bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool",
+    "float16", "float32", "float64", "bfloat16", "mixed_float16", "mixed_bfloat16", "int8", "int16", "int32", "int64",
+    "uint8", "bool",
     "string", "_infer", "infer",
   ]
 
@@ -158,7 +177,8 @@ final class KerasModelReader {
       .leaf(KerasReference(layer: layer?.name ?? "", call: 0, result: 0))
     }
     return KerasModel(
-      className: "Sequential", name: name, layers: layers, inputs: reference(layers.first), outputs: reference(layers.last))
+      className: "Sequential", name: name, layers: layers, inputs: reference(layers.first),
+      outputs: reference(layers.last))
   }
 
   /// The input that a Sequential model without an InputLayer has: the first layer says its shape, or the shape with
@@ -177,22 +197,28 @@ final class KerasModelReader {
       className: "InputLayer", path: path.isEmpty ? name : "\(path)/\(name)", values: JSONObject(), dialect: dialect,
       diagnostics: diagnostics)
     return KerasLayer(
-      name: name, className: "InputLayer", path: config.path, config: config, reader: input, isTrainable: true, dtype: .float32,
+      name: name, className: "InputLayer", path: config.path, config: config, reader: input, isTrainable: true,
+      dtype: .float32,
       calls: [])
   }
 
   private func functional(_ config: JSON, path: String) throws -> KerasModel {
     let quoted = KilnError.quoted(path)
-    guard let items = config["layers"]?.arrayValue else { throw KilnError(.badInput, "the model \(quoted) has no list of layers") }
+    guard let items = config["layers"]?.arrayValue else {
+      throw KilnError(.badInput, "the model \(quoted) has no list of layers")
+    }
     guard let inputs = config["input_layers"], let outputs = config["output_layers"] else {
       throw KilnError(.badInput, "the model \(quoted) has no input_layers and output_layers")
     }
     var names: Set<String> = []
-    for item in items { if let name = item["name"]?.stringValue ?? item["config"]?["name"]?.stringValue { names.insert(name) } }
+    for item in items {
+      if let name = item["name"]?.stringValue ?? item["config"]?["name"]?.stringValue { names.insert(name) }
+    }
     let parser = CallParser(layerNames: names)
     var layers: [KerasLayer] = []
     for (position, item) in items.enumerated() {
-      let calls = try parser.calls(item["inbound_nodes"] ?? .array([]), layer: item["name"]?.stringValue ?? "layer_\(position)")
+      let calls = try parser.calls(
+        item["inbound_nodes"] ?? .array([]), layer: item["name"]?.stringValue ?? "layer_\(position)")
       layers.append(try layer(item, prefix: path, calls: calls, fallbackName: "layer_\(position)"))
     }
     try checkUnique(layers, path)
@@ -202,7 +228,7 @@ final class KerasModelReader {
     guard !model.inputs.leaves.isEmpty, !model.outputs.leaves.isEmpty else {
       throw KilnError(.badInput, "the model \(quoted) has no inputs or no outputs")
     }
-    CallParser.renumber(&model)
+    CallParser.renumber(&model, dialect)
     return model
   }
 }

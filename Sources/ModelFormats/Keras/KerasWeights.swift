@@ -55,11 +55,14 @@ enum WeightMatcher {
     var slots = all(layer)
     if slots.count != group.weights.count { slots = withoutRepeats(slots) }
     guard slots.count == group.weights.count else {
-      let found = group.weights.prefix(8).map { KilnError.quoted(String($0.path.split(separator: "/").last ?? "")) + $0.shape.shapeText }
+      let found = group.weights.prefix(8).map {
+        KilnError.quoted(String($0.path.split(separator: "/").last ?? "")) + $0.shape.shapeText
+      }
       let more = group.weights.count > 8 ? ", …" : ""
       malformed(
         diagnostics, layer.path, layer.className,
-        "expected \(slots.count) weights (\(names(slots))), found \(group.weights.count) (\(found.joined(separator: ", "))\(more))")
+        "expected \(slots.count) weights (\(names(slots))), found \(group.weights.count) (\(found.joined(separator: ", "))\(more))"
+      )
       return
     }
     for (slot, weight) in zip(slots, group.weights) {
@@ -98,7 +101,9 @@ enum WeightMatcher {
     slots.prefix(8).map(\.name).joined(separator: ", ") + (slots.count > 8 ? ", …" : "")
   }
 
-  private static func malformed(_ diagnostics: ImportDiagnostics, _ layer: String, _ className: String, _ message: String) {
+  private static func malformed(
+    _ diagnostics: ImportDiagnostics, _ layer: String, _ className: String, _ message: String
+  ) {
     diagnostics.add(ImportProblem(kind: .malformed, layer: layer, className: className, message: message, nearest: nil))
   }
 }

@@ -58,7 +58,9 @@ final class LayerCall {
 
   /// The masks of the first argument's tensors.
   var masks: [ValueID?] {
-    if case .list(let given)? = keyword("mask"), given.count == tensors.count { return given.map { $0.leaves.first?.value } }
+    if case .list(let given)? = keyword("mask"), given.count == tensors.count {
+      return given.map { $0.leaves.first?.value }
+    }
     if case .leaf(let given)? = keyword("mask"), tensors.count == 1 { return [given.value] }
     return tensors.map(\.mask)
   }
@@ -152,7 +154,8 @@ final class LayerCall {
     guard stored.shape == shape else {
       throw KilnError(
         .badInput,
-        "weight \(KilnError.quoted(slot)) must be \(shape.shapeText), found \(stored.shape.shapeText) in \(KilnError.quoted(stored.path))")
+        "weight \(KilnError.quoted(slot)) must be \(shape.shapeText), found \(stored.shape.shapeText) in \(KilnError.quoted(stored.path))"
+      )
     }
     return try stored.load().converted(to: dtype)
   }

@@ -21,8 +21,10 @@ final class LayerConfig {
 
   /// Keys that any layer may have and that mean nothing when predicting.
   private static let commonKeys: Set<String> = [
-    "name", "trainable", "dtype", "batch_shape", "batch_size", "input_dtype", "input_dim", "input_length", "input_shape",
-    "activity_regularizer", "seed", "build_config", "autocast", "ragged", "sparse", "optional", "lora_rank", "lora_alpha",
+    "name", "trainable", "dtype", "batch_shape", "batch_size", "input_dtype", "input_dim", "input_length",
+    "input_shape",
+    "activity_regularizer", "seed", "build_config", "autocast", "ragged", "sparse", "optional", "lora_rank",
+    "lora_alpha",
     "build_input_shape", "batch_input_shape",
   ]
   private static let commonSuffixes = ["_initializer", "_regularizer", "_constraint"]
@@ -137,7 +139,8 @@ final class LayerConfig {
   func finish() {
     for (key, _) in values.entries where !known.contains(key) && !LayerConfig.commonKeys.contains(key) {
       if LayerConfig.commonSuffixes.contains(where: key.hasSuffix) { continue }
-      diagnostics.warn(path, "config key \(KilnError.quoted(key)) of \(KilnError.escaped(className)) is unknown and ignored")
+      diagnostics.warn(
+        path, "config key \(KilnError.quoted(key)) of \(KilnError.escaped(className)) is unknown and ignored")
     }
   }
 

@@ -80,7 +80,9 @@ struct SoftmaxLayer: KerasLayerReader {
       result = try call.add(Softmax(axis: axes[0]), [x], "softmax")
     } else {
       let positive = Set(axes.compactMap { type.axis($0) }).sorted()
-      guard positive.count == axes.count else { throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)") }
+      guard positive.count == axes.count else {
+        throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)")
+      }
       let sum = try call.add(Reduce(.logsumexp, axes: positive, keepDims: true), [x], "logsumexp")
       result = try call.unary(.exp, try call.binary(.sub, x, sum))
     }

@@ -49,7 +49,8 @@ struct ConvOptions {
     if let bias = bias.first, isDepthwise, addsBiasAlongWidth(call, call.type(value), channels) {
       call.builder.diagnostics.warn(
         call.layer.path,
-        "Keras 3 on TensorFlow adds the bias along the width here, because the width equals the channels (\(channels)); so does this graph")
+        "Keras 3 on TensorFlow adds the bias along the width here, because the width equals the channels (\(channels)); so does this graph"
+      )
       let plain = try call.back(try call.add(make(.none), operands, suffix), format)
       return [KerasTensor(try activation.apply(call, try call.binary(.add, plain, bias)))]
     }
@@ -61,7 +62,8 @@ struct ConvOptions {
   /// Of the channels-first convolutions only the depthwise ones run on a CPU in TensorFlow. `keras.ops.add` of the TensorFlow backend takes a bias [1, channels, 1, …] for one of the last axis when that axis has
   /// the same length.
   private func addsBiasAlongWidth(_ call: LayerCall, _ type: TensorType, _ channels: Int) -> Bool {
-    call.dialect.isKeras3 && ["tensorflow", ""].contains(call.builder.backend) && format == .channelsFirst && channels > 1
+    call.dialect.isKeras3 && ["tensorflow", ""].contains(call.builder.backend) && format == .channelsFirst
+      && channels > 1
       && type.rank > 2 && type.dims[type.rank - 2].fixed == channels
   }
 
@@ -98,7 +100,8 @@ struct ConvLayer: KerasLayerReader {
     let kernel = try call.weight("kernel", options.kernel + [channels / groups, filters])
     return try options.finish(call, [x, kernel], channels: filters, "conv") {
       Conv(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: groups, epilogue: $0)
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: groups, epilogue: $0
+      )
     }
   }
 }
@@ -114,7 +117,9 @@ struct ConvTransposeLayer: KerasLayerReader {
     filters = config.int("filters")
     outputPadding = config.ints("output_padding", count: rank, in: 0...Int(Int32.max))
     config.ignore("groups")
-    if options.padding == .causal { config.unsupported("padding 'causal' of a transposed convolution", nearest: "same") }
+    if options.padding == .causal {
+      config.unsupported("padding 'causal' of a transposed convolution", nearest: "same")
+    }
     for (extra, stride) in zip(outputPadding ?? [], options.strides) where extra >= stride {
       config.malformed("output_padding \(extra) must be less than the stride \(stride)")
     }
@@ -127,7 +132,8 @@ struct ConvTransposeLayer: KerasLayerReader {
     let kernel = try call.weight("kernel", options.kernel + [filters, try call.fixed(x, axis: -1)])
     return try options.finish(call, [x, kernel], channels: filters, "conv_transpose") {
       ConvTranspose(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding, outputPadding: outputPadding,
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding,
+        outputPadding: outputPadding,
         epilogue: $0)
     }
   }
@@ -152,7 +158,8 @@ struct DepthwiseConvLayer: KerasLayerReader {
     let kernel = try DepthwiseConvLayer.kernel(call, options, channels: channels, multiplier: multiplier)
     return try options.finish(call, [x, kernel], channels: channels * multiplier, "depthwise_conv", isDepthwise: true) {
       Conv(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels, epilogue: $0)
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels,
+        epilogue: $0)
     }
   }
 
@@ -193,6 +200,8 @@ struct SeparableConvLayer: KerasLayerReader {
     let spread = try call.add(
       Conv(strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels),
       [x, depthwise], "depthwise_conv")
-    return try options.finish(call, [spread, pointwise], channels: filters, "pointwise_conv", isDepthwise: true) { Conv(strides: ones, epilogue: $0) }
+    return try options.finish(call, [spread, pointwise], channels: filters, "pointwise_conv", isDepthwise: true) {
+      Conv(strides: ones, epilogue: $0)
+    }
   }
 }

@@ -89,7 +89,9 @@ struct Masking: KerasLayerReader {
 
 /// Layers that do nothing when predicting: dropout, noise, regularisation.
 struct IdentityLayer: KerasLayerReader {
-  init(_ config: LayerConfig) { config.ignore("rate", "noise_shape", "stddev", "l1", "l2", "data_format", "p", "sigma") }
+  init(_ config: LayerConfig) {
+    config.ignore("rate", "noise_shape", "stddev", "l1", "l2", "data_format", "p", "sigma")
+  }
 
   var masking: MaskRule { .passes }
   var isIdentity: Bool { true }

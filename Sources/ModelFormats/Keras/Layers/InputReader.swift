@@ -13,12 +13,16 @@ struct InputReader: KerasLayerReader {
 
   init(_ config: LayerConfig) {
     shape = config.json("batch_shape").flatMap(InputReader.dims)
-    if shape == nil, config.has("batch_shape") { config.malformed("batch_shape must be a list of lengths from 0 with at most 8 axes") }
+    if shape == nil, config.has("batch_shape") {
+      config.malformed("batch_shape must be a list of lengths from 0 with at most 8 axes")
+    }
     let name = ConfigRewrite.policyName(config.json("dtype")) ?? "float32"
     dtype = DType(name: name) ?? .float32
     if DType(name: name) == nil { config.unsupported("dtype \(KilnError.quoted(name))", nearest: "float32") }
     if dtype == .string { config.unsupported("an input of strings", nearest: "int64") }
-    for key in ["sparse", "ragged"] where config.bool(key, false) { config.unsupported("a \(key) input", nearest: "a dense one") }
+    for key in ["sparse", "ragged"] where config.bool(key, false) {
+      config.unsupported("a \(key) input", nearest: "a dense one")
+    }
     config.ignore("batch_size", "type_spec")
   }
 

@@ -105,7 +105,8 @@ enum LayerCatalog {
     }
     config.diagnostics.add(
       ImportProblem(
-        kind: .unsupported, layer: config.path, className: className, message: "class \(KilnError.quoted(className)) is not a known layer",
+        kind: .unsupported, layer: config.path, className: className,
+        message: "class \(KilnError.quoted(className)) is not a known layer",
         nearest: Nearest.name(to: className, among: names.filter { $0 != "Lambda" })))
     return UnknownLayer()
   }
@@ -113,7 +114,8 @@ enum LayerCatalog {
   private static func lambda(_ config: LayerConfig) -> UnknownLayer {
     config.diagnostics.add(
       ImportProblem(
-        kind: .unsupported, layer: config.path, className: "Lambda", message: "Lambda layers hold Python code and are not loaded",
+        kind: .unsupported, layer: config.path, className: "Lambda",
+        message: "Lambda layers hold Python code and are not loaded",
         nearest: nil))
     return UnknownLayer()
   }

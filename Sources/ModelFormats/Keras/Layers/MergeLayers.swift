@@ -22,7 +22,8 @@ struct Merge: KerasLayerReader {
     inputs = try inputs.map { value in
       let dims = call.type(value).dims
       let missing = rank - dims.count
-      return missing == 0 ? value : try call.reshape(value, dims.prefix(1) + [Dim](repeating: 1, count: missing) + dims.dropFirst())
+      return missing == 0
+        ? value : try call.reshape(value, dims.prefix(1) + [Dim](repeating: 1, count: missing) + dims.dropFirst())
     }
     let function: ScalarFunction =
       switch kind {
@@ -73,7 +74,8 @@ struct Merge: KerasLayerReader {
     }
     guard let result else { throw KilnError(.badInput, "is called without a tensor") }
     guard let anyMask, masks.allSatisfy({ $0 != nil }) else { return result }
-    return try call.add(Elementwise(.select), [anyMask, result, try call.scalar(0, call.type(result).dtype)], "unmasked")
+    return try call.add(
+      Elementwise(.select), [anyMask, result, try call.scalar(0, call.type(result).dtype)], "unmasked")
   }
 
   /// Maximum or minimum in which a masked element takes the other side's value.
@@ -87,7 +89,11 @@ struct Merge: KerasLayerReader {
       let mask = try inputMask.map { try call.expand($0, axis: -1) }
       if let mask { x = try call.add(Elementwise(.select), [mask, x, result], "kept") }
       if let resultMask { result = try call.add(Elementwise(.select), [resultMask, result, x], "kept") }
-      if let first = resultMask, let second = mask { resultMask = try call.binary(.or, first, second) } else { resultMask = nil }
+      if let first = resultMask, let second = mask {
+        resultMask = try call.binary(.or, first, second)
+      } else {
+        resultMask = nil
+      }
       result = try call.binary(function, result, x)
     }
     return result
@@ -104,7 +110,9 @@ struct Concatenate: KerasLayerReader {
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     var inputs = try call.inputs()
-    if Set(inputs.map { call.type($0).dtype }).count > 1 { inputs = try inputs.map { try call.cast($0, to: call.dtype) } }
+    if Set(inputs.map { call.type($0).dtype }).count > 1 {
+      inputs = try inputs.map { try call.cast($0, to: call.dtype) }
+    }
     guard let first = inputs.first, let positive = call.type(first).axis(axis) else {
       throw KilnError(.badInput, "axis \(axis) does not fit its inputs")
     }
@@ -126,7 +134,8 @@ struct Concatenate: KerasLayerReader {
       return try call.add(BroadcastTo(dims), [expanded], "mask_part")
     }
     let joined = try call.add(Concat(axis: axis), whole, "masks")
-    return try call.add(Reduce(call.dialect.isKeras3 ? .any : .all, axes: [call.type(joined).rank - 1]), [joined], "mask")
+    return try call.add(
+      Reduce(call.dialect.isKeras3 ? .any : .all, axes: [call.type(joined).rank - 1]), [joined], "mask")
   }
 }
 
@@ -144,7 +153,9 @@ struct Dot: KerasLayerReader {
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     var inputs = try call.inputs()
     inputs = try inputs.map { try call.cast($0, to: call.dtype) }
-    guard inputs.count == 2, let a = axes.first, let b = axes.last else { throw KilnError(.badInput, "takes 2 inputs, found \(inputs.count)") }
+    guard inputs.count == 2, let a = axes.first, let b = axes.last else {
+      throw KilnError(.badInput, "takes 2 inputs, found \(inputs.count)")
+    }
     var (x, y) = (inputs[0], inputs[1])
     guard let xAxis = call.type(x).axis(a), let yAxis = call.type(y).axis(b), xAxis > 0, yAxis > 0 else {
       throw KilnError(.badInput, "axes \(axes) do not fit \(call.type(x).message) and \(call.type(y).message)")

@@ -14,7 +14,8 @@ struct BatchNormalization: KerasLayerReader {
     centers = config.bool("center", true)
     scales = config.bool("scale", true)
     config.ignore(
-      "momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size", "adjustment", "mode")
+      "momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size",
+      "adjustment", "mode")
     if axes.isEmpty { config.malformed("axis is an empty list") }
   }
 
@@ -37,7 +38,8 @@ struct BatchNormalization: KerasLayerReader {
     let operands = try names.map { try call.weight($0, shape) }
     let forth = (0..<type.rank).filter { $0 != axis } + [axis]
     let result = try call.add(
-      BatchNorm(epsilon: epsilon, scale: scales, offset: centers), [try call.transpose(x, forth)] + operands, "batch_norm")
+      BatchNorm(epsilon: epsilon, scale: scales, offset: centers), [try call.transpose(x, forth)] + operands,
+      "batch_norm")
     let back = (0..<type.rank).map { $0 < axis ? $0 : $0 == axis ? type.rank - 1 : $0 - 1 }
     return [KerasTensor(try call.transpose(result, back))]
   }
@@ -81,8 +83,11 @@ struct LayerNormalization: KerasLayerReader {
     let type = call.type(x)
     // Keras 3 sorts the axes before it makes the weights; earlier ones keep the given order.
     let positive = (call.dialect.isKeras3 ? axes.sorted() : axes).compactMap { type.axis($0) }
-    guard positive.count == axes.count, positive == positive.sorted(), Set(positive).count == axes.count, let first = positive.first else {
-      throw KilnError(.unsupportedModel, "axis \(axes) of \(type.message) is not supported", hint: "axes in rising order")
+    guard positive.count == axes.count, positive == positive.sorted(), Set(positive).count == axes.count,
+      let first = positive.first
+    else {
+      throw KilnError(
+        .unsupportedModel, "axis \(axes) of \(type.message) is not supported", hint: "axes in rising order")
     }
     let shape = try positive.map { try call.fixed(x, axis: $0) }
     let others = (0..<type.rank).filter { !positive.contains($0) }
@@ -94,7 +99,8 @@ struct LayerNormalization: KerasLayerReader {
     let normalized =
       scalesByDeviation
       ? try byDeviation(call, moved, others.count, operands[1])
-      : try call.add(LayerNorm(axis: others.count, epsilon: epsilon, scale: scales, offset: centers), operands, "layer_norm")
+      : try call.add(
+        LayerNorm(axis: others.count, epsilon: epsilon, scale: scales, offset: centers), operands, "layer_norm")
     _ = first
     var back = [Int](repeating: 0, count: type.rank)
     for (position, axis) in forth.enumerated() { back[axis] = position }
@@ -105,7 +111,8 @@ struct LayerNormalization: KerasLayerReader {
   private func byDeviation(_ call: LayerCall, _ x: ValueID, _ first: Int, _ gamma: ValueID) throws -> ValueID {
     let axes = Array(first..<call.type(x).rank)
     let mean = try call.add(Reduce(.mean, axes: axes, keepDims: true), [x], "mean")
-    let variance = try call.add(Reduce(.mean, axes: axes, keepDims: true), [try call.binary(.squaredDifference, x, mean)], "variance")
+    let variance = try call.add(
+      Reduce(.mean, axes: axes, keepDims: true), [try call.binary(.squaredDifference, x, mean)], "variance")
     let scale = try call.unary(.rsqrt, try call.unary(.affine, [1, epsilon], variance))
     return try call.binary(.mul, try call.binary(.mul, x, scale), gamma)
   }
@@ -222,7 +229,8 @@ struct Normalization: KerasLayerReader {
 
   /// Given statistics over the kept axes: a number goes to all, fewer dims are aligned with the last kept axes.
   private func spread(_ statistics: Statistics, _ kept: [Int], _ broadcast: Shape, _ dtype: DType) throws -> Tensor {
-    let mismatch = KilnError(.badInput, "mean and variance of shape \(statistics.shape.shapeText) do not fit its axes \(axes)")
+    let mismatch = KilnError(
+      .badInput, "mean and variance of shape \(statistics.shape.shapeText) do not fit its axes \(axes)")
     var shape = [Int](repeating: 1, count: broadcast.count)
     // Leading ones of a shape that was given with all its axes mean nothing.
     let lengths = Array(statistics.shape.drop { $0 == 1 && statistics.shape.count > kept.count })
@@ -232,7 +240,8 @@ struct Normalization: KerasLayerReader {
     } else {
       for (length, axis) in zip(lengths.reversed(), kept.reversed()) { shape[axis] = length }
     }
-    guard zip(shape, broadcast).allSatisfy({ $0 == 1 || $0 == $1 }), checkedProduct(shape) == statistics.values.count else { throw mismatch }
+    guard zip(shape, broadcast).allSatisfy({ $0 == 1 || $0 == $1 }), checkedProduct(shape) == statistics.values.count
+    else { throw mismatch }
     return try Tensor(converting: statistics.values, to: dtype, shape: shape)
   }
 }

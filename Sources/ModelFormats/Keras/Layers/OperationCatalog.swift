@@ -7,26 +7,33 @@ enum OperationCatalog {
   private static let unary: [String: Activation] = [
     "LogicalNot": Activation(.not), "Absolute": Activation(.abs), "Abs": Activation(.abs), "Negative": Activation(.neg),
     "Exp": Activation(.exp), "Log": Activation(.log), "Sqrt": Activation(.sqrt), "Rsqrt": Activation(.rsqrt),
-    "Square": Activation(.square), "Tanh": Activation(.tanh), "Sigmoid": Activation(.sigmoid), "Relu": Activation(.relu),
-    "Silu": Activation(.silu), "Softplus": Activation(.softplus), "Softsign": Activation(.softsign), "Sin": Activation(.sin),
+    "Square": Activation(.square), "Tanh": Activation(.tanh), "Sigmoid": Activation(.sigmoid),
+    "Relu": Activation(.relu),
+    "Silu": Activation(.silu), "Softplus": Activation(.softplus), "Softsign": Activation(.softsign),
+    "Sin": Activation(.sin),
     "Cos": Activation(.cos), "Relu6": Activation(.clip, [0, 6]),
   ]
   private static let binary: [String: ScalarFunction] = [
-    "Add": .add, "Subtract": .sub, "Multiply": .mul, "Divide": .div, "TrueDivide": .div, "Maximum": .max, "Minimum": .min,
+    "Add": .add, "Subtract": .sub, "Multiply": .mul, "Divide": .div, "TrueDivide": .div, "Maximum": .max,
+    "Minimum": .min,
     "Power": .pow, "Mod": .mod, "NotEqual": .notEqual, "Equal": .equal, "Less": .less, "LessEqual": .lessEqual,
     "Greater": .greater, "GreaterEqual": .greaterEqual, "LogicalAnd": .and, "LogicalOr": .or, "LogicalXor": .xor,
   ]
   private static let reductions: [String: Reduce.Kind] = [
     "Any": .any, "All": .all, "Sum": .sum, "Mean": .mean, "Max": .max, "Min": .min, "Prod": .prod,
   ]
-  private static let others: Set<String> = ["ExpandDims", "Squeeze", "Concatenate", "ZerosLike", "OnesLike", "Cast", "Identity"]
+  private static let others: Set<String> = [
+    "ExpandDims", "Squeeze", "Concatenate", "ZerosLike", "OnesLike", "Cast", "Identity",
+  ]
 
   static func isKnown(_ name: String) -> Bool {
     unary[name] != nil || binary[name] != nil || reductions[name] != nil || others.contains(name)
   }
 
   static func reader(_ name: String, _ config: LayerConfig) -> any KerasLayerReader {
-    if let activation = unary[name] { return Operation(config) { call in try call.add(Elementwise(activation), [try call.tensor(0)], "op") } }
+    if let activation = unary[name] {
+      return Operation(config) { call in try call.add(Elementwise(activation), [try call.tensor(0)], "op") }
+    }
     if let function = binary[name] { return Operation(config) { try elementwise($0, function) } }
     if let kind = reductions[name] {
       let axes = config.intList("axis")
@@ -36,8 +43,11 @@ enum OperationCatalog {
         let x = try call.tensor(0)
         let type = call.type(x)
         let positive = axes.map { $0.compactMap { type.axis($0) } } ?? Array(0..<type.rank)
-        guard axes == nil || positive.count == axes?.count else { throw KilnError(.badInput, "axis does not fit \(type.message)") }
-        let operand = kind == .any || kind == .all ? try call.truth(x) : kind == .mean ? try call.cast(x, to: call.dtype) : x
+        guard axes == nil || positive.count == axes?.count else {
+          throw KilnError(.badInput, "axis does not fit \(type.message)")
+        }
+        let operand =
+          kind == .any || kind == .all ? try call.truth(x) : kind == .mean ? try call.cast(x, to: call.dtype) : x
         return try call.add(Reduce(kind, axes: Set(positive).sorted(), keepDims: keepsDims), [operand], "reduce")
       }
     }
@@ -71,13 +81,16 @@ enum OperationCatalog {
       }
     case "Cast":
       let dtype = DType(name: config.string("dtype", "float32")) ?? .float32
-      return Operation(config) { call in try call.cast(try call.tensor(0), to: dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype) }
+      return Operation(config) { call in
+        try call.cast(try call.tensor(0), to: dtype == .float16 || dtype == .bfloat16 ? .float32 : dtype)
+      }
     case "Identity":
       return Operation(config) { call in try call.tensor(0) }
     default:
       config.diagnostics.add(
         ImportProblem(
-          kind: .unsupported, layer: config.path, className: name, message: "operation \(KilnError.quoted(name)) of keras.ops is not supported",
+          kind: .unsupported, layer: config.path, className: name,
+          message: "operation \(KilnError.quoted(name)) of keras.ops is not supported",
           nearest: nil))
       return UnknownLayer()
     }

@@ -27,7 +27,8 @@ struct PoolLayer: KerasLayerReader {
       throw KilnError(.badInput, "needs an input of rank \(rank + 2), found \(call.type(x).message)")
     }
     let pooled = try call.add(
-      Pool(kind, window: window, strides: strides, padding: padding), [try call.channelsLast(x, format)], "\(kind.rawValue)_pool")
+      Pool(kind, window: window, strides: strides, padding: padding), [try call.channelsLast(x, format)],
+      "\(kind.rawValue)_pool")
     return [KerasTensor(try call.back(pooled, format))]
   }
 }

@@ -26,19 +26,20 @@ struct RecurrentLayer: KerasLayerReader {
     recurrentActivation =
       kind == .simple
       ? .identity
-      : ActivationFunction.read(config, models, "recurrent_activation", default: "sigmoid").cellActivation(config, "recurrent_activation")
+      : ActivationFunction.read(config, models, "recurrent_activation", default: "sigmoid").cellActivation(
+        config, "recurrent_activation")
     usesBias = config.bool("use_bias", true)
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     isTimeMajor = config.bool("time_major", false)
-    // SimpleRNN has the option before Keras 3 and never used it.
-    zeroOutputForMask = config.bool("zero_output_for_mask", false) && (kind != .simple || config.dialect.isKeras3)
+    zeroOutputForMask = config.bool("zero_output_for_mask", false)
     goesBackwards = config.bool("go_backwards", false)
     if config.bool("stateful", false) {
       config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")
     }
     config.ignore(
-      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "stateful", "use_cudnn", "consume_less")
+      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "stateful", "use_cudnn",
+      "consume_less")
   }
 
   var weights: [WeightSlot] {
@@ -52,7 +53,9 @@ struct RecurrentLayer: KerasLayerReader {
     var sequence = call.tensors
     var states = Array(sequence.dropFirst())
     sequence = Array(sequence.prefix(1))
-    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
+    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty {
+      states = given.leaves
+    }
     guard let first = sequence.first else { throw KilnError(.badInput, "is called without a tensor") }
     var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
     if let given = mask, call.type(given).rank != 2 { mask = nil }
@@ -63,7 +66,9 @@ struct RecurrentLayer: KerasLayerReader {
   ///
   /// - Returns: the output, then the states with `return_state`.
   func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor] {
-    guard call.type(input).rank == 3 else { throw KilnError(.badInput, "needs an input of rank 3, found \(call.type(input).message)") }
+    guard call.type(input).rank == 3 else {
+      throw KilnError(.badInput, "needs an input of rank 3, found \(call.type(input).message)")
+    }
     guard states.isEmpty || states.count == stateCount else {
       throw KilnError(.badInput, "takes \(stateCount) initial states, found \(states.count)")
     }
@@ -83,6 +88,8 @@ struct RecurrentLayer: KerasLayerReader {
     guard let output = results.first else { throw KilnError(.internal, "a recurrent op without result") }
     if isTimeMajor, returnsSequences { results[0] = try call.transpose(output, [1, 0, 2]) }
     let sequenceMask = returnsSequences ? mask : nil
-    return results.prefix(returnsState ? results.count : 1).enumerated().map { KerasTensor($1, mask: $0 == 0 ? sequenceMask : nil) }
+    return results.prefix(returnsState ? results.count : 1).enumerated().map {
+      KerasTensor($1, mask: $0 == 0 ? sequenceMask : nil)
+    }
   }
 }

@@ -8,7 +8,8 @@ extension LayerConfig {
     guard let value = json(key) else { return none }
     func number(_ json: JSON) -> Int? { json.intValue.flatMap { (0...Int(Int32.max)).contains($0) ? $0 : nil } }
     func pair(_ json: JSON) -> (low: Int, high: Int)? {
-      guard let items = json.arrayValue, items.count == 2, let low = number(items[0]), let high = number(items[1]) else { return nil }
+      guard let items = json.arrayValue, items.count == 2, let low = number(items[0]), let high = number(items[1])
+      else { return nil }
       return (low, high)
     }
     if let all = number(value) { return [(low: Int, high: Int)](repeating: (all, all), count: rank) }
@@ -38,7 +39,9 @@ struct ZeroPadding: KerasLayerReader {
       throw KilnError(.badInput, "needs an input of rank \(amounts.count + 2), found \(call.type(x).message)")
     }
     let (low, high) = (amounts.map(\.low), amounts.map(\.high))
-    let pad = format == .channelsLast ? Pad(low: [0] + low + [0], high: [0] + high + [0]) : Pad(low: [0, 0] + low, high: [0, 0] + high)
+    let pad =
+      format == .channelsLast
+      ? Pad(low: [0] + low + [0], high: [0] + high + [0]) : Pad(low: [0, 0] + low, high: [0, 0] + high)
     return [KerasTensor(try call.add(pad, [x], "pad"))]
   }
 }
@@ -94,7 +97,9 @@ struct UpSampling: KerasLayerReader {
     }
     let last = try call.channelsLast(x, format)
     let dims = zip(call.type(last).dims.dropFirst(), factors).map { $0 * Dim($1) }
-    let op = isBilinear ? Resize(.bilinear, coordinates: .halfPixel, dims: dims) : Resize(.nearest, coordinates: .asymmetric, dims: dims)
+    let op =
+      isBilinear
+      ? Resize(.bilinear, coordinates: .halfPixel, dims: dims) : Resize(.nearest, coordinates: .asymmetric, dims: dims)
     return [KerasTensor(try call.back(try call.add(op, [last], "resize"), format))]
   }
 }
@@ -138,7 +143,8 @@ struct ReshapeLayer: KerasLayerReader {
       }
       dims[open] = rest
     } else if let count = total.fixed, let wanted = dims.reduce(1, *).fixed, count != wanted {
-      throw KilnError(.badInput, "\(type.message) has \(count) elements a sample and does not reshape to \(target.shapeText)")
+      throw KilnError(
+        .badInput, "\(type.message) has \(count) elements a sample and does not reshape to \(target.shapeText)")
     }
     return [KerasTensor(try call.add(Reshape([batch] + dims), [x], "reshape"))]
   }
@@ -150,7 +156,9 @@ struct Permute: KerasLayerReader {
 
   init(_ config: LayerConfig) {
     axes = config.intList("dims") ?? []
-    if axes.sorted() != Array(1..<axes.count + 1) || axes.isEmpty { config.malformed("dims \(axes) must be a permutation from 1") }
+    if axes.sorted() != Array(1..<axes.count + 1) || axes.isEmpty {
+      config.malformed("dims \(axes) must be a permutation from 1")
+    }
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {

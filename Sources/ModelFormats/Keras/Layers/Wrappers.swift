@@ -11,7 +11,11 @@ struct Bidirectional: KerasLayerReader {
   private let mode: MergeMode?
 
   init(_ config: LayerConfig, _ models: KerasModelReader) {
-    if config.json("merge_mode") == nil && config.has("merge_mode") { mode = nil } else { mode = config.choice("merge_mode", .concat) }
+    if config.json("merge_mode") == nil && config.has("merge_mode") {
+      mode = nil
+    } else {
+      mode = config.choice("merge_mode", .concat)
+    }
     guard let layer = config.json("layer") else {
       config.malformed("layer is missing")
       forward = nil
@@ -20,8 +24,10 @@ struct Bidirectional: KerasLayerReader {
     }
     forward = models.innerLayer(layer, of: config, role: "forward_layer")
     // Without a layer of its own the other direction is a copy of the first one, turned round.
-    backward = models.innerLayer(config.json("backward_layer") ?? Bidirectional.turned(layer), of: config, role: "backward_layer")
-    for inner in [forward, backward].compactMap({ $0 }) where !(inner.reader is RecurrentLayer) && !(inner.reader is UnknownLayer) {
+    backward = models.innerLayer(
+      config.json("backward_layer") ?? Bidirectional.turned(layer), of: config, role: "backward_layer")
+    for inner in [forward, backward].compactMap({ $0 })
+    where !(inner.reader is RecurrentLayer) && !(inner.reader is UnknownLayer) {
       config.unsupported("Bidirectional of \(KilnError.quoted(inner.className))", nearest: "LSTM, GRU, SimpleRNN")
     }
   }
@@ -40,31 +46,43 @@ struct Bidirectional: KerasLayerReader {
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let forward, let backward, let first = forward.reader as? RecurrentLayer, let second = backward.reader as? RecurrentLayer else {
+    guard let forward, let backward, let first = forward.reader as? RecurrentLayer,
+      let second = backward.reader as? RecurrentLayer
+    else {
       throw KilnError(.unsupportedModel, "its layer is not supported")
     }
     var states = Array(call.tensors.dropFirst())
-    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
-    guard states.count % 2 == 0 else { throw KilnError(.badInput, "takes an even number of initial states, found \(states.count)") }
+    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty {
+      states = given.leaves
+    }
+    guard states.count % 2 == 0 else {
+      throw KilnError(.badInput, "takes an even number of initial states, found \(states.count)")
+    }
     let half = states.count / 2
     guard let sequence = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
     let x = try call.cast(sequence.value, to: call.dtype)
     let mask = call.masks.first ?? nil
-    func run(_ layer: KerasLayer, _ made: RecurrentLayer, _ states: some Sequence<KerasTensor>) throws -> [KerasTensor] {
+    func run(_ layer: KerasLayer, _ made: RecurrentLayer, _ states: some Sequence<KerasTensor>) throws -> [KerasTensor]
+    {
       var reader = made
       // tf.keras forces zeros at masked steps of sequences; Keras 3 does too, and writes it in the inner layers' configs.
-      if call.dialect.isTensorFlowKeras, reader.kind != .simple { reader.zeroOutputForMask = reader.returnsSequences }
+      if call.dialect.isTensorFlowKeras { reader.zeroOutputForMask = reader.returnsSequences }
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: [])
       return try reader.run(inner, x, mask: mask, states: states.map(\.value))
     }
     let a = try run(forward, first, states.prefix(half))
     let b = try run(backward, second, states.suffix(half))
-    guard let left = a.first, var right = b.first else { throw KilnError(.internal, "a recurrent layer without result") }
-    if first.returnsSequences { right.value = try call.add(Reverse(axes: [first.isTimeMajor ? 0 : 1]), [right.value], "reverse") }
+    guard let left = a.first, var right = b.first else {
+      throw KilnError(.internal, "a recurrent layer without result")
+    }
+    if first.returnsSequences {
+      right.value = try call.add(Reverse(axes: [first.isTimeMajor ? 0 : 1]), [right.value], "reverse")
+    }
     let merged: [ValueID]
     switch mode {
     case nil: merged = [left.value, right.value]
-    case .concat: merged = [try call.add(Concat(axis: call.type(left.value).rank - 1), [left.value, right.value], "concat")]
+    case .concat:
+      merged = [try call.add(Concat(axis: call.type(left.value).rank - 1), [left.value, right.value], "concat")]
     case .sum: merged = [try call.binary(.add, left.value, right.value)]
     case .mul: merged = [try call.binary(.mul, left.value, right.value)]
     case .ave: merged = [try call.unary(.affine, [0.5, 0], try call.binary(.add, left.value, right.value))]
@@ -96,14 +114,17 @@ struct TimeDistributed: KerasLayerReader {
     let masks = call.masks
     func folded(_ value: ValueID) throws -> ValueID {
       let dims = call.type(value).dims
-      guard dims.count >= 2 else { throw KilnError(.badInput, "needs an input with a time axis, found \(call.type(value).message)") }
+      guard dims.count >= 2 else {
+        throw KilnError(.badInput, "needs an input with a time axis, found \(call.type(value).message)")
+      }
       return try call.reshape(value, [dims[0] * dims[1]] + dims.dropFirst(2))
     }
     let inputs = try zip(call.tensors, masks).map { tensor, mask in
       // A mask of steps alone says nothing inside a step.
       KerasTensor(try folded(tensor.value), mask: try mask.flatMap { call.type($0).rank > 2 ? try folded($0) : nil })
     }
-    let arguments: [KerasTree<KerasTensor>] = inputs.count == 1 ? inputs.map { .leaf($0) } : [.list(inputs.map { .leaf($0) })]
+    let arguments: [KerasTree<KerasTensor>] =
+      inputs.count == 1 ? inputs.map { .leaf($0) } : [.list(inputs.map { .leaf($0) })]
     guard let results = call.builder.build(inner, arguments, []) else { return [] }
     return try results.map { result in
       let unfolded = try call.reshape(result.value, [batch, time] + call.type(result.value).dims.dropFirst())
@@ -111,7 +132,9 @@ struct TimeDistributed: KerasLayerReader {
     }
   }
 
-  private func mask(_ call: LayerCall, _ inner: ValueID?, _ outer: ValueID?, _ batch: Dim, _ time: Dim) throws -> ValueID? {
+  private func mask(_ call: LayerCall, _ inner: ValueID?, _ outer: ValueID?, _ batch: Dim, _ time: Dim) throws
+    -> ValueID?
+  {
     if call.dialect.isKeras3 { return outer }
     if let inner { return try call.reshape(inner, [batch, time] + call.type(inner).dims.dropFirst()) }
     guard let outer, call.type(outer).rank > 2 else { return outer }
