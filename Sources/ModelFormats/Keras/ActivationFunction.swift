@@ -167,7 +167,7 @@ enum Nearest {
   static func name(to text: String, among candidates: [String]) -> String? {
     let wanted = Array(text.lowercased().unicodeScalars.prefix(64))
     let best = candidates.map { ($0, distance(wanted, Array($0.lowercased().unicodeScalars))) }.min { $0.1 < $1.1 }
-    guard let (name, edits) = best, edits <= max(2, wanted.count / 2) else { return nil }
+    guard let (name, edits) = best, edits <= max(2, wanted.count / 3) else { return nil }
     return name
   }
 
