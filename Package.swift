@@ -10,7 +10,8 @@ let package = Package(
     .executable(name: "kinfer", targets: ["kinfer"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
   ],
   targets: [
     // System libraries and C.
@@ -24,7 +25,7 @@ let package = Package(
     .target(name: "GraphModule", dependencies: ["TensorModule"]),
     .target(name: "GraphOptimizer", dependencies: ["GraphModule"]),
     .target(name: "ModelFile", dependencies: ["GraphModule"]),
-    .target(name: "ModelFormats", dependencies: ["GraphModule", "CHDF5"]),
+    .target(name: "ModelFormats", dependencies: ["GraphModule", "CHDF5", .product(name: "Yams", package: "Yams")]),
     .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels"]),
 
     // The faces.

@@ -67,6 +67,72 @@ static inline hid_t kiln_h5f_open(const char *path) {
   return file;
 }
 
+// A file image that the library reads in place: its callbacks hand out the one buffer and never copy, grow or free it.
+static inline void *kiln_image_allocate(size_t size, H5FD_file_image_op_t operation, void *bytes) {
+  (void)size;
+  (void)operation;
+  return bytes;
+}
+static inline void *kiln_image_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t operation, void *bytes) {
+  (void)from;
+  (void)size;
+  (void)operation;
+  (void)bytes;
+  return to;
+}
+static inline void *kiln_image_grow(void *old, size_t size, H5FD_file_image_op_t operation, void *bytes) {
+  (void)old;
+  (void)size;
+  (void)operation;
+  (void)bytes;
+  return NULL;
+}
+static inline herr_t kiln_image_free(void *image, H5FD_file_image_op_t operation, void *bytes) {
+  (void)image;
+  (void)operation;
+  (void)bytes;
+  return 0;
+}
+static inline void *kiln_image_same(void *bytes) { return bytes; }
+static inline herr_t kiln_image_release(void *bytes) {
+  (void)bytes;
+  return 0;
+}
+
+/// Opens a file that lies in memory, for reading; the bytes must stay until it is closed.
+static inline hid_t kiln_h5f_open_image(const void *bytes, size_t size) {
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  if (access < 0) return -1;
+  hid_t file = -1;
+  H5FD_file_image_callbacks_t callbacks = {
+      kiln_image_allocate, kiln_image_copy, kiln_image_grow, kiln_image_free, kiln_image_same, kiln_image_release, (void *)bytes};
+  if (H5Pset_fapl_core(access, 65536, 0) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0
+      && H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_file_image(access, (void *)bytes, size) >= 0) {
+    file = H5Fopen("image", H5F_ACC_RDONLY, access);
+  }
+  H5Pclose(access);
+  return file;
+}
+
+/// Takes one name; a number other than 0 ends the listing.
+typedef int (*kiln_name_visitor)(const char *name, void *context);
+struct kiln_name_listing {
+  kiln_name_visitor visitor;
+  void *context;
+};
+static inline herr_t kiln_name_visit(hid_t group, const char *name, const H5L_info_t *info, void *listing) {
+  (void)group;
+  (void)info;
+  struct kiln_name_listing *names = (struct kiln_name_listing *)listing;
+  return names->visitor(name, names->context);
+}
+/// Lists the names in a group, sorted by their bytes; negative when the group is damaged.
+static inline int kiln_h5g_names(hid_t group, kiln_name_visitor visitor, void *context) {
+  struct kiln_name_listing names = {visitor, context};
+  hsize_t position = 0;
+  return (int)H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &position, kiln_name_visit, &names);
+}
+
 static inline hid_t kiln_h5o_open(hid_t location, const char *name) { return H5Oopen(location, name, H5P_DEFAULT); }
 static inline herr_t kiln_h5d_read(hid_t dataset, hid_t type, void *out) {
   return H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);

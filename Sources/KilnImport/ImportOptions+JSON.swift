@@ -11,7 +11,8 @@ extension ImportOptions {
     return .object(
       JSONObject([
         ("format", .string(format.rawValue)), ("inputs", names(inputs)), ("outputs", names(outputs)),
-        ("inputShapes", .object(JSONObject(shapes))), ("byteBudget", byteBudget.map { .int($0) } ?? .null),
+        ("inputShapes", .object(JSONObject(shapes))), ("architecture", architecture.map { .string($0) } ?? .null),
+        ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
 
@@ -24,6 +25,7 @@ extension ImportOptions {
     for (name, shape) in json["inputShapes"]?.objectValue?.entries ?? [] {
       inputShapes[name] = shape.arrayValue?.map(\.intValue)
     }
+    architecture = json["architecture"]?.stringValue
     byteBudget = json["byteBudget"]?.intValue
   }
 }

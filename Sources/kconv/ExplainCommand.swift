@@ -20,13 +20,18 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "Print the optimized graph in its text form instead.")
   var dumpGraph = false
 
+  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
+  var architecture: String?
+
   func validate() throws {
     if let optimizerSteps, optimizerSteps < 0 { throw ValidationError("--optimizer-steps must be 0 or more, found \(optimizerSteps)") }
   }
 
   func run() throws {
+    var options = ImportOptions()
+    options.architecture = architecture
     let model = try Interruption.deferring {
-      try ModelImport.load(file, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+      try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }
     let explanation = try RewriteExplanation(model.graph, disabledRules: Set(disableRule), steps: optimizerSteps)
     try Console.write(dumpGraph ? explanation.graphText : explanation.text)

@@ -18,13 +18,18 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Fold layers that lie deeper than this.", valueName: "n"))
   var depth: Int?
 
+  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
+  var architecture: String?
+
   func validate() throws {
     if let depth, depth < 1 { throw ValidationError("--depth must be 1 or more, found \(depth)") }
   }
 
   func run() throws {
+    var options = ImportOptions()
+    options.architecture = architecture
     let model = try Interruption.deferring {
-      try ModelImport.load(file, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+      try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }
     let summary = ModelSummary(model, depth: depth)
     try Console.write(format == .json ? summary.json.text(indented: true) + "\n" : InspectCommand.text(summary))

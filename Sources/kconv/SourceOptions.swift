@@ -27,12 +27,10 @@ struct SourceOptions: ParsableArguments {
   var inputShape: [String] = []
 
   func options() throws -> ImportOptions {
-    if architecture != nil {
-      throw KilnError(.unsupportedModel, "--architecture: weights apart from their architecture are not read", hint: "save the whole model as .h5")
-    }
     if signature != nil { throw KilnError(.unsupportedModel, "--signature: no SavedModel is read") }
     var options = ImportOptions()
     options.format = format
+    options.architecture = architecture
     options.inputs = SourceOptions.names(inputs)
     options.outputs = SourceOptions.names(outputs)
     for text in inputShape {

@@ -8,7 +8,7 @@ private let allowed: [String: Set<String>] = [
   "GraphModule": ["TensorModule"],
   "GraphOptimizer": ["GraphModule"],
   "ModelFile": ["GraphModule"],
-  "ModelFormats": ["GraphModule", "CHDF5"],
+  "ModelFormats": ["GraphModule", "CHDF5", "Yams"],
   "InferenceRuntime": ["GraphOptimizer", "CKernels"],
   "Kiln": ["InferenceRuntime", "ModelFile"],
   "KilnImport": ["ModelFormats", "ModelFile", "GraphOptimizer"],

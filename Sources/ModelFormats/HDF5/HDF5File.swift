@@ -15,6 +15,8 @@ final class HDF5File {
   let size: Int
   private(set) var bytesRead = 0
   private let handle: HDF5Handle
+  /// Keeps the bytes of a file that lies in memory.
+  private let owner: AnyObject?
 
   /// The deepest path that is followed.
   static let maximumDepth = 64
@@ -35,6 +37,24 @@ final class HDF5File {
     let (quadruple, overflow) = size.multipliedReportingOverflow(by: 4)
     self.budget = budget ?? max(2 << 30, overflow ? size : quadruple)
     let opened = try HDF5Library.locked { kiln_h5f_open(path) }
+    guard let file = HDF5Handle(opened) else {
+      throw KilnError(.badInput, "the HDF5 library cannot open it (damaged or cut off)")
+    }
+    handle = file
+    owner = nil
+  }
+
+  /// Opens a file that lies in memory, such as a member of an archive, under the rules of files on the disk.
+  ///
+  /// - Parameters:
+  ///   - owner: keeps the bytes valid.
+  ///   - budget: the most bytes that its datasets may take together.
+  /// - Throws: `KilnError` (`badInput`) when it is not an HDF5 file.
+  init(image: UnsafeRawBufferPointer, owner: AnyObject, budget: Int) throws {
+    size = image.count
+    self.budget = budget
+    self.owner = owner
+    let opened = try HDF5Library.locked { image.isEmpty ? -1 : kiln_h5f_open_image(image.baseAddress, image.count) }
     guard let file = HDF5Handle(opened) else {
       throw KilnError(.badInput, "the HDF5 library cannot open it (damaged or cut off)")
     }

@@ -13,6 +13,9 @@ public struct ImportOptions: Sendable {
   public var inputs: [String] = []
   /// Values or layers that become the model's outputs. Empty: the model's own.
   public var outputs: [String] = []
+  /// The file with the architecture (`to_json`, `to_yaml`) of weights that stand alone; it takes the place of the model's
+  /// own configuration.
+  public var architecture: String?
   /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
   public var byteBudget: Int?
 
@@ -65,10 +68,10 @@ package enum ModelImporter {
     let format = try detect(path: path)
     do {
       switch (options.format, format) {
-      case (.auto, .kerasH5), (.keras, .kerasH5): return KerasImporter(path: path, options: options)
-      case (.auto, _), (.keras, .kerasZip):
-        throw KilnError(
-          .unsupportedModel, "\(format.description) is not read", hint: "save the model as a whole .h5 file")
+      case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
+        return KerasImporter(path: path, format: format, options: options)
+      case (.auto, _):
+        throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as .keras or as a whole .h5 file")
       default:
         throw KilnError(.badInput, "is \(format.description), not a \(options.format.rawValue) model")
       }

@@ -2,12 +2,13 @@ import TensorModule
 
 /// What a source file is, told from its content; the name is never asked.
 package enum SourceFormat: String, Sendable, CaseIterable {
-  case kerasH5, kerasZip, kilnModel, numpy, protobuf
+  case kerasH5, kerasZip, kerasShards, kilnModel, numpy, protobuf
 
   package var description: String {
     switch self {
     case .kerasH5: "an HDF5 file"
     case .kerasZip: "a zip archive (.keras)"
+    case .kerasShards: "a list of Keras weight files"
     case .kilnModel: "a .kiln or safetensors file"
     case .numpy: "a NumPy file"
     case .protobuf: "perhaps a protobuf message (TensorFlow, ONNX, CNTK)"
@@ -29,10 +30,10 @@ extension ModelImporter {
       KilnError(.badInput, message, at: [path], hint: hint)
     }
     guard !bytes.isEmpty else { throw refused("the file is empty") }
+    if bytes.starts(with: hdf5Magic) { return .kerasH5 }
+    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) { return .kerasZip }
+    // After the zip: a stored member can lie where a user block would end.
     if hasHDF5Magic(bytes) { return .kerasH5 }
-    if bytes.starts(with: [0x50, 0x4B, 0x03, 0x04]) || bytes.starts(with: [0x50, 0x4B, 0x05, 0x06]) {
-      return .kerasZip
-    }
     if NumPyFile.isNPY(bytes) { return .numpy }
     let head = bytes.prefix(512)
     let text = String(decoding: head, as: UTF8.self).lowercased()
@@ -54,6 +55,12 @@ extension ModelImporter {
       throw refused("is a Python pickle, which holds code and is not loaded")
     }
     if bytes.count > 10, bytes[8] == UInt8(ascii: "{"), bytes[7] == 0, bytes[6] == 0 { return .kilnModel }
+    if trimmed.hasPrefix("{"), let json = try? JSON.parse(bytes) {
+      if ShardedWeights.isList(json) { return .kerasShards }
+      if json["class_name"] != nil {
+        throw refused("is an architecture without weights", hint: "import the file of the weights, with this one as --architecture")
+      }
+    }
     if head.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) {
       throw refused("is text, not a model (a Keras model is an HDF5 or zip file)")
     }

@@ -42,6 +42,12 @@ struct KerasH5 {
     return groups
   }
 
+  /// How many weights belong to the model itself and to no layer.
+  func ownWeights() throws -> Int {
+    let group = weightsPath.isEmpty ? "top_level_model_weights" : "\(weightsPath)/top_level_model_weights"
+    return try file.exists(group) ? try file.strings("weight_names", of: group)?.count ?? 0 : 0
+  }
+
   private func weight(_ path: String) throws -> StoredWeight {
     let dataset = try file.dataset(path)
     let file = file

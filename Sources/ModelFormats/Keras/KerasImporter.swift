@@ -4,13 +4,15 @@ import TensorModule
 /// Reads one Keras file into a graph.
 final class KerasImporter {
   let path: String
+  let format: SourceFormat
   let options: ImportOptions
   let diagnostics = ImportDiagnostics()
   private(set) var facts: SourceFacts?
   private var layers: [KerasLayer] = []
 
-  init(path: String, options: ImportOptions) {
+  init(path: String, format: SourceFormat, options: ImportOptions) {
     self.path = path
+    self.format = format
     self.options = options
   }
 
@@ -18,14 +20,14 @@ final class KerasImporter {
   ///
   /// - Throws: `KilnError` that stands for all problems together.
   func read() throws -> (Graph, SourceFacts) {
-    let source = try KerasH5(path: path, budget: options.byteBudget)
-    let dialect = KerasDialect(versionText: source.version)
+    let source = try KerasSource.open(path, format, options)
+    let dialect = source.dialect
     let facts = SourceFacts(
       framework: dialect.framework, version: source.version ?? "", backend: source.backend ?? "",
       generation: dialect.generationName,
       evidence: dialect.evidence, hasTrainingConfig: source.hasTrainingConfig)
     self.facts = facts
-    guard let config = source.config else { throw try KerasImporter.weightsOnly(source) }
+    guard let config = source.config else { throw try source.weightsOnly() }
     try KerasImporter.checkOrigin(dialect, source.backend)
     let model = try KerasModelReader(dialect: dialect, diagnostics: diagnostics).model(config, path: "")
     layers = model.layers
@@ -38,36 +40,19 @@ final class KerasImporter {
     if let error = diagnostics.error { throw error }
     guard let outputs else { throw KilnError(.internal, "the model has no outputs") }
     var graph = builder.graph
-    graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map {
-      Graph.Output(name: $0, value: $1.value)
-    }
-    graph.metadata = metadata(facts)
+    graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map { Graph.Output(name: $0, value: $1.value) }
+    graph.metadata = metadata(facts, source.format)
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
     return (graph, facts)
   }
 
-  private func metadata(_ facts: SourceFacts) -> [String: String] {
-    [
-      "source_format": "keras_h5", "framework": facts.framework, "keras_version": facts.version,
-      "backend": facts.backend,
-    ]
-    .filter { !$0.value.isEmpty }
+  private func metadata(_ facts: SourceFacts, _ container: String) -> [String: String] {
+    ["source_format": container, "framework": facts.framework, "keras_version": facts.version, "backend": facts.backend]
+      .filter { !$0.value.isEmpty }
   }
 
   // MARK: Origin
-
-  private static func weightsOnly(_ source: KerasH5) throws -> KilnError {
-    let groups = try source.groups().filter { !$0.weights.isEmpty }
-    guard !groups.isEmpty else { return KilnError(.badInput, "is an HDF5 file without a Keras model in it") }
-    let list = groups.prefix(6).map { group in
-      KilnError.quoted(group.layer) + " " + group.weights.prefix(4).map(\.shape.shapeText).joined(separator: " ")
-    }
-    return KilnError(
-      .badInput,
-      "holds weights but no model configuration; groups: \(list.joined(separator: ", "))\(groups.count > 6 ? ", …" : "")",
-      hint: "give the architecture, or save the whole model")
-  }
 
   private static func checkOrigin(_ dialect: KerasDialect, _ backend: String?) throws {
     if dialect.generation == .keras1 {
@@ -84,22 +69,19 @@ final class KerasImporter {
 
   // MARK: Weights
 
-  private func matchWeights(_ source: KerasH5, _ model: KerasModel) throws {
-    // What an unknown layer's weights mean is unknown too.
-    let unknown = Set(model.layers.filter { $0.flattened.contains { $0.reader is UnknownLayer } }.map(\.name))
-    let groups = try source.groups()
-    WeightMatcher.match(
-      groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics
-    )
-    if try source.file.exists(joined(source.weightsPath, "top_level_model_weights")) {
-      let own = try source.file.strings("weight_names", of: joined(source.weightsPath, "top_level_model_weights")) ?? []
-      if !own.isEmpty {
-        diagnostics.warn("", "the model has \(own.count) weights of its own that no layer uses; they are left out")
-      }
+  private func matchWeights(_ source: KerasSource, _ model: KerasModel) throws {
+    switch try source.weights() {
+    case .groups(let groups, let ownWeights):
+      // What an unknown layer's weights mean is unknown too.
+      let unknown = Set(model.layers.filter { $0.flattened.contains { $0.reader is UnknownLayer } }.map(\.name))
+      WeightMatcher.match(
+        groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics)
+      if ownWeights > 0 { diagnostics.warn("", "the model has \(ownWeights) weights of its own that no layer uses; they are left out") }
+    case .tree(let tree):
+      var matcher = VariableMatcher(tree, assets: source.assets, checksNames: source.isWhole, diagnostics)
+      matcher.match(model)
     }
   }
-
-  private func joined(_ group: String, _ name: String) -> String { group.isEmpty ? name : "\(group)/\(name)" }
 
   // MARK: Inputs and outputs
 

@@ -29,6 +29,11 @@ protocol KerasLayerReader {
   var weights: [WeightSlot] { get }
   /// Layers inside this one (of a wrapper or nested model), in the order of their weights.
   var children: [KerasLayer] { get }
+  /// The attribute of the Keras object that made the layer's own variables; empty for the object itself. A recurrent
+  /// layer's are its cell's.
+  var variableOwner: String { get }
+  /// The attributes of the Keras object that hold `children`, in the same order.
+  var childAttributes: [String] { get }
   var masking: MaskRule { get }
   /// Whether the layer does nothing when predicting.
   var isIdentity: Bool { get }
@@ -41,6 +46,8 @@ protocol KerasLayerReader {
 extension KerasLayerReader {
   var weights: [WeightSlot] { [] }
   var children: [KerasLayer] { [] }
+  var variableOwner: String { "" }
+  var childAttributes: [String] { children.map { _ in "layer" } }
   var masking: MaskRule { .drops }
   var isIdentity: Bool { false }
 }
@@ -71,6 +78,8 @@ final class KerasLayer {
   var calls: [KerasCall]
   /// Its weights as the file has them, by slot name.
   var stored: [String: StoredWeight] = [:]
+  /// The files that it keeps beside its weights.
+  var assets = KerasAssets()
   /// Its weights in the graph, by slot name.
   var constants: [String: ValueID] = [:]
   /// How often it was built into the graph.

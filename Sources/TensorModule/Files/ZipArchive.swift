@@ -82,6 +82,30 @@ package struct ZipArchive {
     return data
   }
 
+  /// The bytes of a member as `contents` gives them, but not copied when they are stored without compression.
+  package func data(of member: Member, limit: Int) throws -> (bytes: UnsafeRawBufferPointer, owner: AnyObject) {
+    guard member.method == 0, member.size == member.compressedSize, member.size <= limit else {
+      let box = ByteBox(try contents(of: member, limit: limit))
+      return (box.bytes, box)
+    }
+    let source = UnsafeRawBufferPointer(rebasing: bytes[member.dataOffset..<member.dataOffset + member.size])
+    guard ZipArchive.crc32(source) == member.checksum else {
+      throw ZipArchive.damaged("\(KilnError.quoted(member.name)): CRC mismatch (file damaged)")
+    }
+    return (source, owner)
+  }
+
+  /// Bytes at an address that stays.
+  private final class ByteBox {
+    let bytes: UnsafeRawBufferPointer
+    init(_ data: [UInt8]) {
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: data.count, alignment: 16)
+      memory.copyBytes(from: data)
+      bytes = UnsafeRawBufferPointer(memory)
+    }
+    deinit { bytes.deallocate() }
+  }
+
   static func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
     UInt32(truncatingIfNeeded: crc32_z(0, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count))
   }
@@ -133,6 +157,8 @@ package struct ZipArchive {
     }
     let quoted = KilnError.quoted(name)
     guard flags & 1 == 0 else { throw damaged("\(quoted) is encrypted") }
+    // The upper half of the external attributes is a Unix mode.
+    guard try reader.uint32(at + 38) >> 28 != 0xA else { throw damaged("\(quoted) is a symbolic link") }
     guard method == 0 || method == 8 else { throw damaged("\(quoted) uses compression method \(method)") }
     var compressed = try Int(reader.uint32(at + 20))
     var size = try Int(reader.uint32(at + 24))

@@ -45,6 +45,7 @@ struct RecurrentLayer: KerasLayerReader {
   var weights: [WeightSlot] {
     [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
   }
+  var variableOwner: String { "cell" }
   var masking: MaskRule { .computed }
   var stateCount: Int { kind == .lstm ? 2 : 1 }
 

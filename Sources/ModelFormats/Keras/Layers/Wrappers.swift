@@ -43,6 +43,7 @@ struct Bidirectional: KerasLayerReader {
   }
 
   var children: [KerasLayer] { [forward, backward].compactMap { $0 } }
+  var childAttributes: [String] { (forward == nil ? [] : ["forward_layer"]) + (backward == nil ? [] : ["backward_layer"]) }
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {

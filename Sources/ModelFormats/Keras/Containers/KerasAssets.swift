@@ -1,0 +1,47 @@
+import TensorModule
+
+/// The text files that lookup layers keep beside their weights: `vocabulary.txt`.
+struct KerasAssets {
+  private let archive: ZipArchive?
+  private let folder: String
+
+  /// The largest asset that is read.
+  private static let maximumSize = 256 << 20
+
+  /// No assets.
+  init() {
+    archive = nil
+    folder = ""
+  }
+
+  /// The assets in a `.keras` archive.
+  init(_ archive: ZipArchive) {
+    self.archive = archive
+    folder = "assets"
+  }
+
+  /// The assets of one object: `assets/layers/string_lookup`.
+  init(_ whole: KerasAssets, in path: String) {
+    archive = whole.archive
+    folder = "\(whole.folder)/\(path)"
+  }
+
+  /// The text of an asset; nil when there is none of that name.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when it is damaged, too large or not UTF-8.
+  func text(_ name: String) throws -> String? {
+    let place = "\(folder)/\(name)"
+    guard let archive, let member = archive.member(named: place) else { return nil }
+    let bytes = try archive.contents(of: member, limit: KerasAssets.maximumSize)
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw KilnError(.badInput, "is not UTF-8", at: [place]) }
+    return text
+  }
+
+  /// The lines of a vocabulary; nil when there is none. An empty line is a token too.
+  func vocabulary() throws -> [String]? {
+    guard let text = try text("vocabulary.txt") else { return nil }
+    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+    if lines.last == "" { lines.removeLast() }
+    return lines
+  }
+}
