@@ -4,7 +4,7 @@ import TensorModule
 enum LayerCatalog {
   typealias Maker = @Sendable (LayerConfig, KerasModelReader) -> any KerasLayerReader
 
-  private static let rows: [String: Maker] = [
+  private static let usualRows: [String: Maker] = [
     // Core
     "InputLayer": { config, _ in InputReader(config) },
     "Dense": { Dense($0, $1) },
@@ -88,6 +88,12 @@ enum LayerCatalog {
     "Bidirectional": { Bidirectional($0, $1) },
     "TimeDistributed": { TimeDistributed($0, $1) },
   ]
+
+  private static let rows: [String: Maker] = {
+    var all = usualRows
+    for more in [attentionRows, furtherRows, preprocessingRows] { all.merge(more) { first, _ in first } }
+    return all
+  }()
 
   /// The names of all classes, sorted.
   static let names = (Array(rows.keys) + ["Functional", "Sequential"]).sorted()

@@ -27,8 +27,8 @@ struct Bidirectional: KerasLayerReader {
     backward = models.innerLayer(
       config.json("backward_layer") ?? Bidirectional.turned(layer), of: config, role: "backward_layer")
     for inner in [forward, backward].compactMap({ $0 })
-    where !(inner.reader is RecurrentLayer) && !(inner.reader is UnknownLayer) {
-      config.unsupported("Bidirectional of \(KilnError.quoted(inner.className))", nearest: "LSTM, GRU, SimpleRNN")
+    where !(inner.reader is any SequenceLayer) && !(inner.reader is UnknownLayer) {
+      config.unsupported("Bidirectional of \(KilnError.quoted(inner.className))", nearest: "LSTM, GRU, SimpleRNN, RNN, ConvLSTM2D")
     }
   }
 
@@ -47,8 +47,8 @@ struct Bidirectional: KerasLayerReader {
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let forward, let backward, let first = forward.reader as? RecurrentLayer,
-      let second = backward.reader as? RecurrentLayer
+    guard let forward, let backward, let first = forward.reader as? any SequenceLayer,
+      let second = backward.reader as? any SequenceLayer
     else {
       throw KilnError(.unsupportedModel, "its layer is not supported")
     }
@@ -63,8 +63,9 @@ struct Bidirectional: KerasLayerReader {
     guard let sequence = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
     let x = try call.cast(sequence.value, to: call.dtype)
     let mask = call.masks.first ?? nil
-    func run(_ layer: KerasLayer, _ made: RecurrentLayer, _ states: some Sequence<KerasTensor>) throws -> [KerasTensor]
-    {
+    func run(
+      _ layer: KerasLayer, _ made: any SequenceLayer, _ states: some Sequence<KerasTensor>
+    ) throws -> [KerasTensor] {
       var reader = made
       // tf.keras forces zeros at masked steps of sequences; Keras 3 does too, and writes it in the inner layers' configs.
       if call.dialect.isTensorFlowKeras { reader.zeroOutputForMask = reader.returnsSequences }

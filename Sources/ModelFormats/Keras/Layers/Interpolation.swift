@@ -1,0 +1,87 @@
+import TensorModule
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The ways in which Keras resizes images, as weights from the positions of one axis to its new positions.
+enum Interpolation: String, CaseIterable {
+  case nearest, bilinear, bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic
+
+  /// The weights [size, length] of one axis, as TensorFlow's `tf.image.resize` without antialiasing has them; pixel centres
+  /// are at halves.
+  func weights(from length: Int, to size: Int) -> [Double] {
+    var result = [Double](repeating: 0, count: size * length)
+    let scale = Double(length) / Double(size)
+    for position in 0..<size {
+      let row = position * length
+      func add(_ source: Int, _ weight: Double) { result[row + source] += weight }
+      let centre = (Double(position) + 0.5) * scale
+      switch self {
+      case .nearest: add(min(Int(centre), length - 1), 1)
+      case .bilinear:
+        let place = centre - 0.5
+        let low = place.rounded(.down)
+        let first = min(max(Int(low), 0), length - 1)
+        let second = min(max(Int(low) + 1, 0), length - 1)
+        add(first, 1 - (place - low))
+        add(second, place - low)
+      case .bicubic:
+        // TensorFlow takes the weights from a table of 1024 steps, and leaves positions outside out.
+        let place = centre - 0.5
+        let low = place.rounded(.down)
+        let step = rint((place - low) * 1024) / 1024
+        spread(Int(low) - 1, [1 + step, step, 1 - step, 2 - step].map(Interpolation.keys), add, length)
+      case .area:
+        let (start, end) = (Double(position) * scale, Double(position + 1) * scale)
+        var source = Int(start.rounded(.down))
+        while source < length, Double(source) < end {
+          add(source, (min(Double(source + 1), end) - max(Double(source), start)) / scale)
+          source += 1
+        }
+      case .lanczos3: kernel(centre, 3, add, length) { Interpolation.lanczos($0, 3) }
+      case .lanczos5: kernel(centre, 5, add, length) { Interpolation.lanczos($0, 5) }
+      case .gaussian: kernel(centre, 1.5, add, length) { exp(-$0 * $0 / 0.5) }
+      case .mitchellcubic: kernel(centre, 2, add, length, Interpolation.mitchell)
+      }
+    }
+    return result
+  }
+
+  /// Weights from `first` on; those inside the axis are brought to the sum 1.
+  private func spread(_ first: Int, _ weights: [Double], _ add: (Int, Double) -> Void, _ length: Int) {
+    let inside = weights.indices.filter { (0..<length).contains(first + $0) }
+    let sum = inside.reduce(0) { $0 + weights[$1] }
+    guard sum != 0 else { return }
+    for index in inside { add(first + index, weights[index] / sum) }
+  }
+
+  private func kernel(
+    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int, _ function: (Double) -> Double
+  ) {
+    let first = max(Int((centre - radius - 0.5).rounded(.up)), 0)
+    let last = min(Int((centre + radius - 0.5).rounded(.down)), length - 1)
+    guard first <= last else { return }
+    spread(first, (first...last).map { source in
+      let distance = abs(Double(source) + 0.5 - centre)
+      return distance > radius ? 0 : function(distance)
+    }, add, length)
+  }
+
+  /// Keys's cubic with a = −½.
+  private static func keys(_ x: Double) -> Double {
+    x <= 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0
+  }
+
+  private static func lanczos(_ x: Double, _ radius: Double) -> Double {
+    if x <= 1e-3 { return 1 }
+    return radius * sin(Double.pi * x) * sin(Double.pi * x / radius) / (Double.pi * Double.pi * x * x)
+  }
+
+  private static func mitchell(_ x: Double) -> Double {
+    if x >= 2 { return 0 }
+    return x >= 1 ? ((-7.0 / 18 * x + 2) * x - 10.0 / 3) * x + 16.0 / 9 : (7.0 / 6 * x - 2) * x * x + 8.0 / 9
+  }
+}

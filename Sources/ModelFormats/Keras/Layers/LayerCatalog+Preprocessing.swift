@@ -1,0 +1,23 @@
+extension LayerCatalog {
+  /// Numeric preprocessing and augmentation.
+  static let preprocessingRows: [String: Maker] = {
+    var rows: [String: Maker] = [
+      "Discretization": { config, _ in Discretization(config) },
+      "CategoryEncoding": { config, _ in CategoryEncoding(config) },
+      "IntegerLookup": { config, _ in IntegerLookup(config) },
+      "Resizing": { config, _ in Resizing(config) },
+      "CenterCrop": { config, _ in CenterCrop(config) },
+      "RandomCrop": { config, _ in RandomCrop(config) },
+    ]
+    for name in augmentations { rows[name] = { config, _ in Augmentation(config) } }
+    return rows
+  }()
+
+  /// Layers that change images only when training.
+  private static let augmentations = [
+    "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness", "RandomHeight", "RandomWidth",
+    "AugMix", "CutMix", "MixUp", "RandAugment", "RandomColorDegeneration", "RandomColorJitter", "RandomElasticTransform", "RandomErasing",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomSaturation",
+    "RandomSharpness", "RandomShear", "Solarization", "Equalization",
+  ]
+}
