@@ -94,7 +94,7 @@ final class KerasModelReader {
     let dtype = dtype(normalised, values, config)
     let reader: any KerasLayerReader
     if isOperation {
-      reader = OperationCatalog.reader(className, config)
+      reader = FunctionCatalog.operation(rawName, config)
     } else if className == "Functional" || className == "Sequential" {
       reader = NestedModel(try model(json, path: path))
     } else if let registered = json["registered_name"]?.stringValue, registered.contains(">"),
@@ -120,7 +120,7 @@ final class KerasModelReader {
     if let module = json["module"]?.stringValue {
       return module.hasPrefix("keras.src.ops") || module.hasPrefix("keras.ops")
     }
-    return values["trainable"] == nil && json["inbound_nodes"] != nil && OperationCatalog.isKnown(className)
+    return values["trainable"] == nil && json["inbound_nodes"] != nil && FunctionCatalog.isKnownOperation(className)
   }
 
   private func dtype(_ values: JSONObject, _ raw: JSONObject, _ config: LayerConfig) -> DType {

@@ -44,6 +44,12 @@ final class LayerConfig {
   /// Names keys that mean nothing when predicting.
   func ignore(_ keys: String...) { known.formUnion(keys) }
 
+  /// Every key with its value, for a reader that checks them itself; the layer's name is left out.
+  func everything() -> [(key: String, value: JSON)] {
+    known.formUnion(values.keys)
+    return values.entries.filter { $0.key != "name" }
+  }
+
   func bool(_ key: String, _ fallback: Bool) -> Bool {
     guard let value = json(key) else { return fallback }
     if let flag = value.boolValue { return flag }

@@ -81,6 +81,9 @@ enum LayerCatalog {
     "AlphaDropout": { config, _ in IdentityLayer(config) },
     "ActivityRegularization": { config, _ in IdentityLayer(config) },
     "Identity": { config, _ in IdentityLayer(config) },
+    // TensorFlow functions between layers
+    "TFOpLambda": { config, _ in FunctionCatalog.lambda(config) },
+    "SlicingOpLambda": { config, _ in FunctionCatalog.lambda(config) },
     // Recurrent
     "SimpleRNN": { RecurrentLayer($0, $1, .simple) },
     "LSTM": { RecurrentLayer($0, $1, .lstm) },

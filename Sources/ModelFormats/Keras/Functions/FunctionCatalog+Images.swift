@@ -1,0 +1,127 @@
+import GraphModule
+import TensorModule
+
+extension FunctionCatalog {
+  /// Functions of images and windows.
+  static let images: [String: Meaning] = [
+    "resize": { call in
+      let x = try call.tensor(0, "images", "image")
+      guard let size = try call.ints("size"), size.count == 2, size.allSatisfy({ $0 > 0 }) else {
+        throw call.wrong("size must be two lengths")
+      }
+      for name in ["antialias", "preserve_aspect_ratio", "crop_to_aspect_ratio", "pad_to_aspect_ratio"]
+      where try call.bool(name) == true { throw call.unsupported(name) }
+      call.ignore("fill_mode", "fill_value")
+      let name = try call.string("method", "interpolation") ?? "bilinear"
+      guard let mode = Resize.Mode(rawValue: name) else { throw call.unsupported("interpolation \(KilnError.quoted(name))") }
+      let first = try call.string("data_format") == "channels_first"
+      let images = call.type(x).rank == 3 ? try call.layer.expand(x, axis: 0) : x
+      guard call.type(images).rank == 4 else { throw call.wrong("needs images, found \(call.type(x).message)") }
+      let format: DataFormat = first ? .channelsFirst : .channelsLast
+      // The nearest pixel keeps the dtype; Keras rounds and casts back what is interpolated, TensorFlow gives floats.
+      let dtype = call.type(x).dtype
+      if mode == .bilinear, call.isKeras, !dtype.isFloat { throw call.unsupported("interpolation of \(dtype.name)") }
+      let last = try call.layer.channelsLast(mode == .bilinear ? try call.float(images) : images, format)
+      let resized = try call.layer.add(Resize(mode, dims: size.map { Dim($0) }), [last], "resize")
+      let result = try call.layer.back(resized, format)
+      return [call.type(x).rank == 3 ? try call.dropped(result, axis: 0) : result]
+    },
+    "rgb_to_grayscale": { call in
+      let x = try call.float(try call.tensor(0, "images"))
+      let axis = try call.string("data_format") == "channels_first" ? call.type(x).rank - 3 : call.type(x).rank - 1
+      guard axis >= 0, try call.length(x, axis) == 3 else { throw call.wrong("needs 3 channels, found \(call.type(x).message)") }
+      var shape = [Int](repeating: 1, count: call.type(x).rank)
+      shape[axis] = 3
+      let weights = call.layer.constant(
+        try Tensor(converting: [0.2989, 0.587, 0.114], to: call.type(x).dtype, shape: shape), "weights")
+      return [try call.reduce(.sum, try call.layer.binary(.mul, x, weights), [axis], true)]
+    },
+    "depth_to_space": { try blocks($0, toSpace: true) },
+    "space_to_depth": { try blocks($0, toSpace: false) },
+    "max_pool": { try pool($0, .max) },
+    "average_pool": { try pool($0, .average) },
+    "conv": { call in
+      let x = try call.float(try call.tensor(0, "inputs"))
+      let kernel = try call.materialised(try call.required(1, "kernel"), call.type(x).dtype)
+      let rank = call.type(x).rank - 2
+      guard (1...3).contains(rank), call.type(kernel).rank == rank + 2 else { throw call.wrong("inputs and kernel do not fit") }
+      let format = try format(call)
+      let last = try call.layer.channelsLast(x, format)
+      let channels = try call.length(last, -1)
+      let inner = try call.length(kernel, -2)
+      guard inner > 0, channels % inner == 0 else { throw call.wrong("the kernel takes \(inner) channels, the input has \(channels)") }
+      let strides = try spatial(call, "strides", rank) ?? [Int](repeating: 1, count: rank)
+      let dilations = try spatial(call, "dilation_rate", rank) ?? [Int](repeating: 1, count: rank)
+      let conv = Conv(
+        strides: strides, dilations: dilations, padding: try padding(call), groups: channels / inner)
+      return [try call.layer.back(try call.layer.add(conv, [last, kernel], "conv"), format)]
+    },
+  ]
+
+  private static func format(_ call: FunctionCall) throws -> DataFormat {
+    switch try call.string("data_format") {
+    case nil, "channels_last", "NHWC", "NWC", "NDHWC": return .channelsLast
+    case "channels_first", "NCHW", "NCW", "NCDHW": return .channelsFirst
+    case let name?: throw call.unsupported("data_format \(KilnError.quoted(name))")
+    }
+  }
+
+  private static func padding(_ call: FunctionCall) throws -> Padding {
+    switch (try call.string("padding") ?? "valid").lowercased() {
+    case "valid": return .valid
+    case "same": return .same
+    case let name: throw call.unsupported("padding \(KilnError.quoted(name))")
+    }
+  }
+
+  /// One number for each spatial axis; lists of TensorFlow may name the batch and channels too.
+  private static func spatial(_ call: FunctionCall, _ name: String, _ rank: Int) throws -> [Int]? {
+    guard let json = try call.json(name) else { return nil }
+    var numbers = try call.integers(json, name)
+    if numbers.count == 1 { numbers = [Int](repeating: numbers[0], count: rank) }
+    if numbers.count == rank + 2 { numbers = Array(numbers[1...rank]) }
+    guard numbers.count == rank, numbers.allSatisfy({ $0 >= 1 }) else { throw call.wrong("\(name) must be \(rank) numbers") }
+    return numbers
+  }
+
+  private static func pool(_ call: FunctionCall, _ kind: Pool.Kind) throws -> [ValueID] {
+    let x = try call.tensor(0, "inputs", "input", "value")
+    let rank = call.type(x).rank - 2
+    guard (1...3).contains(rank) else { throw call.wrong("needs rank 3 to 5, found \(call.type(x).message)") }
+    let format = try format(call)
+    let last = try call.layer.channelsLast(kind == .average ? try call.float(x) : x, format)
+    guard let window = try spatial(call, call.isKeras ? "pool_size" : "ksize", rank) else {
+      throw call.wrong("the window is missing")
+    }
+    let strides = try spatial(call, "strides", rank) ?? window
+    let op = Pool(kind, window: window, strides: strides, padding: try padding(call))
+    return [try call.layer.back(try call.layer.add(op, [last], "pool"), format)]
+  }
+
+  /// TensorFlow's blocks: the channels of a pixel are (block row, block column, channel).
+  private static func blocks(_ call: FunctionCall, toSpace: Bool) throws -> [ValueID] {
+    let x = try call.tensor(0, "x", "input")
+    guard let size = try call.int("block_size"), (2...4096).contains(size) else { throw call.wrong("block_size must be 2 or more") }
+    let format = try format(call)
+    let value = try call.layer.channelsLast(x, format)
+    let dims = call.type(value).dims
+    guard dims.count == 4 else { throw call.wrong("needs images, found \(call.type(x).message)") }
+    let block = Dim(size)
+    let result: ValueID
+    if toSpace {
+      let channels = try call.length(value, 3)
+      guard channels % (size * size) == 0 else { throw call.wrong("\(channels) channels do not split in \(size) x \(size)") }
+      let depth = Dim(channels / (size * size))
+      let split = try call.layer.reshape(value, [dims[0], dims[1], dims[2], block, block, depth])
+      let moved = try call.layer.transpose(split, [0, 1, 3, 2, 4, 5])
+      result = try call.layer.reshape(moved, [dims[0], dims[1] * block, dims[2] * block, depth])
+    } else {
+      let (height, width) = (dims[1].floorDivided(by: size), dims[2].floorDivided(by: size))
+      guard height * block == dims[1], width * block == dims[2] else { throw call.wrong("\(call.type(x).message) does not split in blocks of \(size)") }
+      let split = try call.layer.reshape(value, [dims[0], height, block, width, block, dims[3]])
+      let moved = try call.layer.transpose(split, [0, 1, 3, 2, 4, 5])
+      result = try call.layer.reshape(moved, [dims[0], height, width, block * block * dims[3]])
+    }
+    return [try call.layer.back(result, format)]
+  }
+}
