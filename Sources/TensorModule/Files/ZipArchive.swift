@@ -180,6 +180,7 @@ package struct ZipArchive {
       }
       extra += 4 + length
     }
+    guard ![size, compressed, header].contains(0xFFFF_FFFF) else { throw damaged("\(quoted) has a damaged Zip64 size") }
     guard try reader.uint32(header) == 0x0403_4B50, try Int(reader.uint16(header + 8)) == method,
       try Int(reader.uint16(header + 26)) == nameLength,
       try reader.slice(header + 30, nameLength).elementsEqual(name.utf8)

@@ -52,6 +52,11 @@ enum YAMLText {
       switch node {
       case .scalar(let scalar): return try YAMLText.value(scalar)
       case .sequence(let sequence):
+        // What tf.keras 2.x wrote for its own kind of list: that list as the one argument of a constructor.
+        let tag = YAMLText.name(sequence.tag)
+        if tag.hasPrefix("python/object/apply:tensorflow."), tag.hasSuffix("ListWrapper"), sequence.count == 1, let list = sequence.first {
+          return try json(list, depth: depth + 1)
+        }
         try YAMLText.check(sequence.tag, YAMLText.listTags)
         return .array(try sequence.map { try json($0, depth: depth + 1) })
       case .mapping(let mapping):
