@@ -3,6 +3,7 @@
 #ifndef KILN_CHDF5_SHIM_H
 #define KILN_CHDF5_SHIM_H
 #include <hdf5.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static inline hid_t kiln_h5t_native_float(void) { return H5T_NATIVE_FLOAT; }
@@ -108,7 +109,10 @@ static inline hid_t kiln_h5f_open_image(const void *bytes, size_t size) {
       kiln_image_allocate, kiln_image_copy, kiln_image_grow, kiln_image_free, kiln_image_same, kiln_image_release, (void *)bytes};
   if (H5Pset_fapl_core(access, 65536, 0) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0
       && H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_file_image(access, (void *)bytes, size) >= 0) {
-    file = H5Fopen("image", H5F_ACC_RDONLY, access);
+    // The library takes two images of one name for one file.
+    char name[32];
+    snprintf(name, sizeof name, "image-%p", bytes);
+    file = H5Fopen(name, H5F_ACC_RDONLY, access);
   }
   H5Pclose(access);
   return file;
