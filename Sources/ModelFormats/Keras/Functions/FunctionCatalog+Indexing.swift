@@ -147,7 +147,7 @@ extension FunctionCatalog {
         open(type.rank - consuming)
       } else if let index = item.intValue ?? scalar(item) {
         let axis = ranges.count
-        if let length = type.dims[axis].fixed, !(-length..<length).contains(index) {
+        if let length = type.dims[axis].fixed, index < -length || index >= length {
           throw call.wrong("index \(index) is out of range for axis \(axis) of \(type.message)")
         }
         ranges.append(Slice.Range(start: index, end: index == -1 ? nil : index + 1))

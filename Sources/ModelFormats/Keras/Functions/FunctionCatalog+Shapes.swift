@@ -382,7 +382,9 @@ extension FunctionCatalog {
     let others = (0..<call.type(x).rank).filter { $0 != a && $0 != b }
     let moved = try call.layer.transpose(x, others + [a, b])
     let kept = others.map { call.type(x).dims[$0] }
-    guard let count = checkedProduct([rows, columns]) else { throw call.wrong("is too large") }
+    guard let count = checkedProduct([rows, columns]), min(rows, columns) <= NumberArray.maximumCount,
+      (-rows...columns).contains(offset)
+    else { throw call.wrong("offset \(offset) does not fit \(call.type(x).message)") }
     let flat = try call.layer.reshape(moved, kept + [Dim(count)])
     let length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
     let start = offset >= 0 ? offset : -offset * columns
