@@ -12,7 +12,7 @@ struct ConfigRewrite: Sendable {
   var rewrite: @Sendable (inout JSONObject, KerasDialect) -> Void
 
   /// Every known drift.
-  static let all: [ConfigRewrite] = [
+  static let all: [ConfigRewrite] = keras1 + [
     ConfigRewrite(key: "batch_input_shape", versions: "all before 3") { config, _ in
       config["batch_shape"] = config["batch_shape"] ?? config["batch_input_shape"]
       config["batch_input_shape"] = nil
@@ -79,7 +79,8 @@ struct ConfigRewrite: Sendable {
     "Convolution3D": "Conv3D",
     "Convolution1DTranspose": "Conv1DTranspose", "Convolution2DTranspose": "Conv2DTranspose",
     "Convolution3DTranspose": "Conv3DTranspose",
-    "Deconvolution2D": "Conv2DTranspose", "SeparableConvolution1D": "SeparableConv1D",
+    "Deconvolution2D": "Conv2DTranspose", "AtrousConvolution1D": "Conv1D", "AtrousConvolution2D": "Conv2D",
+    "TimeDistributedDense": "Dense", "SeparableConvolution1D": "SeparableConv1D",
     "SeparableConvolution2D": "SeparableConv2D",
     "MaxPool1D": "MaxPooling1D", "MaxPool2D": "MaxPooling2D", "MaxPool3D": "MaxPooling3D",
     "AvgPool1D": "AveragePooling1D", "AvgPool2D": "AveragePooling2D", "AvgPool3D": "AveragePooling3D",

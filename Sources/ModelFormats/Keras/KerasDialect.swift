@@ -14,6 +14,10 @@ struct KerasDialect: Hashable {
   /// Whether it is TensorFlow's own Keras (`2.2.4-tf`, 2.4 and later of generation 2).
   var isTensorFlowKeras: Bool
   var evidence: String
+  /// What Keras computed with; TensorFlow where nothing depends on it.
+  var backend: KerasBackend = .tensorflow
+  /// The order of axes that all layers which say one agree on; Keras 1 does not write it for some classes.
+  var imageFormat: DataFormat?
 
   var isKeras3: Bool { generation == .keras3 }
 

@@ -21,14 +21,23 @@ final class KerasImporter {
   /// - Throws: `KilnError` that stands for all problems together.
   func read() throws -> (Graph, SourceFacts) {
     let source = try KerasSource.open(path, format, options)
-    let dialect = source.dialect
+    var dialect = source.dialect
+    let origin = try KerasImporter.backend(source, dialect)
+    dialect.backend = origin.backend
+    var assumed = ""
+    if dialect.generation == .keras1, let config = source.config { assumed = dialect.readImageFormat(config) }
+    if dialect.generation == .keras1, origin.name.isEmpty {
+      dialect.backend = dialect.imageFormat == .channelsFirst ? .theano : .tensorflow
+      assumed += "; \(dialect.backend.rawValue) is taken from the order of axes, an assumption"
+      diagnostics.warn("", "no weight tells the backend; \(dialect.backend.rawValue) is assumed from the order of axes")
+    }
     let facts = SourceFacts(
-      framework: dialect.framework, version: source.version ?? "", backend: source.backend ?? "",
+      framework: dialect.framework, version: source.version ?? "", backend: origin.name,
       generation: dialect.generationName,
-      evidence: dialect.evidence, hasTrainingConfig: source.hasTrainingConfig)
+      evidence: dialect.evidence + origin.evidence + assumed, hasTrainingConfig: source.hasTrainingConfig)
     self.facts = facts
+    if assumed.hasSuffix("assumed") { diagnostics.warn("", String(assumed.dropFirst(2))) }
     guard let config = source.config else { throw try source.weightsOnly() }
-    try KerasImporter.checkOrigin(dialect, source.backend)
     let model = try KerasModelReader(dialect: dialect, diagnostics: diagnostics).model(config, path: "")
     layers = model.layers
     try matchWeights(source, model)
@@ -54,26 +63,41 @@ final class KerasImporter {
 
   // MARK: Origin
 
-  private static func checkOrigin(_ dialect: KerasDialect, _ backend: String?) throws {
-    if dialect.generation == .keras1 {
-      throw KilnError(
-        .unsupportedModel, "was written by Keras 1 (\(dialect.evidence)); its layers are not read",
-        hint: "save it again with Keras 2 or 3")
+  /// The backend, how `facts` names it, and in Keras 1 what tells it.
+  ///
+  /// - Throws: `KilnError` when a file of Keras 1 has weights and does not tell.
+  private static func backend(
+    _ source: KerasSource, _ dialect: KerasDialect
+  ) throws -> (backend: KerasBackend, name: String, evidence: String) {
+    guard dialect.generation == .keras1 else {
+      return (source.backend.flatMap(KerasBackend.init(rawValue:)) ?? .tensorflow, source.backend ?? "", "")
     }
-    if let backend, ["theano", "cntk"].contains(backend) {
-      throw KilnError(
-        .unsupportedModel, "was written with the \(backend) backend, whose kernels and padding are not read",
-        hint: "save it again with the TensorFlow backend")
+    guard case .groups(let groups, _) = try source.weights() else {
+      throw KilnError(.badInput, "holds a tree of variables, which Keras 1 did not write")
     }
+    let names = groups.flatMap { $0.weights.map(\.path) }
+    let found = KerasDialect.backend(named: source.backend, weightNames: names)
+    guard let backend = found.backend else {
+      // Without weights there are no kernels; only the borders of pooling depend on the backend.
+      guard names.isEmpty else { throw KilnError(.badInput, "does not tell its backend: \(found.evidence)") }
+      return (.tensorflow, "", "; \(found.evidence)")
+    }
+    return (backend, backend.rawValue, "; \(found.evidence)")
   }
 
   // MARK: Weights
 
   private func matchWeights(_ source: KerasSource, _ model: KerasModel) throws {
+    defer { for layer in model.layers.flatMap(\.flattened) { LegacyWeights.modernise(layer, layer.config.dialect) } }
     switch try source.weights() {
-    case .groups(let groups, let ownWeights):
+    case .groups(var groups, let ownWeights):
       // What an unknown layer's weights mean is unknown too.
       let unknown = Set(model.layers.filter { $0.flattened.contains { $0.reader is UnknownLayer } }.map(\.name))
+      // Nested Sequential models of Keras 1 have no name in the configuration; the place in the list tells which it is.
+      let placed = model.layers.filter { layer in !(layer.reader is InputReader) || groups.contains { $0.layer == layer.name } }
+      if source.dialect.generation == .keras1, placed.count == groups.count {
+        for (index, layer) in placed.enumerated() where layer.reader is NestedModel { groups[index].layer = layer.name }
+      }
       WeightMatcher.match(
         groups.filter { !unknown.contains($0.layer) }, to: model.layers.filter { !unknown.contains($0.name) }, diagnostics)
       if ownWeights > 0 { diagnostics.warn("", "the model has \(ownWeights) weights of its own that no layer uses; they are left out") }

@@ -159,6 +159,15 @@ final class KerasModelReader {
     guard let items = config.arrayValue ?? config["layers"]?.arrayValue else {
       throw KilnError(.badInput, "the Sequential model \(KilnError.quoted(path)) has no list of layers")
     }
+    if items.first?["class_name"]?.stringValue == "Merge", dialect.generation == .keras1 {
+      var merged = KerasModel(className: "Sequential", name: "sequential", layers: [], inputs: .list([]), outputs: .list([]))
+      var inputs: [KerasReference] = []
+      let output = try branches(items, path, &merged.layers, &inputs)
+      try checkUnique(merged.layers, path)
+      merged.inputs = .list(inputs.map { .leaf($0) })
+      merged.outputs = .leaf(output)
+      return merged
+    }
     var layers: [KerasLayer] = []
     for (position, item) in items.enumerated() {
       layers.append(try layer(item, prefix: path, calls: [], fallbackName: "layer_\(position)"))
@@ -179,6 +188,48 @@ final class KerasModelReader {
     return KerasModel(
       className: "Sequential", name: name, layers: layers, inputs: reference(layers.first),
       outputs: reference(layers.last))
+  }
+
+  /// Keras 1 puts whole Sequential models in a Merge that another begins with; their layers, and the names of their
+  /// weights, stand beside those of the outer one.
+  ///
+  /// - Returns: the last layer's result.
+  private func branches(
+    _ items: [JSON], _ path: String, _ layers: inout [KerasLayer], _ inputs: inout [KerasReference]
+  ) throws -> KerasReference {
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= KerasModelReader.maximumDepth else {
+      throw KilnError(.badInput, "layers are nested deeper than \(KerasModelReader.maximumDepth) levels")
+    }
+    var arguments: KerasTree<KerasReference>?
+    if let first = items.first, first["class_name"]?.stringValue == "Merge" {
+      let models = first["config"]?["layers"]?.arrayValue ?? []
+      arguments = .list(
+        try models.map { model in
+          guard model["class_name"]?.stringValue == "Sequential", let inner = model["config"]?.arrayValue else {
+            throw KilnError(
+              .unsupportedModel, "a Merge of a model that is not Sequential is not supported", at: ["model_config"])
+          }
+          return .leaf(try branches(inner, path, &layers, &inputs))
+        })
+    }
+    for item in items {
+      let made = try layer(item, prefix: path, calls: [], fallbackName: "layer_\(layers.count)")
+      if arguments == nil {
+        let input = made.reader is InputReader ? made : implicitInput(made, item, .null, path: path)
+        let reference = KerasReference(layer: input.name, call: 0, result: 0)
+        inputs.append(reference)
+        layers.append(input)
+        arguments = .leaf(reference)
+        if made.reader is InputReader { continue }
+      }
+      if let arguments { made.calls = [KerasCall(arguments: [arguments], keywords: [])] }
+      layers.append(made)
+      arguments = .leaf(KerasReference(layer: made.name, call: 0, result: 0))
+    }
+    guard let last = layers.last else { throw KilnError(.badInput, "a Sequential model has no layers") }
+    return KerasReference(layer: last.name, call: 0, result: 0)
   }
 
   /// The input that a Sequential model without an InputLayer has: the first layer says its shape, or the shape with

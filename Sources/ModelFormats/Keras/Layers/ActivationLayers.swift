@@ -53,7 +53,8 @@ struct PReLU: KerasLayerReader {
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try call.floatInput()
     let rank = call.type(x).rank
-    let shape = try (1..<max(rank, 1)).map { sharedAxes.contains($0) ? 1 : try call.fixed(x, axis: $0) }
+    let shape = call.dialect.generation == .keras1
+      ? try call.storedShape("alpha", x) : try (1..<max(rank, 1)).map { sharedAxes.contains($0) ? 1 : try call.fixed(x, axis: $0) }
     return [KerasTensor(try call.binary(.prelu, x, try call.weight("alpha", shape)))]
   }
 }

@@ -2,7 +2,7 @@ import GraphModule
 import TensorModule
 
 /// How a Keras layer pads its spatial axes.
-enum KerasPadding: String, CaseIterable { case valid, same, causal }
+enum KerasPadding: String, CaseIterable { case valid, same, causal, full }
 
 /// What the convolutions have in common: window, bias, activation, layout.
 struct ConvOptions {
@@ -14,6 +14,7 @@ struct ConvOptions {
   let format: DataFormat
   let usesBias: Bool
   let activation: ActivationFunction
+  let backend: KerasBackend
 
   init(_ config: LayerConfig, _ models: KerasModelReader, rank: Int) {
     self.rank = rank
@@ -25,6 +26,17 @@ struct ConvOptions {
     format = config.choice("data_format", .channelsLast)
     usesBias = config.bool("use_bias", true)
     activation = .read(config, models)
+    backend = config.dialect.backend
+    if padding == .full && (config.dialect.generation != .keras1 || backend != .theano) {
+      config.unsupported("padding 'full'", nearest: "same")
+    }
+    let isPlain = ["Conv1D", "Conv2D", "Conv3D"].contains(ConfigRewrite.currentClassName(config.className))
+    if backend == .cntk, padding == .same, !isPlain, strides.contains(where: { $0 > 1 }) || kernel.contains(where: { $0 % 2 == 0 }) {
+      config.unsupported("padding 'same' with strides or even kernels on cntk", nearest: "valid")
+    }
+    if backend == .cntk, !isPlain, dilations.contains(where: { $0 > 1 }) {
+      config.unsupported("dilation_rate on cntk", nearest: "1")
+    }
     if padding == .causal && rank != 1 { config.unsupported("padding 'causal' on images", nearest: "same") }
   }
 
@@ -32,9 +44,21 @@ struct ConvOptions {
   var opPadding: Padding {
     switch padding {
     case .valid: .valid
-    case .same: .same
+    case .same: backend.samePadding(kernel: kernel, dilations: dilations)
+    case .full:
+      .explicit(zip(kernel, dilations).map { Padding.Amount(Dim.clamp(($0 - 1) * $1), Dim.clamp(($0 - 1) * $1)) })
     case .causal: .explicit(zip(kernel, dilations).map { Padding.Amount(Dim.clamp(($0 - 1) * $1), 0) })
     }
+  }
+
+  /// As `opPadding`; Keras 2 on Theano does not cut what even kernels make too long here.
+  var separablePadding: Padding {
+    guard backend == .theano, padding == .same else { return opPadding }
+    return .explicit(
+      zip(kernel, dilations).map { kernel, dilation in
+        let half = (Dim.clamp((kernel - 1) * dilation) + 1) / 2
+        return Padding.Amount(half, half)
+      })
   }
 
   /// Adds the convolution with its bias, the activation, and what brings the result back to the layer's layout.
@@ -98,9 +122,13 @@ struct ConvLayer: KerasLayerReader {
       throw KilnError(.badInput, "\(channels) input channels do not split in \(groups) groups")
     }
     let kernel = try call.weight("kernel", options.kernel + [channels / groups, filters])
+    var padding = options.opPadding
+    if padding == .same {
+      padding = try options.backend.centredPadding(call, x, kernel: options.kernel, strides: options.strides)
+    }
     return try options.finish(call, [x, kernel], channels: filters, "conv") {
       Conv(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: groups, epilogue: $0
+        strides: options.strides, dilations: options.dilations, padding: padding, groups: groups, epilogue: $0
       )
     }
   }
@@ -111,12 +139,21 @@ struct ConvTransposeLayer: KerasLayerReader {
   let options: ConvOptions
   let filters: Int
   let outputPadding: [Int]?
+  /// Keras 1 writes the whole shape of the result.
+  let outputShape: [Int]?
 
   init(_ config: LayerConfig, _ models: KerasModelReader, rank: Int) {
     options = ConvOptions(config, models, rank: rank)
     filters = config.int("filters")
     outputPadding = config.ints("output_padding", count: rank, in: 0...Int(Int32.max))
     config.ignore("groups")
+    let isFirst = options.format == .channelsFirst
+    let declared = config.dialect.generation == .keras1 ? config.json("output_shape")?.arrayValue : nil
+    outputShape = declared.flatMap { dims in
+      let lengths = (isFirst ? dims.dropFirst(2) : dims.dropFirst().dropLast()).map { $0.intValue ?? 0 }
+      return lengths.count == rank && lengths.allSatisfy { $0 > 0 } ? lengths : nil
+    }
+    if config.dialect.generation == .keras1, outputShape == nil { config.malformed("output_shape is no shape") }
     if options.padding == .causal {
       config.unsupported("padding 'causal' of a transposed convolution", nearest: "same")
     }
@@ -130,11 +167,36 @@ struct ConvTransposeLayer: KerasLayerReader {
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try options.input(call)
     let kernel = try call.weight("kernel", options.kernel + [filters, try call.fixed(x, axis: -1)])
+    let extra = try extraPadding(call, x)
+    let padding =
+      options.padding == .same
+      ? options.backend.sameTransposePadding(
+        kernel: options.kernel, strides: options.strides, dilations: options.dilations, outputPadding: extra)
+      : options.opPadding
+    guard let padding else {
+      throw KilnError(.unsupportedModel, "padding 'same' with strides longer than half the kernel, on Theano")
+    }
+    var isExplicit = false
+    if case .explicit = padding { isExplicit = true }
     return try options.finish(call, [x, kernel], channels: filters, "conv_transpose") {
       ConvTranspose(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding,
-        outputPadding: outputPadding,
-        epilogue: $0)
+        strides: options.strides, dilations: options.dilations, padding: padding,
+        outputPadding: isExplicit ? nil : extra, epilogue: $0)
+    }
+  }
+
+  /// What the result is longer than the shortest that this window can come from; nil: as Keras takes by itself.
+  private func extraPadding(_ call: LayerCall, _ x: ValueID) throws -> [Int]? {
+    guard let outputShape else { return outputPadding }
+    return try outputShape.enumerated().map { axis, length in
+      let input = try call.fixed(x, axis: axis + 1)
+      let kernel = options.kernel[axis]
+      let cut = options.padding == .same ? 2 * (kernel / 2) : 0
+      let extra = length - (Dim.clamp((input - 1) * options.strides[axis]) + kernel - cut)
+      guard (0..<options.strides[axis]).contains(extra) || (cut > 0 && extra == -1) else {
+        throw KilnError(.badInput, "output_shape \(outputShape) does not fit an input of \(call.type(x).message)")
+      }
+      return extra
     }
   }
 }
@@ -198,7 +260,7 @@ struct SeparableConvLayer: KerasLayerReader {
     let ones = [Int](repeating: 1, count: options.rank)
     let pointwise = try call.weight("pointwise_kernel", ones + [channels * multiplier, filters])
     let spread = try call.add(
-      Conv(strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels),
+      Conv(strides: options.strides, dilations: options.dilations, padding: options.separablePadding, groups: channels),
       [x, depthwise], "depthwise_conv")
     return try options.finish(call, [spread, pointwise], channels: filters, "pointwise_conv", isDepthwise: true) {
       Conv(strides: ones, epilogue: $0)

@@ -84,6 +84,12 @@ enum LayerCatalog {
     // TensorFlow functions between layers
     "TFOpLambda": { config, _ in FunctionCatalog.lambda(config) },
     "SlicingOpLambda": { config, _ in FunctionCatalog.lambda(config) },
+    // Keras 1
+    "Merge": { config, _ in LegacyMerge(config) },
+    "Highway": { Highway($0, $1) },
+    "MaxoutDense": { config, _ in MaxoutDense(config) },
+    "SReLU": { config, _ in SReLU(config) },
+    "ParametricSoftplus": { config, _ in ParametricSoftplus(config) },
     // Recurrent
     "SimpleRNN": { RecurrentLayer($0, $1, .simple) },
     "LSTM": { RecurrentLayer($0, $1, .lstm) },

@@ -7,6 +7,10 @@ struct BatchNormalization: KerasLayerReader {
   let epsilon: Double
   let centers: Bool
   let scales: Bool
+  /// Keras 1's mode 1: each sample by its own statistics over the last axis.
+  let isSampleWise: Bool
+  /// Keras 1's mode 2: by the statistics of the batch that is predicted.
+  let isBatchWise: Bool
 
   init(_ config: LayerConfig) {
     axes = config.intList("axis") ?? [-1]
@@ -15,7 +19,11 @@ struct BatchNormalization: KerasLayerReader {
     scales = config.bool("scale", true)
     config.ignore(
       "momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size",
-      "adjustment", "mode")
+      "adjustment")
+    let mode = config.dialect.generation == .keras1 ? config.int("mode", 0, in: 0...2) : 0
+    isSampleWise = mode == 1
+    isBatchWise = mode == 2
+    config.ignore("mode")
     if axes.isEmpty { config.malformed("axis is an empty list") }
   }
 
@@ -32,6 +40,8 @@ struct BatchNormalization: KerasLayerReader {
     guard positive.count == axes.count, Set(positive).count == axes.count, let axis = positive.first else {
       throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)")
     }
+    if isBatchWise { return [KerasTensor(try batchWise(call, x, axis))] }
+    if isSampleWise { return [KerasTensor(try sampleWise(call, x, axis))] }
     if positive.count > 1 { return [KerasTensor(try overSeveralAxes(call, x, positive))] }
     let shape = [try call.fixed(x, axis: axis)]
     let names = (scales ? ["gamma"] : []) + (centers ? ["beta"] : []) + ["moving_mean", "moving_variance"]
@@ -42,6 +52,38 @@ struct BatchNormalization: KerasLayerReader {
       "batch_norm")
     let back = (0..<type.rank).map { $0 < axis ? $0 : $0 == axis ? type.rank - 1 : $0 - 1 }
     return [KerasTensor(try call.transpose(result, back))]
+  }
+
+  /// gamma · (x − mean) / (√(variance + epsilon) + epsilon) + beta.
+  private func sampleWise(_ call: LayerCall, _ x: ValueID, _ axis: Int) throws -> ValueID {
+    let (centred, variance) = try moments(call, x, [call.type(x).rank - 1])
+    let root = try call.unary(.sqrt, try call.unary(.affine, [1, epsilon], variance))
+    let result = try call.binary(.div, centred, try call.unary(.affine, [1, epsilon], root))
+    // Keras 1 multiplies by plain vectors, which meet the last axis.
+    let shape = [try call.fixed(x, axis: axis)]
+    let scaled = try call.binary(.mul, result, try call.weight("gamma", shape))
+    return try call.binary(.add, scaled, try call.weight("beta", shape))
+  }
+
+  /// gamma · (x − mean) / √(variance + epsilon) + beta by the statistics over all axes but one.
+  private func batchWise(_ call: LayerCall, _ x: ValueID, _ axis: Int) throws -> ValueID {
+    let rank = call.type(x).rank
+    let (centred, variance) = try moments(call, x, (0..<rank).filter { $0 != axis })
+    let result = try call.binary(
+      .mul, centred, try call.unary(.rsqrt, try call.unary(.affine, [1, epsilon], variance)))
+    let width = try call.fixed(x, axis: axis)
+    let broadcast = (0..<rank).map { $0 == axis ? width : 1 }
+    let gamma = try call.weight("gamma", [width]) { $0.reshaped(broadcast) }
+    let beta = try call.weight("beta", [width]) { $0.reshaped(broadcast) }
+    return try call.binary(.add, try call.binary(.mul, result, gamma), beta)
+  }
+
+  /// x less its mean over some axes, and its variance there.
+  private func moments(_ call: LayerCall, _ x: ValueID, _ axes: [Int]) throws -> (centred: ValueID, variance: ValueID) {
+    let mean = try call.add(Reduce(.mean, axes: axes, keepDims: true), [x], "mean")
+    let centred = try call.binary(.sub, x, mean)
+    let squares = try call.unary(.square, centred)
+    return (centred, try call.add(Reduce(.mean, axes: axes, keepDims: true), [squares], "variance"))
   }
 
   /// Statistics for each position of several axes; the weights have length 1 elsewhere.

@@ -17,7 +17,8 @@ struct PoolLayer: KerasLayerReader {
     self.rank = rank
     window = config.ints("pool_size", count: rank) ?? [Int](repeating: 2, count: rank)
     strides = config.ints("strides", count: rank) ?? window
-    padding = config.choice("padding", PoolPadding.valid) == .same ? .same : .valid
+    padding = config.choice("padding", PoolPadding.valid) == .same
+      ? config.dialect.backend.samePoolPadding(window: window) : .valid
     format = config.choice("data_format", .channelsLast)
   }
 
@@ -26,8 +27,13 @@ struct PoolLayer: KerasLayerReader {
     guard call.type(x).rank == rank + 2 else {
       throw KilnError(.badInput, "needs an input of rank \(rank + 2), found \(call.type(x).message)")
     }
+    let last = try call.channelsLast(x, format)
+    var padding = padding
+    if padding == .same {
+      padding = try call.dialect.backend.centredPadding(call, last, kernel: window, strides: strides)
+    }
     let pooled = try call.add(
-      Pool(kind, window: window, strides: strides, padding: padding), [try call.channelsLast(x, format)],
+      Pool(kind, window: window, strides: strides, padding: padding), [last],
       "\(kind.rawValue)_pool")
     return [KerasTensor(try call.back(pooled, format))]
   }

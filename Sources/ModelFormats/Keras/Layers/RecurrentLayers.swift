@@ -16,6 +16,8 @@ struct RecurrentLayer: KerasLayerReader {
   let isTimeMajor: Bool
   var zeroOutputForMask: Bool
   let goesBackwards: Bool
+  /// Keras 1 keeps an array for each gate, unless `consume_less` is `gpu`.
+  let hasGateArrays: Bool
 
   init(_ config: LayerConfig, _ models: KerasModelReader, _ kind: Kind) {
     self.kind = kind
@@ -29,6 +31,8 @@ struct RecurrentLayer: KerasLayerReader {
       : ActivationFunction.read(config, models, "recurrent_activation", default: "sigmoid").cellActivation(
         config, "recurrent_activation")
     usesBias = config.bool("use_bias", true)
+    hasGateArrays =
+      config.dialect.generation == .keras1 && kind != .simple && config.string("consume_less", "cpu") != "gpu"
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     isTimeMajor = config.bool("time_major", false)
@@ -43,7 +47,8 @@ struct RecurrentLayer: KerasLayerReader {
   }
 
   var weights: [WeightSlot] {
-    [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
+    if hasGateArrays { return Keras1Gates.slots(lstm: kind == .lstm) }
+    return [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
   }
   var variableOwner: String { "cell" }
   var masking: MaskRule { .computed }

@@ -81,6 +81,7 @@ struct UpSampling: KerasLayerReader {
   let rank: Int
   let factors: [Int]
   let isBilinear: Bool
+  let coordinates: Resize.Coordinates
   let format: DataFormat
 
   init(_ config: LayerConfig, rank: Int) {
@@ -88,6 +89,12 @@ struct UpSampling: KerasLayerReader {
     factors = config.ints("size", count: rank) ?? [Int](repeating: 2, count: rank)
     format = config.choice("data_format", .channelsLast)
     isBilinear = rank == 2 && config.choice("interpolation", Interpolation.nearest) == .bilinear
+    // Keras 2 of its own calls TensorFlow 1's resize_bilinear, which takes corners for samples.
+    let isOwnKeras2 = config.dialect.generation == .keras2 && !config.dialect.isTensorFlowKeras
+    coordinates = isOwnKeras2 ? .asymmetric : .halfPixel
+    if isBilinear && [.theano, .cntk].contains(config.dialect.backend) {
+      config.unsupported("interpolation 'bilinear' on \(config.dialect.backend.rawValue)", nearest: "nearest")
+    }
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
@@ -99,7 +106,7 @@ struct UpSampling: KerasLayerReader {
     let dims = zip(call.type(last).dims.dropFirst(), factors).map { $0 * Dim($1) }
     let op =
       isBilinear
-      ? Resize(.bilinear, coordinates: .halfPixel, dims: dims) : Resize(.nearest, coordinates: .asymmetric, dims: dims)
+      ? Resize(.bilinear, coordinates: coordinates, dims: dims) : Resize(.nearest, coordinates: .asymmetric, dims: dims)
     return [KerasTensor(try call.back(try call.add(op, [last], "resize"), format))]
   }
 }
