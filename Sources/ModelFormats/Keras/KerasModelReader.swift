@@ -242,7 +242,10 @@ final class KerasModelReader {
     } else {
       let own = item?["config"]?["batch_input_shape"] ?? item?["config"]?["batch_shape"]
       let shape = own ?? model["build_input_shape"] ?? item?["build_config"]?["input_shape"]
-      input = InputReader(shape: shape.flatMap(InputReader.dims), dtype: own == nil ? .float32 : first.dtype)
+      // Keras 1 writes the dtype of the input apart from the layer's.
+      let declared = item?["config"]?["input_dtype"]?.stringValue.flatMap { DType(name: $0) }
+      input = InputReader(
+        shape: shape.flatMap(InputReader.dims), dtype: own == nil ? .float32 : declared ?? first.dtype)
     }
     let config = LayerConfig(
       className: "InputLayer", path: path.isEmpty ? name : "\(path)/\(name)", values: JSONObject(), dialect: dialect,

@@ -33,7 +33,8 @@ struct ConvLSTMLayer: SequenceLayer {
     if config.json("kernel_size") == nil { config.malformed("kernel_size is missing") }
     strides = config.ints("strides", count: rank) ?? [Int](repeating: 1, count: rank)
     dilations = config.ints("dilation_rate", count: rank) ?? [Int](repeating: 1, count: rank)
-    padding = config.choice("padding", LSTMPadding.valid) == .same ? .same : .valid
+    padding = config.choice("padding", LSTMPadding.valid) == .same
+      ? config.dialect.backend.samePadding(kernel: kernel, dilations: dilations) : .valid
     format = config.choice("data_format", .channelsLast)
     activation = .read(config, models, default: "tanh")
     recurrentActivation = .read(
@@ -81,8 +82,11 @@ struct ConvLSTMLayer: SequenceLayer {
     let window = try call.weight("kernel", kernel + [try call.fixed(folded, axis: -1), width])
     let recurrent = try call.weight("recurrent_kernel", kernel + [filters, width])
     let bias = usesBias ? [try call.weight("bias", [width])] : []
+    let backend = call.dialect.backend
+    let inputPadding =
+      padding == .same ? try backend.centredPadding(call, folded, kernel: kernel, strides: strides) : padding
     let gates = try call.add(
-      Conv(strides: strides, dilations: dilations, padding: padding, epilogue: Epilogue(bias: usesBias)), [folded, window] + bias, "input_conv")
+      Conv(strides: strides, dilations: dilations, padding: inputPadding, epilogue: Epilogue(bias: usesBias)), [folded, window] + bias, "input_conv")
     let spatial = Array(call.type(gates).dims.dropFirst().dropLast())
     let sequence = try call.reshape(gates, [batch, Dim(steps)] + spatial + [Dim(width)])
     var h: ValueID?
@@ -102,7 +106,9 @@ struct ConvLSTMLayer: SequenceLayer {
       var sum = try call.reshape(try call.add(Slice(ranges), [sequence], "step"), [batch] + spatial + [Dim(width)])
       if let h {
         let ones = [Int](repeating: 1, count: rank)
-        sum = try call.binary(.add, sum, try call.add(Conv(strides: ones, padding: .same), [h, recurrent], "recurrent_conv"))
+        sum = try call.binary(.add, sum, try call.add(
+            Conv(strides: ones, padding: backend.samePadding(kernel: kernel, dilations: ones)), [h, recurrent],
+            "recurrent_conv"))
       }
       func gate(_ index: Int) throws -> ValueID {
         var part = [Slice.Range](repeating: .all, count: rank + 2)

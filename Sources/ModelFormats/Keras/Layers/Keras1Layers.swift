@@ -34,7 +34,7 @@ struct LegacyMerge: KerasLayerReader {
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     guard mode == .cos else { return try reader.call(call) }
-    // dot(a, b) / max(√(dot(a, a) · dot(b, b)), 1e-7), with an axis of length 1 after the batch.
+    // dot(a, b) / max(√max(dot(a, a) · dot(b, b), 0), 1e-7), with an axis of length 1 after the batch.
     let inputs = try call.inputs().map { KerasTensor($0) }
     guard inputs.count == 2 else { throw KilnError(.badInput, "takes 2 inputs, found \(inputs.count)") }
     func dot(_ a: KerasTensor, _ b: KerasTensor) throws -> ValueID {
@@ -44,7 +44,7 @@ struct LegacyMerge: KerasLayerReader {
       return result.value
     }
     let squares = try call.binary(.mul, try dot(inputs[0], inputs[0]), try dot(inputs[1], inputs[1]))
-    let norm = try call.unary(.sqrt, squares)
+    let norm = try call.unary(.sqrt, try call.unary(.relu, squares))
     let bound = try call.binary(.max, norm, try call.scalar(1e-7, call.type(norm).dtype))
     let cosine = try call.binary(.div, try dot(inputs[0], inputs[1]), bound)
     return [KerasTensor(try call.expand(cosine, axis: 1))]

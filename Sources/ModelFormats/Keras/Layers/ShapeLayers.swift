@@ -92,6 +92,12 @@ struct UpSampling: KerasLayerReader {
     // Keras 2 of its own calls TensorFlow 1's resize_bilinear, which takes corners for samples.
     let isOwnKeras2 = config.dialect.generation == .keras2 && !config.dialect.isTensorFlowKeras
     coordinates = isOwnKeras2 ? .asymmetric : .halfPixel
+    if isBilinear && config.dialect.isTensorFlowKeras && config.dialect.version == [2, 2, 4] {
+      config.diagnostics.warn(
+        config.path,
+        "TensorFlow 1.13 and later ones write the same keras_version and resize differently; half-pixel centres, those of 1.15, are assumed"
+      )
+    }
     if isBilinear && [.theano, .cntk].contains(config.dialect.backend) {
       config.unsupported("interpolation 'bilinear' on \(config.dialect.backend.rawValue)", nearest: "nearest")
     }

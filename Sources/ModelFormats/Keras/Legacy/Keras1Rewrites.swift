@@ -37,6 +37,7 @@ extension ConfigRewrite {
       moved("atrous_rate", to: "dilation_rate"), moved("inner_activation", to: "recurrent_activation"),
       moved("output_dim", to: "units", ["Dense", "SimpleRNN", "LSTM", "GRU", "MaxoutDense"]),
       moved("length", to: "size", ["UpSampling1D"]),
+      moved("input_dtype", to: "dtype", ["InputLayer"]),
       row("dim_ordering") { config in
         let isFirst = config["dim_ordering"]?.stringValue == "th"
         config["data_format"] = .string(isFirst ? "channels_first" : "channels_last")
