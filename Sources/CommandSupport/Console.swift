@@ -17,19 +17,7 @@ package enum Console {
   }
 
   package static func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes
-    while !rest.isEmpty {
-      #if canImport(Glibc)
-        let written = Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
-      #else
-        let written = Darwin.write(STDOUT_FILENO, rest.baseAddress, rest.count)
-      #endif
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw KilnError(.failed, FileError.message("cannot be written"), at: ["stdout"])
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-    }
+    try FileOutput.write(bytes, to: STDOUT_FILENO, named: "stdout")
   }
 
   /// Flushes what `print` left in the C library's buffer.

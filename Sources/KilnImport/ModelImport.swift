@@ -37,7 +37,7 @@ public enum ModelImport {
     isCancelled: () -> Bool = { false }
   ) throws -> ImportOutcome {
     try refuse(target, from: source, overwriting: overwriting)
-    let folder = try TemporaryFolder(beside: target)
+    let folder = try PrivateFolder(beside: target)
     let temporary = folder.path + "/model.kiln"
     let request = ImportRequest(source: source, target: temporary, options: options, check: check)
     let outcome = try perform(request, isolation, isCancelled)
@@ -66,7 +66,7 @@ public enum ModelImport {
     _ source: String, options: ImportOptions = ImportOptions(), isolation: Isolation, isCancelled: () -> Bool
   ) throws -> StoredModel {
     if try isKilnFile(source) { return try KilnFile.load(path: source) }
-    let folder = try TemporaryFolder.system()
+    let folder = try PrivateFolder.system()
     var request = ImportRequest(source: source, target: folder.path + "/model.kiln", options: options)
     request.simplifies = false
     _ = try perform(request, isolation, isCancelled)

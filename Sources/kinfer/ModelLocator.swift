@@ -72,19 +72,10 @@ struct ModelLocator {
   }
 
   private func withTemporaryFile<Result>(_ use: (String) throws -> Result) throws -> Result {
-    let root = Console.variable("TMPDIR").flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"
-    var template = Array("\(root)/kinfer-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
-      throw KilnError(.failed, FileError.message("no temporary folder can be made"), at: [root])
-    }
-    let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    let file = folder + "/model.kiln"
-    return try Interruption.deferring {
-      defer {
-        unlink(file)
-        rmdir(folder)
-      }
-      return try use(file)
+    // Inside, so that a signal that was held back finds the folder gone.
+    try Interruption.deferring {
+      let folder = try PrivateFolder.system()
+      return try withExtendedLifetime(folder) { try use(folder.path + "/model.kiln") }
     }
   }
 }

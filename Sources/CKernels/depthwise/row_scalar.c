@@ -1,26 +1,7 @@
+#include "../gemm/scalar_finish.h"
 #include "row.h"
 
 enum { LANES = 8 };
-
-static float finished(const kiln_depthwise_row *t, float x) {
-  switch (t->finish) {
-    case KILN_FINISH_CLIP:
-      x = x < t->p[0] ? t->p[0] : x;
-      return x > t->p[1] ? t->p[1] : x;
-    case KILN_FINISH_LEAKY: return x < 0 ? t->p[0] * x : x;
-    case KILN_FINISH_HARD_SIGMOID:
-      x = t->p[0] * x + t->p[1];
-      x = x < 0 ? 0 : x;
-      return x > 1 ? 1 : x;
-    case KILN_FINISH_HARD_SWISH: {
-      float gate = x + 3;
-      gate = gate < 0 ? 0 : gate;
-      gate = gate > 6 ? 6 : gate;
-      return x * gate * (1.0f / 6.0f);
-    }
-    default: return x;
-  }
-}
 
 static void row(const kiln_depthwise_row *t, int64_t first, int64_t end) {
   const int32_t phase = t->first_channel % t->multiplier;
@@ -44,7 +25,7 @@ static void row(const kiln_depthwise_row *t, int64_t first, int64_t end) {
     }
     for (int32_t l = 0; l < t->channels; l++) {
       const int64_t at = x * t->out_pixel + l;
-      t->output[at] = finished(t, t->residual ? sum[l] + t->residual[at] : sum[l]);
+      t->output[at] = kiln_finished(t->finish, t->p, t->residual ? sum[l] + t->residual[at] : sum[l]);
     }
   }
 }

@@ -1,27 +1,7 @@
 // The portable tile: plain loops of fixed length, which compilers turn into whatever vectors the target has.
-#include "tile.h"
+#include "scalar_finish.h"
 
 enum { LANES = 8, ROWS = 4 };
-
-static float finished(const kiln_tile *t, float x) {
-  switch (t->finish) {
-    case KILN_FINISH_CLIP:
-      x = x < t->p[0] ? t->p[0] : x;
-      return x > t->p[1] ? t->p[1] : x;
-    case KILN_FINISH_LEAKY: return x < 0 ? t->p[0] * x : x;
-    case KILN_FINISH_HARD_SIGMOID:
-      x = t->p[0] * x + t->p[1];
-      x = x < 0 ? 0 : x;
-      return x > 1 ? 1 : x;
-    case KILN_FINISH_HARD_SWISH: {
-      float gate = x + 3;
-      gate = gate < 0 ? 0 : gate;
-      gate = gate > 6 ? 6 : gate;
-      return x * gate * (1.0f / 6.0f);
-    }
-    default: return x;
-  }
-}
 
 static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows) {
   float sum[ROWS][LANES] = {{0}};
@@ -39,7 +19,7 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
       float x = sum[r][j];
       if (t->bias) x += t->bias[j];
       if (t->residual) x += t->residual[r * t->ldr + j];
-      t->c[r * t->ldc + j] = finished(t, x);
+      t->c[r * t->ldc + j] = kiln_finished(t->finish, t->p, x);
     }
   }
 }

@@ -36,19 +36,7 @@ package struct AtomicFile: ~Copyable {
   }
 
   package mutating func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes
-    while !rest.isEmpty {
-      #if canImport(Glibc)
-        let written = Glibc.write(descriptor, rest.baseAddress, rest.count)
-      #else
-        let written = Darwin.write(descriptor, rest.baseAddress, rest.count)
-      #endif
-      if written < 0 {
-        if errno == EINTR { continue }
-        throw KilnError(.failed, FileError.message("cannot be written"), at: [path])
-      }
-      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-    }
+    try FileOutput.write(bytes, to: descriptor, named: path)
   }
 
   package mutating func write(_ bytes: [UInt8]) throws {

@@ -30,20 +30,13 @@ struct MultiHeadAttention: KerasLayerReader {
   }
 
   var weights: [WeightSlot] {
-    (["query", "key"] + (usesGate ? ["gate"] : []) + ["value", "attention_output"]).flatMap { slot in
-      [WeightSlot("\(slot)/kernel")] + (usesBias ? [WeightSlot("\(slot)/bias")] : [])
-    }
+    AttentionOperands.weights(usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let queryTensor = call.operand(0, "query"), let valueTensor = call.operand(1, "value") else {
-      throw KilnError(.badInput, "needs a query and a value")
-    }
-    let keyTensor = call.operand(2, "key")
-    let query = try call.cast(queryTensor.value, to: call.dtype)
-    let value = try call.cast(valueTensor.value, to: call.dtype)
-    let key = try keyTensor.map { try call.cast($0.value, to: call.dtype) } ?? value
+    let operands = try AttentionOperands(call)
+    let (query, value, key) = (operands.query, operands.value, operands.key)
     let rank = call.type(query).rank
     guard rank >= 3, rank <= maximumRank - 2, call.type(value).rank == rank, call.type(key).rank == rank else {
       throw KilnError(
@@ -72,7 +65,7 @@ struct MultiHeadAttention: KerasLayerReader {
     // Before 2.10 the layer neither reads nor passes masks.
     let readsMasks = call.dialect.isKeras3 || !call.dialect.isBefore(2, 10)
     let mask = try call.attentionMask(
-      rows: call.type(query).dims[1], columns: call.type(value).dims[1], window: window, readsMasks: readsMasks, query: queryTensor, value: valueTensor, key: keyTensor)
+      rows: call.type(query).dims[1], columns: call.type(value).dims[1], window: window, readsMasks: readsMasks, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
     let zeroes = call.dialect.isKeras3 && (hasDropout || wantsScores || rank != 3)
     let scoreDims = call.type(scores).dims
@@ -93,7 +86,7 @@ struct MultiHeadAttention: KerasLayerReader {
     if usesGate { context = try call.binary(.mul, context, try project(query, "gate", valueWidth, Activation(.sigmoid))) }
     let outer = try outputShape ?? [call.fixed(query, axis: -1)]
     let output = try call.projection(context, "attention_output", inner: [heads, valueWidth], outer: outer, usesBias: usesBias)
-    let passed = KerasTensor(output, mask: readsMasks ? call.mask(of: queryTensor, "query_mask") : nil)
+    let passed = KerasTensor(output, mask: readsMasks ? call.mask(of: operands.queryTensor, "query_mask") : nil)
     return wantsScores ? [passed, KerasTensor(scores)] : [passed]
   }
 
@@ -134,20 +127,13 @@ struct GroupQueryAttention: KerasLayerReader {
   }
 
   var weights: [WeightSlot] {
-    (["query", "key"] + (usesGate ? ["gate"] : []) + ["value", "attention_output"]).flatMap { slot in
-      [WeightSlot("\(slot)/kernel")] + (usesBias ? [WeightSlot("\(slot)/bias")] : [])
-    }
+    AttentionOperands.weights(usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let queryTensor = call.operand(0, "query"), let valueTensor = call.operand(1, "value") else {
-      throw KilnError(.badInput, "needs a query and a value")
-    }
-    let keyTensor = call.operand(2, "key")
-    let query = try call.cast(queryTensor.value, to: call.dtype)
-    let value = try call.cast(valueTensor.value, to: call.dtype)
-    let key = try keyTensor.map { try call.cast($0.value, to: call.dtype) } ?? value
+    let operands = try AttentionOperands(call)
+    let (query, value, key) = (operands.query, operands.value, operands.key)
     guard [query, key, value].allSatisfy({ call.type($0).rank == 3 }), queryHeads % valueHeads == 0 else {
       throw KilnError(.badInput, "needs inputs of rank 3, found \(call.type(query).message) and \(call.type(value).message)")
     }
@@ -167,7 +153,7 @@ struct GroupQueryAttention: KerasLayerReader {
     var scores = try call.add(MatMul(), [merged, k], "scores")
     scores = try call.reshape(scores, [batch, Dim(queryHeads), rows, columns])
     let mask = try call.attentionMask(
-      rows: rows, columns: columns, window: window, readsMasks: true, query: queryTensor, value: valueTensor, key: keyTensor)
+      rows: rows, columns: columns, window: window, readsMasks: true, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
     let spread = try mask.map { call.type($0).rank == 3 ? try call.expand($0, axis: 1) : $0 }
     scores = try call.maskedSoftmax(scores, spread, zeroes: hasDropout || wantsScores)
@@ -179,7 +165,7 @@ struct GroupQueryAttention: KerasLayerReader {
     if usesGate { context = try call.binary(.mul, context, try project(query, "gate", queryHeads, Activation(.sigmoid))) }
     let output = try call.projection(
       context, "attention_output", inner: [queryHeads, width], outer: [try call.fixed(query, axis: -1)], usesBias: usesBias)
-    let passed = KerasTensor(output, mask: call.mask(of: queryTensor, "query_mask"))
+    let passed = KerasTensor(output, mask: call.mask(of: operands.queryTensor, "query_mask"))
     return wantsScores ? [passed, KerasTensor(scores)] : [passed]
   }
 }

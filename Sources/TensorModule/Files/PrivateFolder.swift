@@ -1,5 +1,3 @@
-import TensorModule
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -7,7 +5,7 @@ import TensorModule
 #endif
 
 /// A private folder of plain files that goes away with its owner.
-package struct TemporaryFolder: ~Copyable {
+package struct PrivateFolder: ~Copyable {
   package let path: String
 
   /// Makes `PREFIXxxxxxx`.
@@ -29,10 +27,10 @@ package struct TemporaryFolder: ~Copyable {
     try self.init(prefix: "\(folder).\(name).import-")
   }
 
-  /// One in the system's folder for temporary files.
-  package static func system() throws -> TemporaryFolder {
+  /// One in the system's folder for temporary files (`TMPDIR`, else `/tmp`).
+  package static func system() throws -> PrivateFolder {
     let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    return try TemporaryFolder(prefix: "\(folder.isEmpty ? "/tmp" : folder)/kiln-")
+    return try PrivateFolder(prefix: "\(folder.isEmpty ? "/tmp" : folder)/kiln-")
   }
 
   deinit {
