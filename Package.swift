@@ -17,6 +17,9 @@ let package = Package(
     // System libraries and C.
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"]), .brew(["hdf5"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
+      name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
+    .target(name: "CGraphSchemas", dependencies: ["CProtobufC"], exclude: ["tensorflow.proto"]),
     .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
 
@@ -25,7 +28,9 @@ let package = Package(
     .target(name: "GraphModule", dependencies: ["TensorModule"]),
     .target(name: "GraphOptimizer", dependencies: ["GraphModule"]),
     .target(name: "ModelFile", dependencies: ["GraphModule"]),
-    .target(name: "ModelFormats", dependencies: ["GraphModule", "CHDF5", .product(name: "Yams", package: "Yams")]),
+    .target(
+      name: "ModelFormats",
+      dependencies: ["GraphModule", "CHDF5", "CGraphSchemas", .product(name: "Yams", package: "Yams")]),
     .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels"]),
 
     // The faces.
