@@ -124,9 +124,10 @@ struct StackedCells: SequenceLayer {
 }
 
 /// TensorFlow 1's `CuDNNLSTM` and `CuDNNGRU`: their weights in cuDNN's layout, turned into those of `LSTM` and `GRU`.
-struct CuDNNLayer: KerasLayerReader {
+struct CuDNNLayer: SequenceLayer {
   let layer: KerasLayer?
   let isLSTM: Bool
+  var zeroOutputForMask = false
 
   init(_ config: LayerConfig, _ models: KerasModelReader, lstm: Bool) {
     isLSTM = lstm
@@ -145,12 +146,27 @@ struct CuDNNLayer: KerasLayerReader {
   var weights: [WeightSlot] { ["kernel", "recurrent_kernel", "bias"].map { WeightSlot($0) } }
   var masking: MaskRule { .computed }
 
+  private var recurrent: RecurrentLayer? { layer?.reader as? RecurrentLayer }
+  var returnsSequences: Bool { recurrent?.returnsSequences ?? false }
+  var isTimeMajor: Bool { recurrent?.isTimeMajor ?? false }
+
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let layer, let reader = layer.reader as? RecurrentLayer, let first = call.tensors.first else {
-      throw KilnError(.badInput, "is called without a tensor")
-    }
+    guard let first = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
+    let (inner, reader) = try prepared(call, first.value)
+    return try reader.call(inner)
+  }
+
+  func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor] {
+    var (inner, reader) = try prepared(call, input)
+    reader.zeroOutputForMask = zeroOutputForMask
+    return try reader.run(inner, input, mask: mask, states: states)
+  }
+
+  /// The layer with turned weights, ready to be called on `input`.
+  private func prepared(_ call: LayerCall, _ input: ValueID) throws -> (LayerCall, RecurrentLayer) {
+    guard let layer, let reader = recurrent else { throw KilnError(.unsupportedModel, "its layer is not supported") }
     let (units, gates) = (reader.units, isLSTM ? 4 : 3)
-    let features = try call.fixed(first.value, axis: -1)
+    let features = try call.fixed(input, axis: -1)
     guard let width = checkedProduct([units, gates]), checkedProduct([features, width]) != nil, checkedProduct([units, width]) != nil else {
       throw KilnError(.badInput, "units is too large")
     }
@@ -164,8 +180,7 @@ struct CuDNNLayer: KerasLayerReader {
       let values = bias.doubles
       return try Tensor(converting: (0..<width).map { values[$0] + values[$0 + width] }, to: bias.dtype, shape: [width])
     }
-    let inner = LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: call.keywords)
-    return try reader.call(inner)
+    return (LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: call.keywords), reader)
   }
 
   /// Gate by gate: an input block [rows, units] is its buffer read column by column, a recurrent block is transposed.
