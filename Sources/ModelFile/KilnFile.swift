@@ -111,27 +111,25 @@ package enum KilnFile {
   }
 }
 
-/// Strings as bytes: for each one its length in 4 bytes, little-endian, then its UTF-8.
+/// Strings as bytes: for each one its length in 4 bytes, little-endian, then its bytes.
 enum StringTensor {
   static func encode(_ tensor: Tensor) throws -> Tensor {
     var bytes: [UInt8] = []
     for text in tensor.strings {
-      bytes.append32(UInt32(text.utf8.count))
-      bytes += Array(text.utf8)
+      guard let count = UInt32(exactly: text.count) else { throw KilnError(.badInput, "a string has over 4 GiB") }
+      bytes.append32(count)
+      bytes += text.bytes
     }
     return try Tensor(bytes, shape: [bytes.count])
   }
 
   static func decode(_ tensor: Tensor, shape: Shape) throws -> Tensor {
     let reader = ByteReader(tensor.bytes)
-    var strings: [String] = []
+    var strings: [ByteString] = []
     var position = 0
     while position < reader.count {
       let length = Int(try reader.uint32(position))
-      guard let text = String(validating: try reader.slice(position + 4, length), as: UTF8.self) else {
-        throw KilnError(.badInput, "a stored string is not UTF-8")
-      }
-      strings.append(text)
+      strings.append(ByteString(try reader.slice(position + 4, length)))
       position += 4 + length
     }
     guard strings.count == checkedProduct(shape) else {

@@ -1,5 +1,5 @@
 /// A dense, row-major, immutable array: 64-byte aligned memory of its own, or memory that another object keeps alive
-/// (a mapped file). String tensors hold Swift strings instead.
+/// (a mapped file). String tensors hold byte strings instead.
 ///
 /// Elements are little-endian. `bool` is one byte, 0 or 1. A tensor is written only while it is made
 /// (`init(dtype:shape:filling:)`), so it can be shared between tasks.
@@ -9,7 +9,7 @@ public final class Tensor: @unchecked Sendable {
   /// The first element; `byteCount` bytes follow. Not meaningful for string tensors.
   public let address: UnsafeRawPointer
   /// The elements of a string tensor, row-major; empty for other dtypes.
-  public let strings: [String]
+  public let strings: [ByteString]
 
   private let owned: UnsafeMutableRawPointer?
   private let owner: AnyObject?
@@ -48,7 +48,13 @@ public final class Tensor: @unchecked Sendable {
     self.owner = owner
   }
 
-  public init(strings: [String], shape: Shape) {
+  /// A tensor of texts, as their UTF-8.
+  @_disfavoredOverload
+  public convenience init(strings: [String], shape: Shape) {
+    self.init(strings: strings.map { ByteString($0) }, shape: shape)
+  }
+
+  public init(strings: [ByteString], shape: Shape) {
     precondition(strings.count == shape.elementCount)
     self.dtype = .string
     self.shape = shape

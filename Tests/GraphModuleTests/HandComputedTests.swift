@@ -12,7 +12,7 @@ import Testing
     ReferenceTensor(dtype, shape ?? [values.count], .integers(values))
   }
 
-  static func s(_ values: [String], _ shape: Shape) -> ReferenceTensor {
+  static func s(_ values: [ByteString], _ shape: Shape) -> ReferenceTensor {
     ReferenceTensor(.string, shape, .strings(values))
   }
 
@@ -89,7 +89,7 @@ import Testing
 
   @Test func stringsMove() throws {
     let x = Self.s(["a", "b", "c", "d"], [2, 2])
-    func texts(_ op: any OpDefinition, _ inputs: ReferenceTensor...) throws -> [String] {
+    func texts(_ op: any OpDefinition, _ inputs: ReferenceTensor...) throws -> [ByteString] {
       let types = try op.infer(inputs.map { TensorType($0.dtype, shape: $0.shape) })
       guard case .strings(let texts) = try op.reference(inputs, types)[0].storage else { return [] }
       return texts

@@ -46,7 +46,7 @@ struct Random: RandomNumberGenerator {
     let shape = type.shape ?? []
     let count = shape.elementCount
     if type.dtype == .string {
-      let words = ["", "a", "ä€", "two words", "\"quoted\"\n"]
+      let words: [ByteString] = ["", "a", "ä€", "two words", "\"quoted\"\n", ByteString([0xFF, 0x41, 0])]
       return ReferenceTensor(.string, shape, .strings((0..<count).map { _ in pick(words) }))
     }
     return ReferenceTensor(

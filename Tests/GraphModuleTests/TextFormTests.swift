@@ -65,7 +65,7 @@ import Testing
     var graph = Graph(name: "constants")
     let tensors: [Tensor]
     if dtype == .string {
-      tensors = [Tensor(strings: ["", "\"\\\n", "ä🙂"], shape: [3]), Tensor(strings: [], shape: [0])]
+      tensors = [Tensor(strings: ["", "\"\\\n", "ä🙂", ByteString([0xC3, 0x28, 0xFF, 0x5C, 0x78, 0])], shape: [4]), Tensor(strings: [], shape: [0])]
     } else if let range = dtype.integerRange {
       tensors = [
         try Tensor(integers: [range.lowerBound, range.upperBound, 0, 1], dtype: dtype, shape: [2, 2]),

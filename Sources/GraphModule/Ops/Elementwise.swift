@@ -67,7 +67,7 @@ package struct Elementwise: OpDefinition {
     let count = shape.elementCount
     let compared = function == .select ? inputs[1].dtype : inputs[0].dtype
     if compared == .string {
-      let texts = inputs.map { if case .strings(let values) = $0.storage { values } else { [String]() } }
+      let texts = inputs.map { if case .strings(let values) = $0.storage { values } else { [ByteString]() } }
       switch function {
       case .equal: return ReferenceTensor(dtype, shape, .integers(zip(texts[0], texts[1]).map { $0 == $1 ? 1 : 0 }))
       case .notEqual: return ReferenceTensor(dtype, shape, .integers(zip(texts[0], texts[1]).map { $0 != $1 ? 1 : 0 }))

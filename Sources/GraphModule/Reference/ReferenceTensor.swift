@@ -6,7 +6,7 @@ package struct ReferenceTensor: Sendable {
   package enum Storage: Sendable {
     case floats([Double])
     case integers([Int64])
-    case strings([String])
+    case strings([ByteString])
   }
 
   package var dtype: DType

@@ -193,11 +193,9 @@ extension TextForm {
   }
 
   private static func literal(_ scanner: inout TextScanner, _ dtype: DType, _ shape: Shape) throws -> Tensor {
+    if dtype == .string { return Tensor(strings: try texts(&scanner, shape), shape: shape) }
     guard case .list(let items) = try attribute(&scanner, depth: 0), items.count == checkedProduct(shape) else {
-      throw KilnError(.badInput, "a constant's values do not fill its shape \(shape.shapeText)")
-    }
-    if dtype == .string {
-      return Tensor(strings: try items.map { if case .string(let text) = $0 { text } else { throw wrongItem } }, shape: shape)
+      throw wrongCount(shape)
     }
     if dtype.isFloat {
       let values: [Double] = try items.map {
@@ -211,6 +209,24 @@ extension TextForm {
     }
     return try Tensor(
       integers: items.map { if case .int(let value) = $0 { Int64(value) } else { throw wrongItem } }, dtype: dtype, shape: shape)
+  }
+
+  private static func texts(_ scanner: inout TextScanner, _ shape: Shape) throws -> [ByteString] {
+    var items: [ByteString] = []
+    try scanner.expect("[")
+    if !scanner.accept("]") {
+      repeat {
+        guard scanner.peek("\"") else { throw wrongItem }
+        items.append(try scanner.byteString())
+      } while scanner.accept(",")
+      try scanner.expect("]")
+    }
+    guard items.count == checkedProduct(shape) else { throw wrongCount(shape) }
+    return items
+  }
+
+  private static func wrongCount(_ shape: Shape) -> KilnError {
+    KilnError(.badInput, "a constant's values do not fill its shape \(shape.shapeText)")
   }
 
   private static var wrongItem: KilnError { KilnError(.badInput, "a constant's value does not fit its dtype") }

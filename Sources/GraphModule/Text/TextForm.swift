@@ -97,21 +97,24 @@ package enum TextForm {
     }
   }
 
-  static func quoted(_ text: String) -> String {
+  /// A quoted string; bytes that are not UTF-8 as `\xff`.
+  static func quoted(_ string: ByteString) -> String {
+    if let text = string.text { return quoted(text) }
     var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      default:
-        if scalar.value < 0x20 || scalar.value == 0x7F {
-          out += "\\u{" + String(scalar.value, radix: 16) + "}"
-        } else {
-          out.unicodeScalars.append(scalar)
-        }
-      }
+    ByteString.scan(string.bytes) { scalar, byte in
+      out += scalar.map(escaped) ?? "\\x" + ByteString.hex(byte)
     }
     return out + "\""
+  }
+
+  static func quoted(_ text: String) -> String { "\"" + text.unicodeScalars.reduce(into: "") { $0 += escaped($1) } + "\"" }
+
+  private static func escaped(_ scalar: Unicode.Scalar) -> String {
+    switch scalar {
+    case "\"": "\\\""
+    case "\\": "\\\\"
+    default: scalar.value < 0x20 || scalar.value == 0x7F ? "\\u{" + String(scalar.value, radix: 16) + "}" : String(scalar)
+    }
   }
 }
 

@@ -58,6 +58,12 @@ struct TextScanner {
   mutating func word() throws -> String { peek("\"") ? try quotedString() : try bareWord() }
 
   mutating func quotedString() throws -> String {
+    guard let text = try byteString().text else { throw unexpected("UTF-8") }
+    return text
+  }
+
+  /// A quoted string of any bytes.
+  mutating func byteString() throws -> ByteString {
     try expect("\"")
     var out: [UInt8] = []
     while position < bytes.count {
@@ -65,8 +71,7 @@ struct TextScanner {
       position += 1
       switch byte {
       case UInt8(ascii: "\""):
-        guard let text = String(validating: out, as: UTF8.self) else { throw unexpected("UTF-8") }
-        return text
+        return ByteString(out)
       case UInt8(ascii: "\\"): out += try escape()
       case 0x0A: throw unexpected("the end of a string")
       default: out.append(byte)
@@ -80,6 +85,12 @@ struct TextScanner {
     let byte = bytes[position]
     position += 1
     if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { return [byte] }
+    if byte == UInt8(ascii: "x") {
+      let digits = String(decoding: bytes[position..<min(position + 2, bytes.count)], as: UTF8.self)
+      guard digits.utf8.count == 2, let value = UInt8(digits, radix: 16) else { throw unexpected("an escape") }
+      position += 2
+      return [value]
+    }
     guard byte == UInt8(ascii: "u"), position < bytes.count, bytes[position] == UInt8(ascii: "{") else {
       throw unexpected("an escape")
     }

@@ -109,14 +109,14 @@ extension NumPyFile {
       }
     }
 
-    /// Bytes up to the padding of zeros; invalid UTF-8 is repaired.
-    private func text8(_ data: UnsafeRawBufferPointer, _ index: Int) -> String {
+    /// Bytes up to the padding of zeros.
+    private func text8(_ data: UnsafeRawBufferPointer, _ index: Int) -> ByteString {
       var slice = data[index * width..<(index + 1) * width]
       while slice.last == 0 { slice.removeLast() }
-      return String(decoding: slice, as: UTF8.self)
+      return ByteString(slice)
     }
 
-    private func text32(_ data: UnsafeRawBufferPointer, _ index: Int) throws -> String {
+    private func text32(_ data: UnsafeRawBufferPointer, _ index: Int) throws -> ByteString {
       var out = String.UnicodeScalarView()
       for character in 0..<width / 4 {
         let raw = data.loadUnaligned(fromByteOffset: index * width + 4 * character, as: UInt32.self)
@@ -125,7 +125,7 @@ extension NumPyFile {
         out.append(scalar)
       }
       while out.last == "\0" { out.removeLast() }
-      return String(out)
+      return ByteString(String(out))
     }
   }
 

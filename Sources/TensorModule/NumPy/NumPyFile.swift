@@ -60,7 +60,7 @@ package enum NumPyFile {
     return header + Array(data.bytes)
   }
 
-  /// The header, and a tensor whose bytes are the data. Strings are padded UTF-32; bfloat16, which NumPy lacks, becomes float32.
+  /// The header, and a tensor whose bytes are the data. Strings are padded UTF-32, or bytes where one is not UTF-8; bfloat16, which NumPy lacks, becomes float32.
   private static func encode(_ tensor: Tensor) throws -> (header: [UInt8], data: Tensor) {
     var data = tensor
     let descriptor: String
@@ -77,16 +77,7 @@ package enum NumPyFile {
     case .int64: descriptor = "<i8"
     case .uint8: descriptor = "|u1"
     case .bool: descriptor = "|b1"
-    case .string:
-      let width = max(1, tensor.strings.map(\.unicodeScalars.count).max() ?? 1)
-      descriptor = "<U\(width)"
-      data = try Tensor(dtype: .int32, shape: [tensor.count, width]) { memory in
-        for (row, text) in tensor.strings.enumerated() {
-          for (column, scalar) in text.unicodeScalars.enumerated() {
-            memory.storeBytes(of: scalar.value, toByteOffset: 4 * (row * width + column), as: UInt32.self)
-          }
-        }
-      }
+    case .string: (descriptor, data) = try text(tensor.strings)
     }
     let dims = tensor.shape.map(String.init).joined(separator: ", ") + (tensor.shape.count == 1 ? "," : "")
     let text = "{'descr': '\(descriptor)', 'fortran_order': False, 'shape': (\(dims)), }"
@@ -95,5 +86,31 @@ package enum NumPyFile {
     var header = magic + [1, 0]
     header.append16(UInt16(body.count))
     return (header + body, data)
+  }
+
+  /// The descriptor and the padded elements of strings: `U` when all are UTF-8, else `S`.
+  private static func text(_ strings: [ByteString]) throws -> (String, Tensor) {
+    guard !strings.contains(where: { $0.bytes.last == 0 }) else {
+      throw KilnError(.badInput, "a string ends with a zero byte, which NumPy's files cannot hold")
+    }
+    let texts = strings.compactMap { $0.text?.unicodeScalars }
+    guard texts.count == strings.count else {
+      let width = strings.map(\.count).max() ?? 1
+      let data = try Tensor(dtype: .uint8, shape: [strings.count, width]) { memory in
+        for (row, string) in strings.enumerated() {
+          for (column, byte) in string.bytes.enumerated() { memory[row * width + column] = byte }
+        }
+      }
+      return ("|S\(width)", data)
+    }
+    let width = max(1, texts.map(\.count).max() ?? 1)
+    let data = try Tensor(dtype: .int32, shape: [strings.count, width]) { memory in
+      for (row, text) in texts.enumerated() {
+        for (column, scalar) in text.enumerated() {
+          memory.storeBytes(of: scalar.value, toByteOffset: 4 * (row * width + column), as: UInt32.self)
+        }
+      }
+    }
+    return ("<U\(width)", data)
   }
 }

@@ -1,6 +1,6 @@
 import Kiln
 
-/// Nested JSON lists as a tensor.
+/// Nested JSON lists as a tensor. A string that is not text is `{"b64": "..."}`, as in TensorFlow Serving.
 enum JSONTensor {
   /// - Throws: `KilnError` (`badInput`) for lists of unequal length or values that are not numbers (strings for a string input).
   static func tensor(_ value: JSON, for input: TensorDescription) throws -> Tensor {
@@ -13,10 +13,9 @@ enum JSONTensor {
       level = first
     }
     if input.dtype == .string {
-      var strings: [String] = []
+      var strings: [ByteString] = []
       try collect(value, shape[...]) { leaf in
-        guard let text = leaf.stringValue else { throw KilnError(.badInput, "expected a string, found \(leaf.kind)") }
-        strings.append(text)
+        strings.append(try string(leaf))
       }
       return Tensor(strings: strings, shape: shape)
     }
@@ -38,6 +37,15 @@ enum JSONTensor {
       numbers.append(Int64(number))
     }
     return try Tensor(integers: numbers, dtype: .int64, shape: shape)
+  }
+
+  private static func string(_ leaf: JSON) throws -> ByteString {
+    if let text = leaf.stringValue { return ByteString(text) }
+    guard case .object(let object) = leaf, object.entries.count == 1, let text = object["b64"]?.stringValue else {
+      throw KilnError(.badInput, "expected a string, found \(leaf.kind)")
+    }
+    guard let bytes = Base64.decode(text) else { throw KilnError(.badInput, "b64 is not Base64") }
+    return ByteString(bytes)
   }
 
   private static func collect(_ value: JSON, _ shape: ArraySlice<Int>, _ leaf: (JSON) throws -> Void) throws {

@@ -68,11 +68,13 @@ struct OutputWriter {
       })
   }
 
-  /// Nested lists, as the shape has them. NaN and infinities become null.
+  /// Nested lists, as the shape has them. NaN and infinities become null, strings that are not UTF-8 `{"b64": "..."}`.
   private static func nested(_ tensor: Tensor) -> JSON {
     let leaves: [JSON] =
       switch tensor.dtype {
-      case .string: tensor.strings.map { .string($0) }
+      case .string: tensor.strings.map { string in
+        string.text.map { .string($0) } ?? .object(JSONObject([("b64", .string(Base64.encode(string.bytes)))]))
+      }
       case .bool: tensor.integers.map { .bool($0 != 0) }
       // Through Float's own text: the shortest digits that give the same Float back.
       case .float32: tensor.floats.map { .double(Double("\($0)") ?? Double($0)) }
@@ -117,7 +119,7 @@ struct OutputWriter {
     }
     let values: [String] =
       switch tensor.dtype {
-      case .string: tensor.strings.map { KilnError.quoted($0) }
+      case .string: tensor.strings.map(\.quoted)
       case let dtype where dtype.isFloat: tensor.doubles.map { NumberText.format($0, "%.6g") }
       default: tensor.integers.map(String.init)
       }
