@@ -11,6 +11,7 @@ static inline const ProtobufCMessageDescriptor *kiln_tf_variable_def(void) { ret
 static inline const ProtobufCMessageDescriptor *kiln_tf_bundle_header(void) { return &tf__bundle_header_proto__descriptor; }
 static inline const ProtobufCMessageDescriptor *kiln_tf_bundle_entry(void) { return &tf__bundle_entry_proto__descriptor; }
 static inline const ProtobufCMessageDescriptor *kiln_tf_tensor_proto(void) { return &tf__tensor_proto__descriptor; }
+static inline const ProtobufCMessageDescriptor *kiln_tf_tensor_slice(void) { return &tf__tensor_slice_proto__descriptor; }
 static inline const ProtobufCMessageDescriptor *kiln_tf_saved_tensor_slices(void) {
   return &tf__saved_tensor_slices__descriptor;
 }

@@ -112,6 +112,11 @@ struct TFModel {
   var variables: [String: () throws -> Tensor] = [:]
   /// Contents of asset files by the name of the constant that holds their path.
   var assets: [String: () throws -> [UInt8]] = [:]
+  /// Keys and values that a checkpoint holds for a table, by the name of its node.
+  var tables: [String: () throws -> (keys: Tensor, values: Tensor)] = [:]
+  /// The names of all signatures, and the one that was chosen.
+  var signatures: [String] = []
+  var signature: String?
   /// Nodes that run once before the first use: initialisers of tables.
   var initializers: [String] = []
 }

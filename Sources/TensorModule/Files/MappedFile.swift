@@ -4,7 +4,7 @@
   import Darwin
 #endif
 
-/// A regular file mapped read-only; its bytes stay valid while the object lives, so hold it in a variable.
+/// A regular file mapped read-only, or memory in its place; its bytes stay valid while the object lives, so hold it in a variable.
 package final class MappedFile: @unchecked Sendable {
   package let path: String
   package let bytes: UnsafeRawBufferPointer
@@ -31,6 +31,21 @@ package final class MappedFile: @unchecked Sendable {
       throw KilnError(.failed, FileError.message("cannot be mapped"), at: [path])
     }
     bytes = UnsafeRawBufferPointer(start: address, count: size)
+  }
+
+  /// Memory that holds `contents` under a file's name: a part of it that was decoded.
+  package init(path: String, contents: [UInt8]) throws {
+    self.path = path
+    if contents.isEmpty {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    let address = mmap(nil, contents.count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address, address != MAP_FAILED else {
+      throw KilnError(.failed, "out of memory: \(contents.count) bytes could not be allocated", at: [path])
+    }
+    contents.withUnsafeBytes { address.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(address), byteCount: $0.count) }
+    bytes = UnsafeRawBufferPointer(start: address, count: contents.count)
   }
 
   /// A copy of a file's bytes.

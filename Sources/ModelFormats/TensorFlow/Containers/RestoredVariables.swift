@@ -1,0 +1,155 @@
+import TensorModule
+
+/// Which stored tensor goes into which variable, read from the nodes that would restore them: that is how TensorFlow
+/// itself loads, whatever the variables are called.
+struct RestoredVariables {
+  struct Source: Hashable {
+    var name: String
+    var slice: String
+  }
+
+  /// By the node of the variable.
+  private(set) var variables: [String: Source] = [:]
+  /// Keys and values, by the node of the table.
+  private(set) var tableContents: [String: (keys: Source, values: Source)] = [:]
+
+  private static let maximumDepth = 64
+  private static let maximumNodes = 1_000_000
+
+  /// - Parameter restoreOp: the node that restores everything; empty when the file does not say.
+  init(_ graph: TFGraph, _ restoreOp: String) throws {
+    guard !restoreOp.isEmpty else { return }
+    let name = try TFReference(restoreOp).node
+    var visitor = Visitor(graph)
+    try visitor.visit(Frame(graph.nodes), [name], depth: 0)
+    variables = visitor.variables
+    tableContents = visitor.tables
+  }
+
+  /// Loads of every variable that the store has: as restored, or else under the node's own name.
+  func sources(in store: VariableStore, _ graph: TFGraph) -> [String: () throws -> Tensor] {
+    var found: [String: () throws -> Tensor] = [:]
+    for node in graph.nodes where RestoredVariables.isVariable(node) {
+      if let source = variables[node.name] {
+        found[node.name] = { try store.tensor(source.name, slice: try TensorSlice.parse(source.slice)) }
+      } else if store.contains(node.name) {
+        found[node.name] = { try store.tensor(node.name, slice: nil) }
+      }
+    }
+    return found
+  }
+
+  func tables(in store: VariableStore) -> [String: () throws -> (keys: Tensor, values: Tensor)] {
+    tableContents.mapValues { source in
+      { (try store.tensor(source.keys.name, slice: nil), try store.tensor(source.values.name, slice: nil)) }
+    }
+  }
+
+  static func isVariable(_ node: TFNode) -> Bool { ["VarHandleOp", "VariableV2", "Variable"].contains(node.op) }
+
+  /// The nodes of a graph or a function, and what its arguments are.
+  private final class Frame {
+    let nodes: [String: TFNode]
+    let arguments: [String: Meaning]
+    /// The texts of constants, once they were read.
+    var texts: [String: [String]] = [:]
+
+    init(_ nodes: [TFNode], _ arguments: [String: Meaning] = [:]) {
+      self.nodes = Dictionary(nodes.map { ($0.name, $0) }, uniquingKeysWith: { one, _ in one })
+      self.arguments = arguments
+    }
+  }
+
+  /// What a tensor is, as far as restoring cares.
+  private enum Meaning {
+    case resource(String)
+    case stored(Source)
+    case other
+  }
+
+  private struct Visitor {
+    let graph: TFGraph
+    var variables: [String: Source] = [:]
+    var tables: [String: (keys: Source, values: Source)] = [:]
+    private var visited = 0
+
+    init(_ graph: TFGraph) { self.graph = graph }
+
+    /// Follows inputs and controls of `start`.
+    mutating func visit(_ frame: Frame, _ start: [String], depth: Int) throws {
+      guard depth <= maximumDepth else { throw KilnError(.badInput, "functions call each other more than \(maximumDepth) deep") }
+      var stack = start
+      var seen = Set(start)
+      while let name = stack.popLast() {
+        guard let node = frame.nodes[name] else { continue }
+        visited += 1
+        guard visited <= maximumNodes else { throw KilnError(.badInput, "restoring its variables visits over \(maximumNodes) nodes") }
+        switch node.op {
+        case "Assign", "AssignVariableOp": assign(node, frame)
+        case "LookupTableImportV2", "LookupTableImport":
+          guard node.inputs.count == 3, case .resource(let table) = meaning(node.inputs[0], frame),
+            case .stored(let keys) = meaning(node.inputs[1], frame), case .stored(let values) = meaning(node.inputs[2], frame)
+          else { break }
+          tables[table] = (keys, values)
+        case "PartitionedCall", "StatefulPartitionedCall": try call(node, frame, depth)
+        default: break
+        }
+        for next in node.inputs.map(\.node) + node.controls where seen.insert(next).inserted { stack.append(next) }
+      }
+    }
+
+    private mutating func assign(_ node: TFNode, _ frame: Frame) {
+      guard node.inputs.count >= 2, case .resource(let variable) = meaning(node.inputs[0], frame),
+        case .stored(let source) = meaning(node.inputs[1], frame)
+      else { return }
+      variables[variable] = source
+    }
+
+    private mutating func call(_ node: TFNode, _ frame: Frame, _ depth: Int) throws {
+      guard case .function(let name)? = node.attributes["f"], let function = graph.functions[name] else { return }
+      var arguments: [String: Meaning] = [:]
+      for (argument, input) in zip(function.inputs, node.inputs) { arguments[argument.name] = meaning(input, frame) }
+      // Everything in it: what it restores need not be what it returns.
+      try visit(Frame(function.nodes, arguments), function.nodes.map(\.name), depth: depth + 1)
+    }
+
+    private func meaning(_ reference: TFReference, _ frame: Frame) -> Meaning {
+      var reference = reference
+      for _ in 0..<64 {
+        if let argument = frame.arguments[reference.node] { return argument }
+        guard let node = frame.nodes[reference.node] else { return .other }
+        switch node.op {
+        case "Identity", "Reshape", "Cast":
+          guard let next = node.inputs.first else { return .other }
+          reference = next
+        case "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "MutableHashTableV2", "HashTable", "MutableHashTable", "AnonymousMutableHashTable":
+          return .resource(node.name)
+        case "RestoreV2":
+          guard node.inputs.count == 3, let names = texts(node.inputs[1], frame), let slices = texts(node.inputs[2], frame),
+            names.indices.contains(reference.index), slices.indices.contains(reference.index)
+          else { return .other }
+          return .stored(Source(name: names[reference.index], slice: slices[reference.index]))
+        case "RestoreSlice":
+          guard node.inputs.count == 3, let name = texts(node.inputs[1], frame)?.first, let slice = texts(node.inputs[2], frame)?.first
+          else { return .other }
+          return .stored(Source(name: name, slice: slice))
+        case "Restore":
+          guard node.inputs.count == 2, let name = texts(node.inputs[1], frame)?.first else { return .other }
+          return .stored(Source(name: name, slice: ""))
+        default: return .other
+        }
+      }
+      return .other
+    }
+
+    private func texts(_ reference: TFReference, _ frame: Frame) -> [String]? {
+      guard let node = frame.nodes[reference.node], node.op == "Const", case .tensor(let tensor)? = node.attributes["value"],
+        tensor.dtype == .string
+      else { return nil }
+      if let known = frame.texts[node.name] { return known }
+      let texts = (try? tensor.byteStrings())?.map { String(decoding: $0, as: UTF8.self) }
+      frame.texts[node.name] = texts
+      return texts
+    }
+  }
+}
