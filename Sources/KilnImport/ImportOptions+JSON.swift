@@ -12,6 +12,7 @@ extension ImportOptions {
       JSONObject([
         ("format", .string(format.rawValue)), ("inputs", names(inputs)), ("outputs", names(outputs)),
         ("inputShapes", .object(JSONObject(shapes))), ("architecture", architecture.map { .string($0) } ?? .null),
+        ("signature", signature.map { .string($0) } ?? .null), ("tags", names(tags)),
         ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
@@ -26,6 +27,8 @@ extension ImportOptions {
       inputShapes[name] = shape.arrayValue?.map(\.intValue)
     }
     architecture = json["architecture"]?.stringValue
+    signature = json["signature"]?.stringValue
+    tags = names("tags")
     byteBudget = json["byteBudget"]?.intValue
   }
 }

@@ -41,19 +41,41 @@ struct ImportRequest {
     return ImportOutcome(outcome)
   }
 
-  /// The bytes of the source; of everything in it when it is a folder.
+  /// The bytes of the source; of everything that belongs to it when it is a folder or one of a model's files.
   private static func size(of path: String) throws -> Int {
     var status = stat()
-    guard stat(path, &status) == 0 else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path]) }
-    guard status.st_mode & S_IFMT == S_IFDIR else { return Int(status.st_size) }
+    let slash = path.lastIndex(of: "/")
+    let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    guard stat(path, &status) == 0 else {
+      // A checkpoint is named by what its files have in common.
+      guard stat(path + ".meta", &status) == 0 else {
+        throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path])
+      }
+      return total(folder) { $0.hasPrefix(name) }
+    }
+    if status.st_mode & S_IFMT == S_IFDIR { return total(path) { _ in true } }
+    if name.hasPrefix("saved_model.pb") { return total(folder) { _ in true } }
+    for suffix in [".meta", ".index"] where name.hasSuffix(suffix) {
+      return total(folder) { $0.hasPrefix(name.dropLast(suffix.count)) }
+    }
+    return Int(status.st_size)
+  }
+
+  /// The bytes of a folder's files, and of those in `variables/`, where a SavedModel has its tensors.
+  private static func total(_ path: String, _ belongs: (String) -> Bool) -> Int {
     guard let folder = opendir(path) else { return 0 }
     defer { closedir(folder) }
     var total = 0
+    var status = stat()
     while let entry = readdir(folder) {
       let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      // The tensors of a SavedModel lie in `variables/`.
-      guard name != ".", name != "..", stat("\(path)/\(name)", &status) == 0 else { continue }
-      total += status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : name == "variables" ? try size(of: "\(path)/\(name)") : 0
+      guard name != ".", name != "..", belongs(name), lstat("\(path)/\(name)", &status) == 0 else { continue }
+      if status.st_mode & S_IFMT == S_IFREG {
+        total += Int(status.st_size)
+      } else if name == "variables", status.st_mode & S_IFMT == S_IFDIR {
+        total += self.total("\(path)/variables") { _ in true }
+      }
     }
     return total
   }

@@ -16,8 +16,11 @@ struct SourceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The values that become the model's outputs.", valueName: "c,d"))
   var outputs: String?
 
-  @Option(help: ArgumentHelp("The signature of a SavedModel.", valueName: "name"))
+  @Option(help: ArgumentHelp("The signature of a SavedModel; serving_default without it.", valueName: "name"))
   var signature: String?
+
+  @Option(help: ArgumentHelp("The tags of a SavedModel's graph; serve without it.", valueName: "a,b"))
+  var tag: String?
 
   @Option(help: "The file's format.")
   var format: ImportOptions.Format = .auto
@@ -27,8 +30,9 @@ struct SourceOptions: ParsableArguments {
   var inputShape: [String] = []
 
   func options() throws -> ImportOptions {
-    if signature != nil { throw KilnError(.unsupportedModel, "--signature: no SavedModel is read") }
     var options = ImportOptions()
+    options.signature = signature
+    options.tags = SourceOptions.names(tag)
     options.format = format
     options.architecture = architecture
     options.inputs = SourceOptions.names(inputs)

@@ -16,11 +16,15 @@ struct ModelLocator {
   /// Loads the model. A temporary `.kiln` is gone afterwards; the model keeps its mapping.
   func load(_ path: String, _ options: Model.Options) throws -> Model {
     var status = stat()
-    guard stat(path, &status) == 0 else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path]) }
-    let isFolder = status.st_mode & S_IFMT == S_IFDIR
-    let file = isFolder ? nil : try MappedFile(path: path)
+    // A checkpoint may be named by what its files have in common.
+    guard stat(path, &status) == 0 || stat(path + ".meta", &status) == 0 else {
+      throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path])
+    }
+    let file = stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFDIR ? nil : try MappedFile(path: path)
     if let file, Model.isModelFile(file.bytes) { return try Model(contentsOf: path, options: options) }
-    if let file, !ignoresCache, let folder = ModelLocator.cacheFolder() {
+    // What lies in several files has no one content to know it by.
+    let isPart = [".meta", ".index", "saved_model.pb", "saved_model.pbtxt"].contains { path.hasSuffix($0) }
+    if let file, !ignoresCache, !isPart, let folder = ModelLocator.cacheFolder() {
       let cached = "\(folder)/\(XXH64.text(file.bytes))-\(file.bytes.count)-\(ModelLocator.importerStamp()).kiln"
       // A damaged entry is imported anew.
       if access(cached, R_OK) == 0, let model = try? Model(contentsOf: cached, options: options) { return model }

@@ -13,6 +13,10 @@ public struct ImportOptions: Sendable {
   public var inputs: [String] = []
   /// Values or layers that become the model's outputs. Empty: the model's own.
   public var outputs: [String] = []
+  /// The signature of a SavedModel; nil takes `serving_default`, or the only one.
+  public var signature: String?
+  /// The tags of a SavedModel's MetaGraph; empty takes the one with `serve`.
+  public var tags: [String] = []
   /// The file with the architecture (`to_json`, `to_yaml`) of weights that stand alone; it takes the place of the model's
   /// own configuration.
   public var architecture: String?
@@ -67,6 +71,9 @@ package enum ModelImporter {
   private static func importer(path: String, options: ImportOptions) throws -> KerasImporter {
     let format = try detect(path: path)
     do {
+      if options.signature != nil || !options.tags.isEmpty {
+        throw KilnError(.usage, "is \(format.description); only a SavedModel has signatures and tags")
+      }
       switch (options.format, format) {
       case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
         return KerasImporter(path: path, format: format, options: options)

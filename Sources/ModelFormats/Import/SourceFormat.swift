@@ -11,7 +11,7 @@ package enum SourceFormat: String, Sendable, CaseIterable {
     case .kerasShards: "a list of Keras weight files"
     case .kilnModel: "a .kiln or safetensors file"
     case .numpy: "a NumPy file"
-    case .protobuf: "perhaps a protobuf message (TensorFlow, ONNX, CNTK)"
+    case .protobuf: "perhaps a protobuf message (ONNX, CNTK)"
     }
   }
 }

@@ -10,6 +10,14 @@ enum TFContainer: Hashable, Sendable {
   /// A folder with `saved_model.pb` or `saved_model.pbtxt`.
   case savedModel(folder: String, file: String)
 
+  var description: String {
+    switch self {
+    case .graph: "a TensorFlow graph"
+    case .checkpoint: "a TensorFlow checkpoint"
+    case .savedModel: "a TensorFlow SavedModel"
+    }
+  }
+
   /// Tells what a path is; nil when it is nothing of TensorFlow's.
   ///
   /// - Throws: `KilnError` (`badInput`) for a folder, a part of a checkpoint or a broken file that is surely meant.
@@ -66,9 +74,16 @@ enum TFContainer: Hashable, Sendable {
     switch TFMessageKind(file.bytes) ?? TFTextForm.kind(file.bytes) {
     case .graph: return .graph(path: path)
     case .metaGraph:
-      let prefix = path.hasSuffix(".meta") ? String(path.dropLast(5)) : path
-      return .checkpoint(prefix: prefix, meta: path)
-    case .savedModel: return .savedModel(folder: FilePath.folder(of: path), file: FilePath.name(of: path))
+      guard path.hasSuffix(".meta") else {
+        throw KilnError(.badInput, "is a checkpoint's graph, whose name must end in .meta for its variables to be found")
+      }
+      return .checkpoint(prefix: String(path.dropLast(5)), meta: path)
+    case .savedModel:
+      let name = FilePath.name(of: path)
+      guard ["saved_model.pb", "saved_model.pbtxt"].contains(name) else {
+        throw KilnError(.badInput, "is the graph of a SavedModel, whose name must be saved_model.pb for the rest to be found")
+      }
+      return .savedModel(folder: FilePath.folder(of: path), file: name)
     case nil: break
     }
     guard SortedTable.isTable(file.bytes) else { return nil }
