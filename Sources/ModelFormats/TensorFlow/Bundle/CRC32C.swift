@@ -1,5 +1,5 @@
 /// The checksum of TensorFlow's checkpoints: CRC-32C (Castagnoli), eight bytes at a time.
-struct CRC32C {
+package struct CRC32C {
   /// Eight tables of 256, one after the other; table n is for a byte that n more bytes follow.
   private static let tables: [UInt32] = {
     var tables = [UInt32](repeating: 0, count: 8 * 256)
@@ -52,7 +52,7 @@ struct CRC32C {
   }
 
   /// The masked checksum of some bytes.
-  static func masked(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+  package static func masked(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
     var crc = CRC32C()
     crc.add(bytes)
     return crc.masked

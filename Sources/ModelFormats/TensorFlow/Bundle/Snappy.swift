@@ -1,13 +1,13 @@
 import TensorModule
 
 /// Decompresses a Snappy block (not the framed format).
-enum Snappy {
+package enum Snappy {
   /// A copy of 64 bytes takes 3, so nothing grows by more.
   private static let maximumRatio = 24
 
   /// - Throws: `KilnError` (`badInput`): a length that leads out, a copy from before the start, a declared length that the
   ///   compressed bytes do not justify or do not give.
-  static func decompress(_ bytes: UnsafeRawBufferPointer) throws -> [UInt8] {
+  package static func decompress(_ bytes: UnsafeRawBufferPointer) throws -> [UInt8] {
     var reader = WireReader(bytes)
     guard let declared = Int(exactly: try reader.varint()), declared <= bytes.count * maximumRatio else {
       throw KilnError(.badInput, "a compressed block declares more bytes than it can hold")
