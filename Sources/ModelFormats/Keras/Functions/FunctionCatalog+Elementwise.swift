@@ -222,6 +222,7 @@ extension FunctionCatalog {
         values = try values.map { try call.layer.cast($0, to: .int32) }
       }
     }
-    return try call.layer.binary(function, values[0], values[1])
+    return try function == .add && call.isKeras
+      ? call.layer.kerasAdd(values[0], values[1]) : call.layer.binary(function, values[0], values[1])
   }
 }

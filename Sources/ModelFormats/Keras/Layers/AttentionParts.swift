@@ -78,11 +78,17 @@ extension LayerCall {
       throw KilnError(.badInput, "a kernel of \(inner.shapeText) times \(outer.shapeText)")
     }
     let kernel = try weight("\(slot)/kernel", inner + outer) { $0.reshaped([rows, columns]) }
-    let bias = usesBias ? [try weight("\(slot)/bias", outer) { $0.reshaped([columns]) }] : []
     let kept = type(x).dims.dropLast(inner.count)
     let flat = try reshape(x, kept + [Dim(rows)])
+    let split = kept + outer.map { Dim($0) }
+    if usesBias, biasAxis(of: Array(split), adding: outer.map { Dim($0) }) != nil {
+      let product = try reshape(try add(MatMul(epilogue: Epilogue(activation: .identity)), [flat, kernel], slot), Array(split))
+      let sum = try kerasAdd(product, try weight("\(slot)/bias", outer))
+      return activation == .identity ? sum : try unary(activation.function, activation.parameters, sum)
+    }
+    let bias = usesBias ? [try weight("\(slot)/bias", outer) { $0.reshaped([columns]) }] : []
     let product = try add(
       MatMul(epilogue: Epilogue(bias: usesBias, activation: activation)), [flat, kernel] + bias, slot)
-    return try reshape(product, kept + outer.map { Dim($0) })
+    return try reshape(product, Array(split))
   }
 }

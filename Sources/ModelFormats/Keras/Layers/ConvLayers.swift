@@ -70,25 +70,20 @@ struct ConvOptions {
   ) throws -> [KerasTensor] {
     let bias = usesBias ? [try call.weight("bias", [channels])] : []
     let value = try call.add(make(Epilogue(bias: usesBias)), operands + bias, suffix)
-    if let bias = bias.first, isDepthwise, addsBiasAlongWidth(call, call.type(value), channels) {
-      call.builder.diagnostics.warn(
-        call.layer.path,
-        "Keras 3 on TensorFlow adds the bias along the width here, because the width equals the channels (\(channels)); so does this graph"
-      )
-      let plain = try call.back(try call.add(make(.none), operands, suffix), format)
-      return [KerasTensor(try activation.apply(call, try call.binary(.add, plain, bias)))]
+    // Of the channels-first convolutions only the depthwise ones run on a CPU in TensorFlow.
+    if let bias = bias.first, isDepthwise, format == .channelsFirst {
+      let plain = call.type(value).dims
+      let own = [plain[0], Dim(channels)] + plain.dropFirst().dropLast()
+      let ones = [Dim](repeating: 1, count: own.count - 2)
+      if call.biasAxis(of: own, adding: [1, Dim(channels)] + ones) != nil {
+        let product = try call.back(try call.add(make(.none), operands, suffix), format)
+        let sum = try call.kerasAdd(product, try call.reshape(bias, [1, Dim(channels)] + ones))
+        return [KerasTensor(try activation.apply(call, sum))]
+      }
     }
     // A function of single elements can be applied in any layout; the others see the layer's own.
     if case .scalar = activation { return [KerasTensor(try call.back(try activation.apply(call, value), format))] }
     return [KerasTensor(try activation.apply(call, try call.back(value, format)))]
-  }
-
-  /// Of the channels-first convolutions only the depthwise ones run on a CPU in TensorFlow. `keras.ops.add` of the TensorFlow backend takes a bias [1, channels, 1, …] for one of the last axis when that axis has
-  /// the same length.
-  private func addsBiasAlongWidth(_ call: LayerCall, _ type: TensorType, _ channels: Int) -> Bool {
-    call.dialect.isKeras3 && ["tensorflow", ""].contains(call.builder.backend) && format == .channelsFirst
-      && channels > 1
-      && type.rank > 2 && type.dims[type.rank - 2].fixed == channels
   }
 
   func input(_ call: LayerCall) throws -> ValueID {

@@ -146,13 +146,18 @@ struct EinsumDense: KerasLayerReader {
     var rest = lengthsOfBias[...]
     let biasShape = tail.map { biasAxes.contains($0) ? rest.popFirst() ?? 1 : 1 }
     let free = equation.right.filter { !equation.left.contains($0) }
-    if Set(tail) == Set(free), Set(tail) == Set(biasAxes), let width = checkedProduct(biasShape) {
+    let dims = equation.result.map { label in
+      zip(equation.left, call.type(x).dims).first { $0.0 == label }?.1 ?? Dim(lengths[label] ?? 1)
+    }
+    if Set(tail) == Set(free), Set(tail) == Set(biasAxes), let width = checkedProduct(biasShape),
+      call.biasAxis(of: dims, adding: biasShape.map { Dim($0) }) == nil
+    {
       // The product's columns are in the order of the result.
       let bias = try call.weight("bias", biasShape) { $0.reshaped([width]) }
       return [KerasTensor(try activation.apply(call, try call.einsum(equation, x, kernel, bias: bias)))]
     }
     let bias = try call.weight("bias", biasShape)
-    let sum = try call.binary(.add, try call.einsum(equation, x, kernel), bias)
+    let sum = try call.kerasAdd(try call.einsum(equation, x, kernel), bias)
     return [KerasTensor(try activation.apply(call, sum))]
   }
 }

@@ -38,7 +38,9 @@ struct Merge: KerasLayerReader {
     if hidesMasked(call.dialect), masks.contains(where: { $0 != nil }), masks.count == inputs.count {
       result = try kind == .multiply ? maskedProduct(call, inputs, masks) : maskedExtreme(call, function, inputs, masks)
     } else {
-      for input in inputs.dropFirst() { result = try call.binary(function, result, input) }
+      for input in inputs.dropFirst() {
+        result = try function == .add ? call.kerasAdd(result, input) : call.binary(function, result, input)
+      }
     }
     if kind == .average { result = try call.unary(.affine, [1 / Double(inputs.count), 0], result) }
     return [KerasTensor(result, mask: try mask(call))]
