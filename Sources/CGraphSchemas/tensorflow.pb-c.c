@@ -7,6 +7,396 @@
 #endif
 
 #include "tensorflow.pb-c.h"
+void   tf__tensor_shape_proto__dim__init
+                     (Tf__TensorShapeProto__Dim         *message)
+{
+  static const Tf__TensorShapeProto__Dim init_value = TF__TENSOR_SHAPE_PROTO__DIM__INIT;
+  *message = init_value;
+}
+void   tf__tensor_shape_proto__init
+                     (Tf__TensorShapeProto         *message)
+{
+  static const Tf__TensorShapeProto init_value = TF__TENSOR_SHAPE_PROTO__INIT;
+  *message = init_value;
+}
+void   tf__tensor_proto__init
+                     (Tf__TensorProto         *message)
+{
+  static const Tf__TensorProto init_value = TF__TENSOR_PROTO__INIT;
+  *message = init_value;
+}
+void   tf__name_attr_list__attr_entry__init
+                     (Tf__NameAttrList__AttrEntry         *message)
+{
+  static const Tf__NameAttrList__AttrEntry init_value = TF__NAME_ATTR_LIST__ATTR_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__name_attr_list__init
+                     (Tf__NameAttrList         *message)
+{
+  static const Tf__NameAttrList init_value = TF__NAME_ATTR_LIST__INIT;
+  *message = init_value;
+}
+void   tf__attr_value__list_value__init
+                     (Tf__AttrValue__ListValue         *message)
+{
+  static const Tf__AttrValue__ListValue init_value = TF__ATTR_VALUE__LIST_VALUE__INIT;
+  *message = init_value;
+}
+void   tf__attr_value__init
+                     (Tf__AttrValue         *message)
+{
+  static const Tf__AttrValue init_value = TF__ATTR_VALUE__INIT;
+  *message = init_value;
+}
+void   tf__node_def__attr_entry__init
+                     (Tf__NodeDef__AttrEntry         *message)
+{
+  static const Tf__NodeDef__AttrEntry init_value = TF__NODE_DEF__ATTR_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__node_def__init
+                     (Tf__NodeDef         *message)
+{
+  static const Tf__NodeDef init_value = TF__NODE_DEF__INIT;
+  *message = init_value;
+}
+void   tf__version_def__init
+                     (Tf__VersionDef         *message)
+{
+  static const Tf__VersionDef init_value = TF__VERSION_DEF__INIT;
+  *message = init_value;
+}
+void   tf__op_def__arg_def__init
+                     (Tf__OpDef__ArgDef         *message)
+{
+  static const Tf__OpDef__ArgDef init_value = TF__OP_DEF__ARG_DEF__INIT;
+  *message = init_value;
+}
+void   tf__op_def__init
+                     (Tf__OpDef         *message)
+{
+  static const Tf__OpDef init_value = TF__OP_DEF__INIT;
+  *message = init_value;
+}
+void   tf__function_def__attr_entry__init
+                     (Tf__FunctionDef__AttrEntry         *message)
+{
+  static const Tf__FunctionDef__AttrEntry init_value = TF__FUNCTION_DEF__ATTR_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__function_def__arg_attrs__init
+                     (Tf__FunctionDef__ArgAttrs         *message)
+{
+  static const Tf__FunctionDef__ArgAttrs init_value = TF__FUNCTION_DEF__ARG_ATTRS__INIT;
+  *message = init_value;
+}
+void   tf__function_def__arg_attr_entry__init
+                     (Tf__FunctionDef__ArgAttrEntry         *message)
+{
+  static const Tf__FunctionDef__ArgAttrEntry init_value = TF__FUNCTION_DEF__ARG_ATTR_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__function_def__ret_entry__init
+                     (Tf__FunctionDef__RetEntry         *message)
+{
+  static const Tf__FunctionDef__RetEntry init_value = TF__FUNCTION_DEF__RET_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__function_def__init
+                     (Tf__FunctionDef         *message)
+{
+  static const Tf__FunctionDef init_value = TF__FUNCTION_DEF__INIT;
+  *message = init_value;
+}
+void   tf__gradient_def__init
+                     (Tf__GradientDef         *message)
+{
+  static const Tf__GradientDef init_value = TF__GRADIENT_DEF__INIT;
+  *message = init_value;
+}
+void   tf__function_def_library__init
+                     (Tf__FunctionDefLibrary         *message)
+{
+  static const Tf__FunctionDefLibrary init_value = TF__FUNCTION_DEF_LIBRARY__INIT;
+  *message = init_value;
+}
+void   tf__graph_def__init
+                     (Tf__GraphDef         *message)
+{
+  static const Tf__GraphDef init_value = TF__GRAPH_DEF__INIT;
+  *message = init_value;
+}
+void   tf__tensor_info__coo_sparse__init
+                     (Tf__TensorInfo__CooSparse         *message)
+{
+  static const Tf__TensorInfo__CooSparse init_value = TF__TENSOR_INFO__COO_SPARSE__INIT;
+  *message = init_value;
+}
+void   tf__tensor_info__init
+                     (Tf__TensorInfo         *message)
+{
+  static const Tf__TensorInfo init_value = TF__TENSOR_INFO__INIT;
+  *message = init_value;
+}
+void   tf__signature_def__tensor_entry__init
+                     (Tf__SignatureDef__TensorEntry         *message)
+{
+  static const Tf__SignatureDef__TensorEntry init_value = TF__SIGNATURE_DEF__TENSOR_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__signature_def__init
+                     (Tf__SignatureDef         *message)
+{
+  static const Tf__SignatureDef init_value = TF__SIGNATURE_DEF__INIT;
+  *message = init_value;
+}
+void   tf__asset_file_def__init
+                     (Tf__AssetFileDef         *message)
+{
+  static const Tf__AssetFileDef init_value = TF__ASSET_FILE_DEF__INIT;
+  *message = init_value;
+}
+void   tf__saver_def__init
+                     (Tf__SaverDef         *message)
+{
+  static const Tf__SaverDef init_value = TF__SAVER_DEF__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__node_list__init
+                     (Tf__CollectionDef__NodeList         *message)
+{
+  static const Tf__CollectionDef__NodeList init_value = TF__COLLECTION_DEF__NODE_LIST__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__bytes_list__init
+                     (Tf__CollectionDef__BytesList         *message)
+{
+  static const Tf__CollectionDef__BytesList init_value = TF__COLLECTION_DEF__BYTES_LIST__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__int64_list__init
+                     (Tf__CollectionDef__Int64List         *message)
+{
+  static const Tf__CollectionDef__Int64List init_value = TF__COLLECTION_DEF__INT64_LIST__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__float_list__init
+                     (Tf__CollectionDef__FloatList         *message)
+{
+  static const Tf__CollectionDef__FloatList init_value = TF__COLLECTION_DEF__FLOAT_LIST__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__init
+                     (Tf__CollectionDef         *message)
+{
+  static const Tf__CollectionDef init_value = TF__COLLECTION_DEF__INIT;
+  *message = init_value;
+}
+void   tf__variable_def__init
+                     (Tf__VariableDef         *message)
+{
+  static const Tf__VariableDef init_value = TF__VARIABLE_DEF__INIT;
+  *message = init_value;
+}
+void   tf__save_slice_info_def__init
+                     (Tf__SaveSliceInfoDef         *message)
+{
+  static const Tf__SaveSliceInfoDef init_value = TF__SAVE_SLICE_INFO_DEF__INIT;
+  *message = init_value;
+}
+void   tf__meta_graph_def__meta_info_def__init
+                     (Tf__MetaGraphDef__MetaInfoDef         *message)
+{
+  static const Tf__MetaGraphDef__MetaInfoDef init_value = TF__META_GRAPH_DEF__META_INFO_DEF__INIT;
+  *message = init_value;
+}
+void   tf__meta_graph_def__collection_entry__init
+                     (Tf__MetaGraphDef__CollectionEntry         *message)
+{
+  static const Tf__MetaGraphDef__CollectionEntry init_value = TF__META_GRAPH_DEF__COLLECTION_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__meta_graph_def__signature_entry__init
+                     (Tf__MetaGraphDef__SignatureEntry         *message)
+{
+  static const Tf__MetaGraphDef__SignatureEntry init_value = TF__META_GRAPH_DEF__SIGNATURE_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__meta_graph_def__init
+                     (Tf__MetaGraphDef         *message)
+{
+  static const Tf__MetaGraphDef init_value = TF__META_GRAPH_DEF__INIT;
+  *message = init_value;
+}
+void   tf__saved_model__init
+                     (Tf__SavedModel         *message)
+{
+  static const Tf__SavedModel init_value = TF__SAVED_MODEL__INIT;
+  *message = init_value;
+}
+void   tf__trackable_object_graph__trackable_object__object_reference__init
+                     (Tf__TrackableObjectGraph__TrackableObject__ObjectReference         *message)
+{
+  static const Tf__TrackableObjectGraph__TrackableObject__ObjectReference init_value = TF__TRACKABLE_OBJECT_GRAPH__TRACKABLE_OBJECT__OBJECT_REFERENCE__INIT;
+  *message = init_value;
+}
+void   tf__trackable_object_graph__trackable_object__serialized_tensor__init
+                     (Tf__TrackableObjectGraph__TrackableObject__SerializedTensor         *message)
+{
+  static const Tf__TrackableObjectGraph__TrackableObject__SerializedTensor init_value = TF__TRACKABLE_OBJECT_GRAPH__TRACKABLE_OBJECT__SERIALIZED_TENSOR__INIT;
+  *message = init_value;
+}
+void   tf__trackable_object_graph__trackable_object__slot_variable_reference__init
+                     (Tf__TrackableObjectGraph__TrackableObject__SlotVariableReference         *message)
+{
+  static const Tf__TrackableObjectGraph__TrackableObject__SlotVariableReference init_value = TF__TRACKABLE_OBJECT_GRAPH__TRACKABLE_OBJECT__SLOT_VARIABLE_REFERENCE__INIT;
+  *message = init_value;
+}
+void   tf__trackable_object_graph__trackable_object__init
+                     (Tf__TrackableObjectGraph__TrackableObject         *message)
+{
+  static const Tf__TrackableObjectGraph__TrackableObject init_value = TF__TRACKABLE_OBJECT_GRAPH__TRACKABLE_OBJECT__INIT;
+  *message = init_value;
+}
+void   tf__trackable_object_graph__init
+                     (Tf__TrackableObjectGraph         *message)
+{
+  static const Tf__TrackableObjectGraph init_value = TF__TRACKABLE_OBJECT_GRAPH__INIT;
+  *message = init_value;
+}
+void   tf__saved_object_graph__function_entry__init
+                     (Tf__SavedObjectGraph__FunctionEntry         *message)
+{
+  static const Tf__SavedObjectGraph__FunctionEntry init_value = TF__SAVED_OBJECT_GRAPH__FUNCTION_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__saved_object_graph__init
+                     (Tf__SavedObjectGraph         *message)
+{
+  static const Tf__SavedObjectGraph init_value = TF__SAVED_OBJECT_GRAPH__INIT;
+  *message = init_value;
+}
+void   tf__saved_concrete_function__init
+                     (Tf__SavedConcreteFunction         *message)
+{
+  static const Tf__SavedConcreteFunction init_value = TF__SAVED_CONCRETE_FUNCTION__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__user_object__init
+                     (Tf__SavedObject__UserObject         *message)
+{
+  static const Tf__SavedObject__UserObject init_value = TF__SAVED_OBJECT__USER_OBJECT__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__asset__init
+                     (Tf__SavedObject__Asset         *message)
+{
+  static const Tf__SavedObject__Asset init_value = TF__SAVED_OBJECT__ASSET__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__function__init
+                     (Tf__SavedObject__Function         *message)
+{
+  static const Tf__SavedObject__Function init_value = TF__SAVED_OBJECT__FUNCTION__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__variable__init
+                     (Tf__SavedObject__Variable         *message)
+{
+  static const Tf__SavedObject__Variable init_value = TF__SAVED_OBJECT__VARIABLE__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__bare_concrete_function__init
+                     (Tf__SavedObject__BareConcreteFunction         *message)
+{
+  static const Tf__SavedObject__BareConcreteFunction init_value = TF__SAVED_OBJECT__BARE_CONCRETE_FUNCTION__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__constant__init
+                     (Tf__SavedObject__Constant         *message)
+{
+  static const Tf__SavedObject__Constant init_value = TF__SAVED_OBJECT__CONSTANT__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__resource__init
+                     (Tf__SavedObject__Resource         *message)
+{
+  static const Tf__SavedObject__Resource init_value = TF__SAVED_OBJECT__RESOURCE__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__captured_tensor__init
+                     (Tf__SavedObject__CapturedTensor         *message)
+{
+  static const Tf__SavedObject__CapturedTensor init_value = TF__SAVED_OBJECT__CAPTURED_TENSOR__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__saveable_object__init
+                     (Tf__SavedObject__SaveableObject         *message)
+{
+  static const Tf__SavedObject__SaveableObject init_value = TF__SAVED_OBJECT__SAVEABLE_OBJECT__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__saveable_entry__init
+                     (Tf__SavedObject__SaveableEntry         *message)
+{
+  static const Tf__SavedObject__SaveableEntry init_value = TF__SAVED_OBJECT__SAVEABLE_ENTRY__INIT;
+  *message = init_value;
+}
+void   tf__saved_object__init
+                     (Tf__SavedObject         *message)
+{
+  static const Tf__SavedObject init_value = TF__SAVED_OBJECT__INIT;
+  *message = init_value;
+}
+void   tf__bundle_header_proto__init
+                     (Tf__BundleHeaderProto         *message)
+{
+  static const Tf__BundleHeaderProto init_value = TF__BUNDLE_HEADER_PROTO__INIT;
+  *message = init_value;
+}
+void   tf__tensor_slice_proto__extent__init
+                     (Tf__TensorSliceProto__Extent         *message)
+{
+  static const Tf__TensorSliceProto__Extent init_value = TF__TENSOR_SLICE_PROTO__EXTENT__INIT;
+  *message = init_value;
+}
+void   tf__tensor_slice_proto__init
+                     (Tf__TensorSliceProto         *message)
+{
+  static const Tf__TensorSliceProto init_value = TF__TENSOR_SLICE_PROTO__INIT;
+  *message = init_value;
+}
+void   tf__bundle_entry_proto__init
+                     (Tf__BundleEntryProto         *message)
+{
+  static const Tf__BundleEntryProto init_value = TF__BUNDLE_ENTRY_PROTO__INIT;
+  *message = init_value;
+}
+void   tf__saved_slice_meta__init
+                     (Tf__SavedSliceMeta         *message)
+{
+  static const Tf__SavedSliceMeta init_value = TF__SAVED_SLICE_META__INIT;
+  *message = init_value;
+}
+void   tf__saved_tensor_slice_meta__init
+                     (Tf__SavedTensorSliceMeta         *message)
+{
+  static const Tf__SavedTensorSliceMeta init_value = TF__SAVED_TENSOR_SLICE_META__INIT;
+  *message = init_value;
+}
+void   tf__saved_slice__init
+                     (Tf__SavedSlice         *message)
+{
+  static const Tf__SavedSlice init_value = TF__SAVED_SLICE__INIT;
+  *message = init_value;
+}
+void   tf__saved_tensor_slices__init
+                     (Tf__SavedTensorSlices         *message)
+{
+  static const Tf__SavedTensorSlices init_value = TF__SAVED_TENSOR_SLICES__INIT;
+  *message = init_value;
+}
 static const ProtobufCFieldDescriptor tf__tensor_shape_proto__dim__field_descriptors[2] =
 {
   {
@@ -55,7 +445,7 @@ const ProtobufCMessageDescriptor tf__tensor_shape_proto__dim__descriptor =
   tf__tensor_shape_proto__dim__field_descriptors,
   tf__tensor_shape_proto__dim__field_indices_by_name,
   1,  tf__tensor_shape_proto__dim__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_shape_proto__dim__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_shape_proto__field_descriptors[2] =
@@ -106,7 +496,7 @@ const ProtobufCMessageDescriptor tf__tensor_shape_proto__descriptor =
   tf__tensor_shape_proto__field_descriptors,
   tf__tensor_shape_proto__field_indices_by_name,
   1,  tf__tensor_shape_proto__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_shape_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_proto__field_descriptors[27] =
@@ -485,7 +875,7 @@ const ProtobufCMessageDescriptor tf__tensor_proto__descriptor =
   tf__tensor_proto__field_descriptors,
   tf__tensor_proto__field_indices_by_name,
   4,  tf__tensor_proto__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__name_attr_list__attr_entry__field_descriptors[2] =
@@ -536,7 +926,7 @@ const ProtobufCMessageDescriptor tf__name_attr_list__attr_entry__descriptor =
   tf__name_attr_list__attr_entry__field_descriptors,
   tf__name_attr_list__attr_entry__field_indices_by_name,
   1,  tf__name_attr_list__attr_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__name_attr_list__attr_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__name_attr_list__field_descriptors[2] =
@@ -587,7 +977,7 @@ const ProtobufCMessageDescriptor tf__name_attr_list__descriptor =
   tf__name_attr_list__field_descriptors,
   tf__name_attr_list__field_indices_by_name,
   1,  tf__name_attr_list__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__name_attr_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__attr_value__list_value__field_descriptors[8] =
@@ -716,7 +1106,7 @@ const ProtobufCMessageDescriptor tf__attr_value__list_value__descriptor =
   tf__attr_value__list_value__field_descriptors,
   tf__attr_value__list_value__field_indices_by_name,
   1,  tf__attr_value__list_value__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__attr_value__list_value__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__attr_value__field_descriptors[10] =
@@ -871,7 +1261,7 @@ const ProtobufCMessageDescriptor tf__attr_value__descriptor =
   tf__attr_value__field_descriptors,
   tf__attr_value__field_indices_by_name,
   1,  tf__attr_value__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__attr_value__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__node_def__attr_entry__field_descriptors[2] =
@@ -922,7 +1312,7 @@ const ProtobufCMessageDescriptor tf__node_def__attr_entry__descriptor =
   tf__node_def__attr_entry__field_descriptors,
   tf__node_def__attr_entry__field_indices_by_name,
   1,  tf__node_def__attr_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__node_def__attr_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__node_def__field_descriptors[5] =
@@ -1012,7 +1402,7 @@ const ProtobufCMessageDescriptor tf__node_def__descriptor =
   tf__node_def__field_descriptors,
   tf__node_def__field_indices_by_name,
   1,  tf__node_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__node_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__version_def__field_descriptors[3] =
@@ -1076,7 +1466,7 @@ const ProtobufCMessageDescriptor tf__version_def__descriptor =
   tf__version_def__field_descriptors,
   tf__version_def__field_indices_by_name,
   1,  tf__version_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__version_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__op_def__arg_def__field_descriptors[6] =
@@ -1181,7 +1571,7 @@ const ProtobufCMessageDescriptor tf__op_def__arg_def__descriptor =
   tf__op_def__arg_def__field_descriptors,
   tf__op_def__arg_def__field_indices_by_name,
   3,  tf__op_def__arg_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__op_def__arg_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__op_def__field_descriptors[5] =
@@ -1273,7 +1663,7 @@ const ProtobufCMessageDescriptor tf__op_def__descriptor =
   tf__op_def__field_descriptors,
   tf__op_def__field_indices_by_name,
   3,  tf__op_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__op_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def__attr_entry__field_descriptors[2] =
@@ -1324,7 +1714,7 @@ const ProtobufCMessageDescriptor tf__function_def__attr_entry__descriptor =
   tf__function_def__attr_entry__field_descriptors,
   tf__function_def__attr_entry__field_indices_by_name,
   1,  tf__function_def__attr_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def__attr_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def__arg_attrs__field_descriptors[1] =
@@ -1362,7 +1752,7 @@ const ProtobufCMessageDescriptor tf__function_def__arg_attrs__descriptor =
   tf__function_def__arg_attrs__field_descriptors,
   tf__function_def__arg_attrs__field_indices_by_name,
   1,  tf__function_def__arg_attrs__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def__arg_attrs__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def__arg_attr_entry__field_descriptors[2] =
@@ -1413,7 +1803,7 @@ const ProtobufCMessageDescriptor tf__function_def__arg_attr_entry__descriptor =
   tf__function_def__arg_attr_entry__field_descriptors,
   tf__function_def__arg_attr_entry__field_indices_by_name,
   1,  tf__function_def__arg_attr_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def__arg_attr_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def__ret_entry__field_descriptors[2] =
@@ -1464,7 +1854,7 @@ const ProtobufCMessageDescriptor tf__function_def__ret_entry__descriptor =
   tf__function_def__ret_entry__field_descriptors,
   tf__function_def__ret_entry__field_indices_by_name,
   1,  tf__function_def__ret_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def__ret_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def__field_descriptors[6] =
@@ -1568,7 +1958,7 @@ const ProtobufCMessageDescriptor tf__function_def__descriptor =
   tf__function_def__field_descriptors,
   tf__function_def__field_indices_by_name,
   2,  tf__function_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__gradient_def__field_descriptors[2] =
@@ -1619,7 +2009,7 @@ const ProtobufCMessageDescriptor tf__gradient_def__descriptor =
   tf__gradient_def__field_descriptors,
   tf__gradient_def__field_indices_by_name,
   1,  tf__gradient_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__gradient_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__function_def_library__field_descriptors[2] =
@@ -1670,7 +2060,7 @@ const ProtobufCMessageDescriptor tf__function_def_library__descriptor =
   tf__function_def_library__field_descriptors,
   tf__function_def_library__field_indices_by_name,
   1,  tf__function_def_library__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__function_def_library__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__graph_def__field_descriptors[4] =
@@ -1747,7 +2137,7 @@ const ProtobufCMessageDescriptor tf__graph_def__descriptor =
   tf__graph_def__field_descriptors,
   tf__graph_def__field_indices_by_name,
   1,  tf__graph_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__graph_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_info__coo_sparse__field_descriptors[3] =
@@ -1811,7 +2201,7 @@ const ProtobufCMessageDescriptor tf__tensor_info__coo_sparse__descriptor =
   tf__tensor_info__coo_sparse__field_descriptors,
   tf__tensor_info__coo_sparse__field_indices_by_name,
   1,  tf__tensor_info__coo_sparse__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_info__coo_sparse__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_info__field_descriptors[4] =
@@ -1888,7 +2278,7 @@ const ProtobufCMessageDescriptor tf__tensor_info__descriptor =
   tf__tensor_info__field_descriptors,
   tf__tensor_info__field_indices_by_name,
   1,  tf__tensor_info__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_info__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__signature_def__tensor_entry__field_descriptors[2] =
@@ -1939,7 +2329,7 @@ const ProtobufCMessageDescriptor tf__signature_def__tensor_entry__descriptor =
   tf__signature_def__tensor_entry__field_descriptors,
   tf__signature_def__tensor_entry__field_indices_by_name,
   1,  tf__signature_def__tensor_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__signature_def__tensor_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__signature_def__field_descriptors[3] =
@@ -2003,7 +2393,7 @@ const ProtobufCMessageDescriptor tf__signature_def__descriptor =
   tf__signature_def__field_descriptors,
   tf__signature_def__field_indices_by_name,
   1,  tf__signature_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__signature_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__asset_file_def__field_descriptors[2] =
@@ -2054,7 +2444,7 @@ const ProtobufCMessageDescriptor tf__asset_file_def__descriptor =
   tf__asset_file_def__field_descriptors,
   tf__asset_file_def__field_indices_by_name,
   1,  tf__asset_file_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__asset_file_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saver_def__field_descriptors[7] =
@@ -2170,7 +2560,7 @@ const ProtobufCMessageDescriptor tf__saver_def__descriptor =
   tf__saver_def__field_descriptors,
   tf__saver_def__field_indices_by_name,
   1,  tf__saver_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saver_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__collection_def__node_list__field_descriptors[1] =
@@ -2208,7 +2598,7 @@ const ProtobufCMessageDescriptor tf__collection_def__node_list__descriptor =
   tf__collection_def__node_list__field_descriptors,
   tf__collection_def__node_list__field_indices_by_name,
   1,  tf__collection_def__node_list__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__collection_def__node_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__collection_def__bytes_list__field_descriptors[1] =
@@ -2246,7 +2636,7 @@ const ProtobufCMessageDescriptor tf__collection_def__bytes_list__descriptor =
   tf__collection_def__bytes_list__field_descriptors,
   tf__collection_def__bytes_list__field_indices_by_name,
   1,  tf__collection_def__bytes_list__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__collection_def__bytes_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__collection_def__int64_list__field_descriptors[1] =
@@ -2284,7 +2674,7 @@ const ProtobufCMessageDescriptor tf__collection_def__int64_list__descriptor =
   tf__collection_def__int64_list__field_descriptors,
   tf__collection_def__int64_list__field_indices_by_name,
   1,  tf__collection_def__int64_list__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__collection_def__int64_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__collection_def__float_list__field_descriptors[1] =
@@ -2322,7 +2712,7 @@ const ProtobufCMessageDescriptor tf__collection_def__float_list__descriptor =
   tf__collection_def__float_list__field_descriptors,
   tf__collection_def__float_list__field_indices_by_name,
   1,  tf__collection_def__float_list__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__collection_def__float_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__collection_def__field_descriptors[4] =
@@ -2399,7 +2789,7 @@ const ProtobufCMessageDescriptor tf__collection_def__descriptor =
   tf__collection_def__field_descriptors,
   tf__collection_def__field_indices_by_name,
   1,  tf__collection_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__collection_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__variable_def__field_descriptors[6] =
@@ -2502,7 +2892,7 @@ const ProtobufCMessageDescriptor tf__variable_def__descriptor =
   tf__variable_def__field_descriptors,
   tf__variable_def__field_indices_by_name,
   1,  tf__variable_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__variable_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__save_slice_info_def__field_descriptors[4] =
@@ -2579,7 +2969,7 @@ const ProtobufCMessageDescriptor tf__save_slice_info_def__descriptor =
   tf__save_slice_info_def__field_descriptors,
   tf__save_slice_info_def__field_indices_by_name,
   1,  tf__save_slice_info_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__save_slice_info_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__meta_graph_def__meta_info_def__field_descriptors[3] =
@@ -2644,7 +3034,7 @@ const ProtobufCMessageDescriptor tf__meta_graph_def__meta_info_def__descriptor =
   tf__meta_graph_def__meta_info_def__field_descriptors,
   tf__meta_graph_def__meta_info_def__field_indices_by_name,
   2,  tf__meta_graph_def__meta_info_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__meta_graph_def__meta_info_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__meta_graph_def__collection_entry__field_descriptors[2] =
@@ -2695,7 +3085,7 @@ const ProtobufCMessageDescriptor tf__meta_graph_def__collection_entry__descripto
   tf__meta_graph_def__collection_entry__field_descriptors,
   tf__meta_graph_def__collection_entry__field_indices_by_name,
   1,  tf__meta_graph_def__collection_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__meta_graph_def__collection_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__meta_graph_def__signature_entry__field_descriptors[2] =
@@ -2746,7 +3136,7 @@ const ProtobufCMessageDescriptor tf__meta_graph_def__signature_entry__descriptor
   tf__meta_graph_def__signature_entry__field_descriptors,
   tf__meta_graph_def__signature_entry__field_indices_by_name,
   1,  tf__meta_graph_def__signature_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__meta_graph_def__signature_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__meta_graph_def__field_descriptors[7] =
@@ -2862,7 +3252,7 @@ const ProtobufCMessageDescriptor tf__meta_graph_def__descriptor =
   tf__meta_graph_def__field_descriptors,
   tf__meta_graph_def__field_indices_by_name,
   1,  tf__meta_graph_def__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__meta_graph_def__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_model__field_descriptors[2] =
@@ -2913,7 +3303,7 @@ const ProtobufCMessageDescriptor tf__saved_model__descriptor =
   tf__saved_model__field_descriptors,
   tf__saved_model__field_indices_by_name,
   1,  tf__saved_model__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_model__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__trackable_object_graph__trackable_object__object_reference__field_descriptors[2] =
@@ -2964,7 +3354,7 @@ const ProtobufCMessageDescriptor tf__trackable_object_graph__trackable_object__o
   tf__trackable_object_graph__trackable_object__object_reference__field_descriptors,
   tf__trackable_object_graph__trackable_object__object_reference__field_indices_by_name,
   1,  tf__trackable_object_graph__trackable_object__object_reference__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__trackable_object_graph__trackable_object__object_reference__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__trackable_object_graph__trackable_object__serialized_tensor__field_descriptors[3] =
@@ -3028,7 +3418,7 @@ const ProtobufCMessageDescriptor tf__trackable_object_graph__trackable_object__s
   tf__trackable_object_graph__trackable_object__serialized_tensor__field_descriptors,
   tf__trackable_object_graph__trackable_object__serialized_tensor__field_indices_by_name,
   1,  tf__trackable_object_graph__trackable_object__serialized_tensor__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__trackable_object_graph__trackable_object__serialized_tensor__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__trackable_object_graph__trackable_object__slot_variable_reference__field_descriptors[3] =
@@ -3092,7 +3482,7 @@ const ProtobufCMessageDescriptor tf__trackable_object_graph__trackable_object__s
   tf__trackable_object_graph__trackable_object__slot_variable_reference__field_descriptors,
   tf__trackable_object_graph__trackable_object__slot_variable_reference__field_indices_by_name,
   1,  tf__trackable_object_graph__trackable_object__slot_variable_reference__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__trackable_object_graph__trackable_object__slot_variable_reference__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__trackable_object_graph__trackable_object__field_descriptors[3] =
@@ -3156,7 +3546,7 @@ const ProtobufCMessageDescriptor tf__trackable_object_graph__trackable_object__d
   tf__trackable_object_graph__trackable_object__field_descriptors,
   tf__trackable_object_graph__trackable_object__field_indices_by_name,
   1,  tf__trackable_object_graph__trackable_object__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__trackable_object_graph__trackable_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__trackable_object_graph__field_descriptors[1] =
@@ -3194,7 +3584,7 @@ const ProtobufCMessageDescriptor tf__trackable_object_graph__descriptor =
   tf__trackable_object_graph__field_descriptors,
   tf__trackable_object_graph__field_indices_by_name,
   1,  tf__trackable_object_graph__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__trackable_object_graph__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object_graph__function_entry__field_descriptors[2] =
@@ -3245,7 +3635,7 @@ const ProtobufCMessageDescriptor tf__saved_object_graph__function_entry__descrip
   tf__saved_object_graph__function_entry__field_descriptors,
   tf__saved_object_graph__function_entry__field_indices_by_name,
   1,  tf__saved_object_graph__function_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object_graph__function_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object_graph__field_descriptors[2] =
@@ -3296,7 +3686,7 @@ const ProtobufCMessageDescriptor tf__saved_object_graph__descriptor =
   tf__saved_object_graph__field_descriptors,
   tf__saved_object_graph__field_indices_by_name,
   1,  tf__saved_object_graph__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object_graph__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_concrete_function__field_descriptors[1] =
@@ -3334,7 +3724,7 @@ const ProtobufCMessageDescriptor tf__saved_concrete_function__descriptor =
   tf__saved_concrete_function__field_descriptors,
   tf__saved_concrete_function__field_indices_by_name,
   1,  tf__saved_concrete_function__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_concrete_function__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__user_object__field_descriptors[2] =
@@ -3386,7 +3776,7 @@ const ProtobufCMessageDescriptor tf__saved_object__user_object__descriptor =
   tf__saved_object__user_object__field_descriptors,
   tf__saved_object__user_object__field_indices_by_name,
   2,  tf__saved_object__user_object__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__user_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__asset__field_descriptors[1] =
@@ -3424,7 +3814,7 @@ const ProtobufCMessageDescriptor tf__saved_object__asset__descriptor =
   tf__saved_object__asset__field_descriptors,
   tf__saved_object__asset__field_indices_by_name,
   1,  tf__saved_object__asset__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__asset__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__function__field_descriptors[1] =
@@ -3462,7 +3852,7 @@ const ProtobufCMessageDescriptor tf__saved_object__function__descriptor =
   tf__saved_object__function__field_descriptors,
   tf__saved_object__function__field_indices_by_name,
   1,  tf__saved_object__function__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__function__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__variable__field_descriptors[4] =
@@ -3540,7 +3930,7 @@ const ProtobufCMessageDescriptor tf__saved_object__variable__descriptor =
   tf__saved_object__variable__field_descriptors,
   tf__saved_object__variable__field_indices_by_name,
   2,  tf__saved_object__variable__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__variable__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__bare_concrete_function__field_descriptors[2] =
@@ -3591,7 +3981,7 @@ const ProtobufCMessageDescriptor tf__saved_object__bare_concrete_function__descr
   tf__saved_object__bare_concrete_function__field_descriptors,
   tf__saved_object__bare_concrete_function__field_indices_by_name,
   1,  tf__saved_object__bare_concrete_function__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__bare_concrete_function__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__constant__field_descriptors[1] =
@@ -3629,7 +4019,7 @@ const ProtobufCMessageDescriptor tf__saved_object__constant__descriptor =
   tf__saved_object__constant__field_descriptors,
   tf__saved_object__constant__field_indices_by_name,
   1,  tf__saved_object__constant__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__constant__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__resource__field_descriptors[1] =
@@ -3667,7 +4057,7 @@ const ProtobufCMessageDescriptor tf__saved_object__resource__descriptor =
   tf__saved_object__resource__field_descriptors,
   tf__saved_object__resource__field_indices_by_name,
   1,  tf__saved_object__resource__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__resource__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__captured_tensor__field_descriptors[2] =
@@ -3718,7 +4108,7 @@ const ProtobufCMessageDescriptor tf__saved_object__captured_tensor__descriptor =
   tf__saved_object__captured_tensor__field_descriptors,
   tf__saved_object__captured_tensor__field_indices_by_name,
   1,  tf__saved_object__captured_tensor__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__captured_tensor__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__saveable_object__field_descriptors[2] =
@@ -3769,7 +4159,7 @@ const ProtobufCMessageDescriptor tf__saved_object__saveable_object__descriptor =
   tf__saved_object__saveable_object__field_descriptors,
   tf__saved_object__saveable_object__field_indices_by_name,
   1,  tf__saved_object__saveable_object__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__saveable_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__saveable_entry__field_descriptors[2] =
@@ -3820,7 +4210,7 @@ const ProtobufCMessageDescriptor tf__saved_object__saveable_entry__descriptor =
   tf__saved_object__saveable_entry__field_descriptors,
   tf__saved_object__saveable_entry__field_indices_by_name,
   1,  tf__saved_object__saveable_entry__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__saveable_entry__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_object__field_descriptors[10] =
@@ -3976,7 +4366,7 @@ const ProtobufCMessageDescriptor tf__saved_object__descriptor =
   tf__saved_object__field_descriptors,
   tf__saved_object__field_indices_by_name,
   2,  tf__saved_object__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_object__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue tf__bundle_header_proto__endianness__enum_values_by_number[2] =
@@ -4068,7 +4458,7 @@ const ProtobufCMessageDescriptor tf__bundle_header_proto__descriptor =
   tf__bundle_header_proto__field_descriptors,
   tf__bundle_header_proto__field_indices_by_name,
   1,  tf__bundle_header_proto__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__bundle_header_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_slice_proto__extent__field_descriptors[2] =
@@ -4119,7 +4509,7 @@ const ProtobufCMessageDescriptor tf__tensor_slice_proto__extent__descriptor =
   tf__tensor_slice_proto__extent__field_descriptors,
   tf__tensor_slice_proto__extent__field_indices_by_name,
   1,  tf__tensor_slice_proto__extent__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_slice_proto__extent__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__tensor_slice_proto__field_descriptors[1] =
@@ -4157,7 +4547,7 @@ const ProtobufCMessageDescriptor tf__tensor_slice_proto__descriptor =
   tf__tensor_slice_proto__field_descriptors,
   tf__tensor_slice_proto__field_indices_by_name,
   1,  tf__tensor_slice_proto__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__tensor_slice_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__bundle_entry_proto__field_descriptors[7] =
@@ -4273,7 +4663,7 @@ const ProtobufCMessageDescriptor tf__bundle_entry_proto__descriptor =
   tf__bundle_entry_proto__field_descriptors,
   tf__bundle_entry_proto__field_indices_by_name,
   1,  tf__bundle_entry_proto__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__bundle_entry_proto__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_slice_meta__field_descriptors[4] =
@@ -4350,7 +4740,7 @@ const ProtobufCMessageDescriptor tf__saved_slice_meta__descriptor =
   tf__saved_slice_meta__field_descriptors,
   tf__saved_slice_meta__field_indices_by_name,
   1,  tf__saved_slice_meta__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_slice_meta__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_tensor_slice_meta__field_descriptors[2] =
@@ -4401,7 +4791,7 @@ const ProtobufCMessageDescriptor tf__saved_tensor_slice_meta__descriptor =
   tf__saved_tensor_slice_meta__field_descriptors,
   tf__saved_tensor_slice_meta__field_indices_by_name,
   1,  tf__saved_tensor_slice_meta__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_tensor_slice_meta__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_slice__field_descriptors[3] =
@@ -4465,7 +4855,7 @@ const ProtobufCMessageDescriptor tf__saved_slice__descriptor =
   tf__saved_slice__field_descriptors,
   tf__saved_slice__field_indices_by_name,
   1,  tf__saved_slice__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_slice__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor tf__saved_tensor_slices__field_descriptors[2] =
@@ -4516,7 +4906,7 @@ const ProtobufCMessageDescriptor tf__saved_tensor_slices__descriptor =
   tf__saved_tensor_slices__field_descriptors,
   tf__saved_tensor_slices__field_indices_by_name,
   1,  tf__saved_tensor_slices__number_ranges,
-  NULL, /* gen_init_helpers = false */
+  (ProtobufCMessageInit) tf__saved_tensor_slices__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCEnumValue tf__data_type__enum_values_by_number[51] =

@@ -1092,6 +1092,201 @@ struct  Tf__SavedTensorSlices
     , NULL, NULL }
 
 
+/* Tf__TensorShapeProto__Dim methods */
+void   tf__tensor_shape_proto__dim__init
+                     (Tf__TensorShapeProto__Dim         *message);
+/* Tf__TensorShapeProto methods */
+void   tf__tensor_shape_proto__init
+                     (Tf__TensorShapeProto         *message);
+/* Tf__TensorProto methods */
+void   tf__tensor_proto__init
+                     (Tf__TensorProto         *message);
+/* Tf__NameAttrList__AttrEntry methods */
+void   tf__name_attr_list__attr_entry__init
+                     (Tf__NameAttrList__AttrEntry         *message);
+/* Tf__NameAttrList methods */
+void   tf__name_attr_list__init
+                     (Tf__NameAttrList         *message);
+/* Tf__AttrValue__ListValue methods */
+void   tf__attr_value__list_value__init
+                     (Tf__AttrValue__ListValue         *message);
+/* Tf__AttrValue methods */
+void   tf__attr_value__init
+                     (Tf__AttrValue         *message);
+/* Tf__NodeDef__AttrEntry methods */
+void   tf__node_def__attr_entry__init
+                     (Tf__NodeDef__AttrEntry         *message);
+/* Tf__NodeDef methods */
+void   tf__node_def__init
+                     (Tf__NodeDef         *message);
+/* Tf__VersionDef methods */
+void   tf__version_def__init
+                     (Tf__VersionDef         *message);
+/* Tf__OpDef__ArgDef methods */
+void   tf__op_def__arg_def__init
+                     (Tf__OpDef__ArgDef         *message);
+/* Tf__OpDef methods */
+void   tf__op_def__init
+                     (Tf__OpDef         *message);
+/* Tf__FunctionDef__AttrEntry methods */
+void   tf__function_def__attr_entry__init
+                     (Tf__FunctionDef__AttrEntry         *message);
+/* Tf__FunctionDef__ArgAttrs methods */
+void   tf__function_def__arg_attrs__init
+                     (Tf__FunctionDef__ArgAttrs         *message);
+/* Tf__FunctionDef__ArgAttrEntry methods */
+void   tf__function_def__arg_attr_entry__init
+                     (Tf__FunctionDef__ArgAttrEntry         *message);
+/* Tf__FunctionDef__RetEntry methods */
+void   tf__function_def__ret_entry__init
+                     (Tf__FunctionDef__RetEntry         *message);
+/* Tf__FunctionDef methods */
+void   tf__function_def__init
+                     (Tf__FunctionDef         *message);
+/* Tf__GradientDef methods */
+void   tf__gradient_def__init
+                     (Tf__GradientDef         *message);
+/* Tf__FunctionDefLibrary methods */
+void   tf__function_def_library__init
+                     (Tf__FunctionDefLibrary         *message);
+/* Tf__GraphDef methods */
+void   tf__graph_def__init
+                     (Tf__GraphDef         *message);
+/* Tf__TensorInfo__CooSparse methods */
+void   tf__tensor_info__coo_sparse__init
+                     (Tf__TensorInfo__CooSparse         *message);
+/* Tf__TensorInfo methods */
+void   tf__tensor_info__init
+                     (Tf__TensorInfo         *message);
+/* Tf__SignatureDef__TensorEntry methods */
+void   tf__signature_def__tensor_entry__init
+                     (Tf__SignatureDef__TensorEntry         *message);
+/* Tf__SignatureDef methods */
+void   tf__signature_def__init
+                     (Tf__SignatureDef         *message);
+/* Tf__AssetFileDef methods */
+void   tf__asset_file_def__init
+                     (Tf__AssetFileDef         *message);
+/* Tf__SaverDef methods */
+void   tf__saver_def__init
+                     (Tf__SaverDef         *message);
+/* Tf__CollectionDef__NodeList methods */
+void   tf__collection_def__node_list__init
+                     (Tf__CollectionDef__NodeList         *message);
+/* Tf__CollectionDef__BytesList methods */
+void   tf__collection_def__bytes_list__init
+                     (Tf__CollectionDef__BytesList         *message);
+/* Tf__CollectionDef__Int64List methods */
+void   tf__collection_def__int64_list__init
+                     (Tf__CollectionDef__Int64List         *message);
+/* Tf__CollectionDef__FloatList methods */
+void   tf__collection_def__float_list__init
+                     (Tf__CollectionDef__FloatList         *message);
+/* Tf__CollectionDef methods */
+void   tf__collection_def__init
+                     (Tf__CollectionDef         *message);
+/* Tf__VariableDef methods */
+void   tf__variable_def__init
+                     (Tf__VariableDef         *message);
+/* Tf__SaveSliceInfoDef methods */
+void   tf__save_slice_info_def__init
+                     (Tf__SaveSliceInfoDef         *message);
+/* Tf__MetaGraphDef__MetaInfoDef methods */
+void   tf__meta_graph_def__meta_info_def__init
+                     (Tf__MetaGraphDef__MetaInfoDef         *message);
+/* Tf__MetaGraphDef__CollectionEntry methods */
+void   tf__meta_graph_def__collection_entry__init
+                     (Tf__MetaGraphDef__CollectionEntry         *message);
+/* Tf__MetaGraphDef__SignatureEntry methods */
+void   tf__meta_graph_def__signature_entry__init
+                     (Tf__MetaGraphDef__SignatureEntry         *message);
+/* Tf__MetaGraphDef methods */
+void   tf__meta_graph_def__init
+                     (Tf__MetaGraphDef         *message);
+/* Tf__SavedModel methods */
+void   tf__saved_model__init
+                     (Tf__SavedModel         *message);
+/* Tf__TrackableObjectGraph__TrackableObject__ObjectReference methods */
+void   tf__trackable_object_graph__trackable_object__object_reference__init
+                     (Tf__TrackableObjectGraph__TrackableObject__ObjectReference         *message);
+/* Tf__TrackableObjectGraph__TrackableObject__SerializedTensor methods */
+void   tf__trackable_object_graph__trackable_object__serialized_tensor__init
+                     (Tf__TrackableObjectGraph__TrackableObject__SerializedTensor         *message);
+/* Tf__TrackableObjectGraph__TrackableObject__SlotVariableReference methods */
+void   tf__trackable_object_graph__trackable_object__slot_variable_reference__init
+                     (Tf__TrackableObjectGraph__TrackableObject__SlotVariableReference         *message);
+/* Tf__TrackableObjectGraph__TrackableObject methods */
+void   tf__trackable_object_graph__trackable_object__init
+                     (Tf__TrackableObjectGraph__TrackableObject         *message);
+/* Tf__TrackableObjectGraph methods */
+void   tf__trackable_object_graph__init
+                     (Tf__TrackableObjectGraph         *message);
+/* Tf__SavedObjectGraph__FunctionEntry methods */
+void   tf__saved_object_graph__function_entry__init
+                     (Tf__SavedObjectGraph__FunctionEntry         *message);
+/* Tf__SavedObjectGraph methods */
+void   tf__saved_object_graph__init
+                     (Tf__SavedObjectGraph         *message);
+/* Tf__SavedConcreteFunction methods */
+void   tf__saved_concrete_function__init
+                     (Tf__SavedConcreteFunction         *message);
+/* Tf__SavedObject__UserObject methods */
+void   tf__saved_object__user_object__init
+                     (Tf__SavedObject__UserObject         *message);
+/* Tf__SavedObject__Asset methods */
+void   tf__saved_object__asset__init
+                     (Tf__SavedObject__Asset         *message);
+/* Tf__SavedObject__Function methods */
+void   tf__saved_object__function__init
+                     (Tf__SavedObject__Function         *message);
+/* Tf__SavedObject__Variable methods */
+void   tf__saved_object__variable__init
+                     (Tf__SavedObject__Variable         *message);
+/* Tf__SavedObject__BareConcreteFunction methods */
+void   tf__saved_object__bare_concrete_function__init
+                     (Tf__SavedObject__BareConcreteFunction         *message);
+/* Tf__SavedObject__Constant methods */
+void   tf__saved_object__constant__init
+                     (Tf__SavedObject__Constant         *message);
+/* Tf__SavedObject__Resource methods */
+void   tf__saved_object__resource__init
+                     (Tf__SavedObject__Resource         *message);
+/* Tf__SavedObject__CapturedTensor methods */
+void   tf__saved_object__captured_tensor__init
+                     (Tf__SavedObject__CapturedTensor         *message);
+/* Tf__SavedObject__SaveableObject methods */
+void   tf__saved_object__saveable_object__init
+                     (Tf__SavedObject__SaveableObject         *message);
+/* Tf__SavedObject__SaveableEntry methods */
+void   tf__saved_object__saveable_entry__init
+                     (Tf__SavedObject__SaveableEntry         *message);
+/* Tf__SavedObject methods */
+void   tf__saved_object__init
+                     (Tf__SavedObject         *message);
+/* Tf__BundleHeaderProto methods */
+void   tf__bundle_header_proto__init
+                     (Tf__BundleHeaderProto         *message);
+/* Tf__TensorSliceProto__Extent methods */
+void   tf__tensor_slice_proto__extent__init
+                     (Tf__TensorSliceProto__Extent         *message);
+/* Tf__TensorSliceProto methods */
+void   tf__tensor_slice_proto__init
+                     (Tf__TensorSliceProto         *message);
+/* Tf__BundleEntryProto methods */
+void   tf__bundle_entry_proto__init
+                     (Tf__BundleEntryProto         *message);
+/* Tf__SavedSliceMeta methods */
+void   tf__saved_slice_meta__init
+                     (Tf__SavedSliceMeta         *message);
+/* Tf__SavedTensorSliceMeta methods */
+void   tf__saved_tensor_slice_meta__init
+                     (Tf__SavedTensorSliceMeta         *message);
+/* Tf__SavedSlice methods */
+void   tf__saved_slice__init
+                     (Tf__SavedSlice         *message);
+/* Tf__SavedTensorSlices methods */
+void   tf__saved_tensor_slices__init
+                     (Tf__SavedTensorSlices         *message);
 /* --- per-message closures --- */
 
 typedef void (*Tf__TensorShapeProto__Dim_Closure)

@@ -43,6 +43,18 @@ package struct ImportCheck: Sendable {
   package var error: KilnError?
 }
 
+/// Reads one source: what every family of formats has.
+protocol SourceImporter: AnyObject {
+  var diagnostics: ImportDiagnostics { get }
+  var facts: SourceFacts? { get }
+  var report: ImportReport { get }
+
+  /// Reads everything.
+  ///
+  /// - Throws: `KilnError` that stands for all problems together.
+  func read() throws -> (Graph, SourceFacts)
+}
+
 /// Reads models of other frameworks into graphs.
 package enum ModelImporter {
   /// Reads a source.
@@ -68,7 +80,7 @@ package enum ModelImporter {
       facts: importer.facts, report: importer.report, warnings: importer.diagnostics.warnings, error: error)
   }
 
-  private static func importer(path: String, options: ImportOptions) throws -> KerasImporter {
+  private static func importer(path: String, options: ImportOptions) throws -> any SourceImporter {
     let format = try detect(path: path)
     do {
       if options.signature != nil || !options.tags.isEmpty {
@@ -77,6 +89,8 @@ package enum ModelImporter {
       switch (options.format, format) {
       case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
         return KerasImporter(path: path, format: format, options: options)
+      case (.auto, .tensorFlowGraph), (.tensorflow, .tensorFlowGraph):
+        return TensorFlowImporter(path: path, format: format, options: options)
       case (.auto, _):
         throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as .keras or as a whole .h5 file")
       default:

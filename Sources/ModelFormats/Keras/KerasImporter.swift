@@ -2,7 +2,7 @@ import GraphModule
 import TensorModule
 
 /// Reads one Keras file into a graph.
-final class KerasImporter {
+final class KerasImporter: SourceImporter {
   let path: String
   let format: SourceFormat
   let options: ImportOptions

@@ -1,0 +1,213 @@
+import GraphModule
+import TensorModule
+
+extension TFOpCatalog {
+  /// Blocks of pixels moved between axes, and diagonals.
+  static let blocks = Family(
+    "Blocks and diagonals",
+    [
+      "SpaceToBatchND": { call in
+        [try spaceToBatch(call, try call.integers(1, "a block"), try pairs(call, 2))]
+      },
+      "SpaceToBatch": { call in
+        let size = try call.int("block_size")
+        return [try spaceToBatch(call, [size, size], try pairs(call, 1))]
+      },
+      "BatchToSpaceND": { call in
+        [try batchToSpace(call, try call.integers(1, "a block"), try pairs(call, 2))]
+      },
+      "BatchToSpace": { call in
+        let size = try call.int("block_size")
+        return [try batchToSpace(call, [size, size], try pairs(call, 1))]
+      },
+      "SpaceToDepth": { call in
+        let size = try call.int("block_size")
+        return try imagesLast(call, try call.x(0)) { x in
+          let dims = call.type(x).dims
+          guard dims.count == 4, size >= 1 else { throw call.wrong("needs images, found \(call.type(x).message)") }
+          let block = Dim(size)
+          let (height, width) = (dims[1].floorDivided(by: size), dims[2].floorDivided(by: size))
+          let parts = try call.reshape(x, [dims[0], height, block, width, block, dims[3]])
+          return try call.reshape(try call.transpose(parts, [0, 1, 3, 2, 4, 5]), [dims[0], height, width, block * block * dims[3]])
+        }
+      },
+      "DepthToSpace": { call in
+        let size = try call.int("block_size")
+        return try imagesLast(call, try call.x(0)) { x in
+          let dims = call.type(x).dims
+          guard dims.count == 4, size >= 1 else { throw call.wrong("needs images, found \(call.type(x).message)") }
+          let depth = try call.length(x, 3)
+          guard depth % (size * size) == 0 else { throw call.wrong("\(depth) channels do not split in \(size) x \(size)") }
+          let (block, rest) = (Dim(size), Dim(depth / (size * size)))
+          let parts = try call.reshape(x, [dims[0], dims[1], dims[2], block, block, rest])
+          return try call.reshape(try call.transpose(parts, [0, 1, 3, 2, 4, 5]), [dims[0], dims[1] * block, dims[2] * block, rest])
+        }
+      },
+      "MatrixBandPart": { call in
+        let x = try call.x(0)
+        let (low, high) = (try call.integer(1, "a band"), try call.integer(2, "a band"))
+        let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
+        guard let count = checkedProduct([rows, columns]), count <= 1 << 24 else { throw call.wrong("its matrices are too large") }
+        let mask = (0..<count).map { index -> Bool in
+          let (i, j) = (index / columns, index % columns)
+          return (low < 0 || i - j <= low) && (high < 0 || j - i <= high)
+        }
+        let kept = call.constant(try Tensor(mask, shape: [rows, columns]), "band")
+        return [try call.select(kept, x, try call.scalar(0, call.type(x).dtype))]
+      },
+      "MatrixDiag": { [try matrixDiagonal($0, try $0.x(0), 0, nil, nil)] },
+      "MatrixDiagV2": { [try diagonalMatrix($0)] },
+      "MatrixDiagV3": { [try diagonalMatrix($0)] },
+      "MatrixDiagPart": { [try diagonal($0, try $0.x(0), 0)] },
+      "MatrixDiagPartV2": { [try diagonalPart($0)] },
+      "MatrixDiagPartV3": { [try diagonalPart($0)] },
+      "MatrixSetDiag": { [try diagonalSet($0, 0)] },
+      "MatrixSetDiagV2": { [try diagonalSet($0, try oneDiagonal($0, 2))] },
+      "MatrixSetDiagV3": { [try diagonalSet($0, try oneDiagonal($0, 2))] },
+      "Diag": { call in
+        let x = try call.x(0)
+        let type = call.type(x)
+        let count = try known(call, type)
+        let flat = try call.reshape(x, [Dim(count)])
+        return [try call.reshape(try matrixDiagonal(call, flat, 0, nil, nil), type.dims + type.dims)]
+      },
+      "DiagPart": { call in
+        let x = try call.x(0)
+        let dims = call.type(x).dims
+        guard dims.count % 2 == 0, Array(dims.prefix(dims.count / 2)) == Array(dims.suffix(dims.count / 2)) else { throw call.wrong("needs dims twice, found \(call.type(x).message)") }
+        let half = Array(dims.prefix(dims.count / 2))
+        let count = half.reduce(1, *)
+        return [try call.reshape(try diagonal(call, try call.reshape(x, [count, count]), 0), half)]
+      },
+    ])
+
+  private static func known(_ call: TFCall, _ type: TensorType) throws -> Int {
+    guard let count = type.elementCount.fixed, count <= 1 << 12 else { throw call.unsupported("the diagonal \(type.message)") }
+    return count
+  }
+
+  private static func pairs(_ call: TFCall, _ index: Int) throws -> [(Dim, Dim)] {
+    let numbers = try call.dims(index, "an amount")
+    guard numbers.count % 2 == 0 else { throw call.wrong("needs pairs of amounts") }
+    return stride(from: 0, to: numbers.count, by: 2).map { (numbers[$0], numbers[$0 + 1]) }
+  }
+
+  private static func spaceToBatch(_ call: TFCall, _ block: [Int], _ paddings: [(Dim, Dim)]) throws -> ValueID {
+    var x = try call.x(0)
+    let rank = call.type(x).rank
+    guard block.count == paddings.count, !block.isEmpty, rank > block.count, block.allSatisfy({ (1...1 << 20).contains($0) }) else {
+      throw call.wrong("block and paddings do not fit \(call.type(x).message)")
+    }
+    let spatial = block.count
+    let low = try amounts(call, paddings.map(\.0)), high = try amounts(call, paddings.map(\.1))
+    if (low + high).contains(where: { $0 != 0 }) {
+      let rest = [Int](repeating: 0, count: rank - 1 - spatial)
+      x = try call.add(Pad(.constant, low: [0] + low + rest, high: [0] + high + rest), [x], "pad")
+    }
+    let dims = call.type(x).dims
+    var parts: [Dim] = [dims[0]]
+    for axis in 0..<spatial {
+      if let length = dims[axis + 1].fixed, length % block[axis] != 0 { throw call.wrong("\(length) does not split in blocks of \(block[axis])") }
+      parts += [dims[axis + 1].floorDivided(by: block[axis]), Dim(block[axis])]
+    }
+    parts += dims[(spatial + 1)...]
+    guard parts.count <= maximumRank else { throw call.unsupported("so many axes") }
+    let order = (0..<spatial).map { 2 * $0 + 2 } + [0] + (0..<spatial).map { 2 * $0 + 1 } + Array((2 * spatial + 1)..<parts.count)
+    let moved = try call.transpose(try call.reshape(x, parts), order)
+    let batch = block.reduce(dims[0]) { $0 * Dim($1) }
+    return try call.reshape(moved, [batch] + (0..<spatial).map { parts[2 * $0 + 1] } + Array(dims[(spatial + 1)...]))
+  }
+
+  private static func batchToSpace(_ call: TFCall, _ block: [Int], _ crops: [(Dim, Dim)]) throws -> ValueID {
+    let x = try call.x(0)
+    let dims = call.type(x).dims
+    let spatial = block.count
+    guard block.count == crops.count, spatial > 0, dims.count > spatial, block.allSatisfy({ (1...1 << 20).contains($0) }) else {
+      throw call.wrong("block and crops do not fit \(call.type(x).message)")
+    }
+    guard let batch = dims[0].exactlyDivided(by: Dim(block.reduce(1, *))) else { throw call.wrong("the batch does not split in the blocks") }
+    let parts = block.map { Dim($0) } + [batch] + dims[1...]
+    guard parts.count <= maximumRank else { throw call.unsupported("so many axes") }
+    var order = [spatial]
+    for axis in 0..<spatial { order += [spatial + 1 + axis, axis] }
+    order += Array((2 * spatial + 1)..<parts.count)
+    let moved = try call.transpose(try call.reshape(x, parts), order)
+    let joined = try call.reshape(moved, [batch] + (0..<spatial).map { dims[$0 + 1] * Dim(block[$0]) } + Array(dims[(spatial + 1)...]))
+    let low = try amounts(call, crops.map(\.0)), high = try amounts(call, crops.map(\.1))
+    if (low + high).allSatisfy({ $0 == 0 }) { return joined }
+    var ranges = [Slice.Range](repeating: .all, count: dims.count)
+    for axis in 0..<spatial { ranges[axis + 1] = Slice.Range(start: low[axis], end: high[axis] == 0 ? nil : -high[axis]) }
+    return try call.add(Slice(ranges), [joined], "slice")
+  }
+
+  private static func amounts(_ call: TFCall, _ dims: [Dim]) throws -> [Int] {
+    try dims.map {
+      guard let fixed = $0.fixed, (0...1 << 24).contains(fixed) else { throw call.unsupported("the amount \($0)") }
+      return fixed
+    }
+  }
+
+  /// Runs channels-last work on images of the node's data format.
+  static func imagesLast(_ call: TFCall, _ x: ValueID, _ work: (ValueID) throws -> ValueID) throws -> [ValueID] {
+    let rank = call.type(x).rank
+    switch try call.text("data_format", rank == 5 ? "NDHWC" : "NHWC") {
+    case "NHWC", "NDHWC", "": return [try work(x)]
+    case "NCHW", "NCDHW":
+      let last = try call.transpose(x, [0] + Array(2..<rank) + [1])
+      return [try call.transpose(try work(last), [0, rank - 1] + Array(1..<rank - 1))]
+    case let format: throw call.unsupported("data_format \(KilnError.quoted(format))")
+    }
+  }
+
+  // MARK: Diagonals
+
+  private static func oneDiagonal(_ call: TFCall, _ index: Int) throws -> Int {
+    let numbers = try call.integers(index, "a diagonal")
+    guard let first = numbers.first, numbers.allSatisfy({ $0 == first }) else { throw call.unsupported("more than one diagonal") }
+    return first
+  }
+
+  /// Matrices with x on diagonal k and zeros (or `padding`) elsewhere.
+  private static func matrixDiagonal(_ call: TFCall, _ x: ValueID, _ k: Int, _ size: (rows: Int, columns: Int)?, _ padding: ValueID?) throws -> ValueID {
+    let type = call.type(x)
+    guard type.rank >= 1 else { throw call.wrong("needs a vector, found \(type.message)") }
+    let length = try call.length(x, -1)
+    let rows = size?.rows ?? length + max(-k, 0), columns = size?.columns ?? length + max(k, 0)
+    guard rows >= 0, columns >= 0, let count = checkedProduct([rows, columns]), count <= 1 << 24 else { throw call.wrong("its matrices are too large") }
+    // Each row holds its element of x, the mask keeps it in its column.
+    let places = (0..<rows).map { row -> Double in
+      let index = row - max(-k, 0)
+      return Double(min(max(index, 0), max(length - 1, 0)))
+    }
+    let mask = (0..<count).map { index in columns > 0 && index % max(columns, 1) - index / max(columns, 1) == k && (0..<length).contains(index / max(columns, 1) - max(-k, 0)) }
+    let spread = try call.add(Gather(axis: type.rank - 1), [x, try call.numbers(places, [rows], .int32, "rows")], "gather")
+    let kept = call.constant(try Tensor(mask, shape: [rows, columns]), "mask")
+    return try call.select(kept, try call.expand(spread, type.rank), try padding ?? call.scalar(0, type.dtype))
+  }
+
+  private static func diagonalMatrix(_ call: TFCall) throws -> ValueID {
+    let (rows, columns) = (try call.integer(2, "a size"), try call.integer(3, "a size"))
+    let x = try call.x(0), k = try oneDiagonal(call, 1), length = try call.length(x, -1)
+    let size = (rows: rows < 0 ? length + max(-k, 0) : rows, columns: columns < 0 ? length + max(k, 0) : columns)
+    return try matrixDiagonal(call, x, k, size, try call.x(4))
+  }
+
+  private static func diagonal(_ call: TFCall, _ x: ValueID, _ k: Int) throws -> ValueID {
+    let type = call.type(x)
+    guard type.rank >= 2 else { throw call.wrong("needs matrices, found \(type.message)") }
+    let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
+    let length = min(rows + min(k, 0), columns - max(k, 0))
+    guard length >= 0 else { throw call.wrong("diagonal \(k) leads out of \(type.message)") }
+    let flat = try call.reshape(x, Array(type.dims.dropLast(2)) + [Dim(rows) * Dim(columns)])
+    let places = (0..<length).map { Double(($0 + max(-k, 0)) * columns + $0 + max(k, 0)) }
+    return try call.add(Gather(axis: type.rank - 2), [flat, try call.numbers(places, [length], .int32, "places")], "gather")
+  }
+
+  private static func diagonalPart(_ call: TFCall) throws -> ValueID { try diagonal(call, try call.x(0), try oneDiagonal(call, 1)) }
+
+  private static func diagonalSet(_ call: TFCall, _ k: Int) throws -> ValueID {
+    let (x, values) = (try call.x(0), try call.x(1))
+    let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
+    return try matrixDiagonal(call, values, k, (rows, columns), x)
+  }
+}

@@ -1,0 +1,6 @@
+import GraphModule
+import TensorModule
+
+extension TFOpCatalog {
+  static let matrices = Family("Matrices", [:])
+}

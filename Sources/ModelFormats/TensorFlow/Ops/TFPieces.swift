@@ -1,0 +1,191 @@
+import GraphModule
+import TensorModule
+
+extension TFOpCatalog {
+  /// Parts of tensors, put together and taken apart.
+  static let pieces = Family(
+    "Parts of tensors",
+    [
+      "Pack": { call in
+        let all = try call.all()
+        guard let first = all.first else { throw call.wrong("has no operands") }
+        let axis = try call.axis(try call.int("axis", 0), call.type(first).rank + 1)
+        return [try call.concat(try all.map { try call.expand($0, axis) }, axis: axis)]
+      },
+      "Unpack": { call in
+        let x = try call.x(0)
+        let axis = try call.axis(try call.int("axis", 0), call.type(x).rank)
+        let count = try call.length(x, axis)
+        guard count <= 1 << 16 else { throw call.wrong("makes \(count) tensors") }
+        return try (0..<count).map { try call.drop(try call.slice(x, axis: axis, $0, $0 + 1), axis) }
+      },
+      "ConcatV2": { call in
+        let values = try (0..<max(call.inputs.count - 1, 0)).map { try call.x($0) }
+        return [try joined(call, values, try call.integer(call.inputs.count - 1, "an axis"))]
+      },
+      "Concat": { call in
+        [try joined(call, try (1..<max(call.inputs.count, 1)).map { try call.x($0) }, try call.integer(0, "an axis"))]
+      },
+      "Split": { call in
+        let x = try call.x(1)
+        let axis = try call.axis(try call.integer(0, "an axis"), call.type(x).rank)
+        let count = try call.int("num_split")
+        let length = try call.length(x, axis)
+        guard count >= 1, count <= 1 << 16, length % count == 0 else { throw call.wrong("\(length) elements do not split in \(count)") }
+        return try split(call, x, axis, [Int](repeating: length / count, count: count))
+      },
+      "SplitV": { call in
+        let x = try call.x(0)
+        let axis = try call.axis(try call.integer(2, "an axis"), call.type(x).rank)
+        var sizes = try call.integers(1, "sizes")
+        if let open = sizes.firstIndex(of: -1) { sizes[open] = try call.length(x, axis) - (sizes.reduce(0, +) + 1) }
+        guard sizes.allSatisfy({ $0 >= 0 }) else { throw call.wrong("a size is negative") }
+        return try split(call, x, axis, sizes)
+      },
+      "Slice": { call in
+        let x = try call.x(0)
+        let type = call.type(x)
+        let (begin, size) = (try call.dims(1, "a start"), try call.dims(2, "a size"))
+        guard begin.count == type.rank, size.count == type.rank else { throw call.wrong("needs \(type.rank) starts and sizes") }
+        let ranges = try type.dims.indices.map { axis -> Slice.Range in
+          guard let start = begin[axis].fixed, start >= 0 else { throw call.unsupported("a start of \(begin[axis])") }
+          if size[axis].fixed == -1 { return Slice.Range(start: start) }
+          let end = begin[axis] + size[axis]
+          if let fixed = end.fixed { return Slice.Range(start: start, end: fixed) }
+          guard let distance = (end - type.dims[axis]).fixed, distance <= 0 else { throw call.unsupported("a slice to \(end) of \(type)") }
+          return Slice.Range(start: start, end: distance == 0 ? nil : distance)
+        }
+        return [try call.add(Slice(ranges), [x], "slice")]
+      },
+      "StridedSlice": { call in
+        let x = try call.x(0)
+        let type = call.type(x)
+        let spec = try TFStridedSlice(
+          call, begin: try call.dims(1, "a start"), end: try call.dims(2, "an end"), strides: try call.integers(3, "a stride"), dims: type.dims)
+        let ranges = spec.parts.map { part -> Slice.Range in
+          switch part {
+          case .range(let range): range
+          case .index(let index): Slice.Range(start: index, end: index == -1 ? nil : index + 1)
+          }
+        }
+        for (axis, part) in spec.parts.enumerated() {
+          if case .index(let index) = part, let length = type.dims[axis].fixed, !(-length..<length).contains(index) {
+            throw call.wrong("index \(index) is out of range for axis \(axis) of \(type.message)")
+          }
+        }
+        let whole = ranges.allSatisfy { $0 == .all }
+        let sliced = whole ? x : try call.add(Slice(ranges), [x], "slice")
+        return [try call.reshape(sliced, spec.axes.map { $0.map { call.type(sliced).dims[$0] } ?? 1 })]
+      },
+      "Tile": { call in
+        let x = try call.x(0)
+        return [try tiled(call, x, try call.dims(1, "multiples"))]
+      },
+      "Pad": { [try padded($0, value: 0)] },
+      "PadV2": { [try padded($0, value: try $0.number(2, "a padding value"))] },
+      "MirrorPad": { call in
+        let x = try call.x(0)
+        let (low, high) = try paddings(call, 1, call.type(x).rank)
+        let mode = try call.text("mode")
+        return [try call.add(Pad(mode == "SYMMETRIC" ? .symmetric : .reflect, low: low, high: high), [x], "pad")]
+      },
+      "ReverseV2": { call in
+        let x = try call.x(0)
+        let axes = Set(try call.integers(1, "axes").map { try call.axis($0, call.type(x).rank) }).sorted()
+        return [axes.isEmpty ? x : try call.add(Reverse(axes: axes), [x], "reverse")]
+      },
+      "Reverse": { call in
+        let x = try call.x(0)
+        let flags = try call.integers(1, "axes")
+        let axes = flags.indices.filter { flags[$0] != 0 }
+        return [axes.isEmpty ? x : try call.add(Reverse(axes: axes), [x], "reverse")]
+      },
+      "ReverseSequence": { [try reversedSequence($0)] },
+      "Roll": { call in
+        var x = try call.x(0)
+        let (shifts, axes) = (try call.integers(1, "shifts"), try call.integers(2, "axes"))
+        guard shifts.count == axes.count else { throw call.wrong("has \(shifts.count) shifts for \(axes.count) axes") }
+        for (shift, axis) in zip(shifts, axes) {
+          let axis = try call.axis(axis, call.type(x).rank)
+          let length = try call.length(x, axis)
+          guard length > 0 else { continue }
+          let by = ((shift % length) + length) % length
+          if by > 0 { x = try call.concat([try call.slice(x, axis: axis, length - by, nil), try call.slice(x, axis: axis, 0, length - by)], axis: axis) }
+        }
+        return [x]
+      },
+    ])
+
+  private static func joined(_ call: TFCall, _ values: [ValueID], _ axis: Int) throws -> ValueID {
+    guard let first = values.first else { throw call.wrong("has no operands") }
+    // TensorFlow leaves out empty vectors.
+    let kept = values.filter { call.type($0).dims != [0] || call.type(first).rank == 1 }
+    return try call.concat(kept, axis: try call.axis(axis, call.type(kept.first ?? first).rank))
+  }
+
+  private static func split(_ call: TFCall, _ x: ValueID, _ axis: Int, _ sizes: [Int]) throws -> [ValueID] {
+    var start = 0
+    return try sizes.map { size in
+      defer { start += size }
+      return sizes.count == 1 ? x : try call.slice(x, axis: axis, start, start + size)
+    }
+  }
+
+  static func tiled(_ call: TFCall, _ x: ValueID, _ multiples: [Dim]) throws -> ValueID {
+    let dims = call.type(x).dims
+    guard multiples.count == dims.count else { throw call.wrong("needs \(dims.count) multiples, found \(multiples.count)") }
+    let repeated = dims.indices.filter { multiples[$0] != 1 }
+    if repeated.isEmpty { return x }
+    if repeated.allSatisfy({ dims[$0] == 1 }) { return try call.broadcast(x, zip(dims, multiples).map(*)) }
+    if dims.count + repeated.count > maximumRank {
+      var value = x
+      for axis in repeated {
+        guard let count = multiples[axis].fixed, (0...1 << 12).contains(count) else { throw call.unsupported("tiling by \(multiples[axis])") }
+        value = count == 0 ? try call.slice(value, axis: axis, 0, 0) : try call.concat([ValueID](repeating: value, count: count), axis: axis)
+      }
+      return value
+    }
+    var (before, between): ([Dim], [Dim]) = ([], [])
+    for axis in dims.indices {
+      if multiples[axis] != 1 {
+        before.append(1)
+        between.append(multiples[axis])
+      }
+      before.append(dims[axis])
+      between.append(dims[axis])
+    }
+    return try call.reshape(try call.broadcast(try call.reshape(x, before), between), zip(dims, multiples).map(*))
+  }
+
+  /// Pairs of amounts, one for each axis.
+  static func paddings(_ call: TFCall, _ index: Int, _ rank: Int) throws -> (low: [Int], high: [Int]) {
+    let amounts = try call.integers(index, "an amount of padding")
+    guard amounts.count == 2 * rank else { throw call.wrong("needs \(rank) pairs of paddings, found \(amounts.count) numbers") }
+    guard amounts.allSatisfy({ (0...1 << 24).contains($0) }) else { throw call.wrong("an amount of padding is negative or too large") }
+    return (stride(from: 0, to: amounts.count, by: 2).map { amounts[$0] }, stride(from: 1, to: amounts.count, by: 2).map { amounts[$0] })
+  }
+
+  private static func padded(_ call: TFCall, value: Double) throws -> ValueID {
+    let x = try call.x(0)
+    let (low, high) = try paddings(call, 1, call.type(x).rank)
+    if (low + high).allSatisfy({ $0 == 0 }) { return x }
+    return try call.add(Pad(.constant, low: low, high: high, value: value), [x], "pad")
+  }
+
+  private static func reversedSequence(_ call: TFCall) throws -> ValueID {
+    var x = try call.x(0)
+    let rank = call.type(x).rank
+    let (time, batch) = (try call.axis(try call.int("seq_dim"), rank), try call.axis(try call.int("batch_dim", 0), rank))
+    guard time != batch else { throw call.wrong("its sequence axis is its batch axis") }
+    let order = [batch, time] + (0..<rank).filter { $0 != batch && $0 != time }
+    x = try call.transpose(x, order)
+    let lengths = try call.cast(try call.x(1), .int32)
+    let dims = call.type(x).dims
+    let position = try call.expand(try counted(call, dims[1], .int32), 0)
+    let length = try call.expand(lengths, 1)
+    let mirrored = try call.binary(.sub, try call.binary(.sub, length, try call.scalar(1, .int32)), position)
+    let indices = try call.select(try call.binary(.less, position, length), mirrored, try call.broadcast(position, [dims[0], dims[1]]))
+    let picked = try call.add(Gather(axis: 1, batchDims: 1), [x, indices], "gather")
+    return try call.transpose(picked, (0..<rank).map { axis in order.firstIndex(of: axis) ?? 0 })
+  }
+}

@@ -1,0 +1,198 @@
+import GraphModule
+import TensorModule
+
+/// What a converted graph takes and gives: as the caller asked, as a signature says, or as the nodes tell.
+final class TFEndpoints {
+  struct Output {
+    var name: String
+    var reference: TFReference
+    /// Found, not asked for: one that is constant is left out.
+    var isGuess: Bool
+  }
+
+  private let model: TFModel
+  private let options: ImportOptions
+  private let converter: TFConverter
+  private(set) var outputs: [Output] = []
+  /// Inputs in the order of the file or the signature.
+  private var inputs: [(name: String, value: TFValue)] = []
+  private var wantedInputs: [String] = []
+
+  init(_ model: TFModel, _ options: ImportOptions, _ converter: TFConverter) throws {
+    self.model = model
+    self.options = options
+    self.converter = converter
+    if !options.outputs.isEmpty {
+      outputs = try options.outputs.map { name in
+        if let endpoint = model.outputs?.first(where: { $0.name == name }) {
+          return Output(name: name, reference: endpoint.tensor, isGuess: false)
+        }
+        let reference = try TFReference(name)
+        guard converter.root.node(named: reference.node) != nil else { throw unknown(reference.node) }
+        return Output(name: reference.index == 0 ? reference.node : reference.description, reference: reference, isGuess: false)
+      }
+    } else if let declared = model.outputs {
+      outputs = declared.map { Output(name: $0.name, reference: $0.tensor, isGuess: false) }
+    } else {
+      outputs = unconsumed()
+    }
+    guard !outputs.isEmpty else { throw KilnError(.badInput, "no node makes an output", hint: "name them with --outputs") }
+    var seen: Set<String> = []
+    outputs = outputs.filter { seen.insert($0.name).inserted }
+  }
+
+  private func unknown(_ name: String) -> KilnError {
+    KilnError(
+      .usage, "the graph has no node \(KilnError.quoted(name))",
+      hint: Nearest.name(to: name, among: model.graph.nodes.map(\.name)).map { "did you mean \(KilnError.quoted($0))?" })
+  }
+
+  private static let noOutputs: Set<String> = [
+    "NoOp", "Assert", "Const", "Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "SaveV2", "Save", "SaveSlices", "RestoreV2", "VarHandleOp", "VariableV2",
+    "Assign", "AssignVariableOp", "AssignAdd", "AssignSub", "AssignAddVariableOp", "ScalarSummary", "HistogramSummary", "MergeSummary", "ImageSummary",
+    "ShardedFilename", "MergeV2Checkpoints", "VarIsInitializedOp", "ReadVariableOp", "HashTableV2", "HashTable", "LookupTableImportV2",
+    "LookupTableImport", "InitializeTableFromTextFileV2", "InitializeTableV2", "InitializeTable", "Print", "PrintV2", "Exit", "Enter", "NextIteration", "LoopCond",
+    "TensorArrayCloseV3",
+  ]
+
+  /// The nodes that no other reads.
+  private func unconsumed() -> [Output] {
+    var read: Set<String> = []
+    for node in model.graph.nodes { for input in node.inputs { read.insert(input.node) } }
+    return model.graph.nodes.compactMap { node in
+      guard !read.contains(node.name), !TFEndpoints.noOutputs.contains(node.op) else { return nil }
+      return Output(name: node.name, reference: TFReference(node: node.name, index: 0), isGuess: true)
+    }
+  }
+
+  // MARK: Inputs
+
+  /// Gives placeholders their values: inputs, or false for flags of training.
+  func addInputs() throws {
+    wantedInputs = options.inputs
+    var unused = Set(options.inputShapes.keys.map { TFEndpoints.plain($0) })
+    let frame = converter.root
+    var endpoints: [(name: String, reference: TFReference, shape: TFShape?, type: TFDataType?)] = []
+    if let declared = model.inputs { endpoints = declared.map { ($0.name, $0.tensor, $0.shape, $0.type) } }
+    let taken = Set(endpoints.map(\.reference.node))
+    for node in model.graph.nodes where ["Placeholder", "PlaceholderV2"].contains(node.op) && !taken.contains(node.name) {
+      endpoints.append((node.name, TFReference(node: node.name, index: 0), nil, nil))
+    }
+    let named = try options.inputs.map { name in try model.inputs?.first { $0.name == name }?.tensor ?? TFReference(name) }
+    for reference in named where !endpoints.contains(where: { $0.reference == reference }) {
+      guard frame.node(named: reference.node) != nil else { throw unknown(reference.node) }
+      endpoints.append((reference.index == 0 ? reference.node : reference.description, reference, nil, nil))
+    }
+    for (name, reference, shape, type) in endpoints {
+      guard let position = frame.node(named: reference.node) else { throw unknown(reference.node) }
+      let node = frame.nodes[position]
+      let output = TFOutput(key: TFKey(frame: frame.id, node: position), index: reference.index)
+      let given = options.inputShapes.first { TFEndpoints.plain($0.key) == name || $0.key == reference.description }?.value
+        ?? (endpoints.count == 1 ? options.inputShapes[""] : nil)
+      unused.remove(name)
+      unused.remove("")
+      let isAsked = named.contains(reference)
+      if !isAsked, let value = try TFEndpoints.training(node, converter.builder) {
+        converter.bound[output] = value
+        continue
+      }
+      var declared: TFShape? = shape
+      if case .shape(let own)? = node.attributes["shape"], node.op == "Placeholder" { declared = declared ?? own }
+      guard let dataType = type ?? TFEndpoints.type(node, reference.index), let dtype = dataType.dtype else { continue }
+      // A shape () of old files is an unknown one.
+      if case .list(let shapes)? = node.attributes["_output_shapes"], shapes.indices.contains(reference.index), case .shape(let own) = shapes[reference.index],
+        declared?.dims == nil
+      { declared = own }
+      if node.op == "Placeholder" || given != nil || isAsked {
+        guard let dims = try TFEndpoints.dims(declared?.dims ?? nil, given, name) else {
+          pending[output] = name
+          continue
+        }
+        let id = try converter.builder.graph.addInput(name, TensorType(dtype, dims))
+        let value = TFValue.value(id, converter.builder, name: name)
+        converter.bound[output] = value
+        inputs.append((name, value))
+      }
+    }
+    if let name = unused.sorted().first, !name.isEmpty {
+      throw KilnError(
+        .usage, "the model has no input \(KilnError.quoted(name))",
+        hint: "its inputs are " + inputs.map { KilnError.quoted($0.name) }.joined(separator: ", "))
+    }
+    converter.shapeless = Dictionary(uniqueKeysWithValues: pending.map { ($0.key, $0.value) })
+  }
+
+  private var pending: [TFOutput: String] = [:]
+
+  private static func plain(_ name: String) -> String { name.hasSuffix(":0") ? String(name.dropLast(2)) : name }
+
+  private static func type(_ node: TFNode, _ index: Int) -> TFDataType? {
+    if case .type(let type)? = node.attributes["dtype"] { return type }
+    if case .type(let type)? = node.attributes["T"] { return type }
+    return nil
+  }
+
+  /// False, or 1, for a placeholder that says whether the model is being trained.
+  private static func training(_ node: TFNode, _ builder: TFBuilder) throws -> TFValue? {
+    guard case .type(let type)? = node.attributes["dtype"] else { return nil }
+    if case .shape(let shape)? = node.attributes["shape"], let dims = shape.dims, !dims.isEmpty { return nil }
+    let name = (node.name.split(separator: "/").last.map(String.init) ?? node.name).lowercased()
+    if type.number == 10, name.contains("train") || name.contains("learning_phase") || name == "phase" {
+      return .constant(try Tensor([false], shape: []), builder, name: node.name)
+    }
+    if type.number == 1 || type.number == 2, name.contains("keep_prob") {
+      return .constant(try Tensor(converting: [1], to: type.number == 1 ? .float32 : .float64, shape: []), builder, name: node.name)
+    }
+    return nil
+  }
+
+  /// The declared shape with what the caller gave; nil when the rank is unknown.
+  private static func dims(_ declared: [Int?]?, _ given: [Int?]?, _ name: String) throws -> [Dim]? {
+    guard let declared else { return given.map { symbols($0, name) } }
+    guard let given else { return symbols(declared, name) }
+    guard given.count == declared.count, given.allSatisfy({ ($0 ?? 0) >= 0 }) else {
+      throw KilnError(.usage, "input \(KilnError.quoted(name)) has \(declared.count) axes, the given shape \(given.count)")
+    }
+    let merged = try zip(declared, given).enumerated().map { axis, pair -> Int? in
+      if let fixed = pair.0, let wanted = pair.1, fixed != wanted {
+        throw KilnError(.usage, "input \(KilnError.quoted(name)): axis \(axis) is \(fixed) in the model and \(wanted) in the given shape")
+      }
+      return pair.0 ?? pair.1
+    }
+    return symbols(merged, name)
+  }
+
+  private static func symbols(_ shape: [Int?], _ name: String) -> [Dim] {
+    shape.enumerated().map { axis, length in length.map { Dim($0) } ?? .symbol(axis == 0 ? "batch" : "\(name)_\(axis)") }
+  }
+
+  // MARK: Results
+
+  /// The graph's outputs; constants that nobody asked for are left out when others remain.
+  func graphOutputs(_ values: [TFValue?]) throws -> [Graph.Output] {
+    var found: [(Output, TFValue)] = []
+    for (output, value) in zip(outputs, values) {
+      guard let value else { throw KilnError(.internal, "an output is missing") }
+      guard case .tensor = value.kind else {
+        if output.isGuess { continue }
+        throw KilnError(.badInput, "\(KilnError.quoted(output.name)) is a resource, not a tensor")
+      }
+      found.append((output, value))
+    }
+    let computed = found.filter { !$0.0.isGuess || $0.1.evaluated == nil }
+    return try (computed.isEmpty ? found : computed).map { Graph.Output(name: $0.0.name, value: try converter.builder.id($0.1)) }
+  }
+
+  /// The inputs that the outputs need, in order; those that the caller named all stay.
+  func graphInputs() throws -> [ValueID] {
+    let graph = converter.builder.graph
+    var live = Set(graph.outputs.map(\.value))
+    for node in graph.nodes.reversed() where node.outputs.contains(where: live.contains) { live.formUnion(node.inputs) }
+    // What a signature lists is asked for, even when nothing reads it.
+    let declared = Set(model.inputs?.map(\.name) ?? [])
+    return try inputs.compactMap { name, value in
+      let id = try value.materialised()
+      return live.contains(id) || declared.contains(name) || wantedInputs.contains(name) ? id : nil
+    }
+  }
+}

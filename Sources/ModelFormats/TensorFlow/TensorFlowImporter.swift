@@ -1,0 +1,58 @@
+import GraphModule
+import TensorModule
+
+/// Reads TensorFlow's files into a graph.
+final class TensorFlowImporter: SourceImporter {
+  private let path: String
+  private let format: SourceFormat
+  private let options: ImportOptions
+  let diagnostics = ImportDiagnostics()
+  private(set) var facts: SourceFacts?
+  private var counts: [String: Int] = [:]
+
+  init(path: String, format: SourceFormat, options: ImportOptions) {
+    self.path = path
+    self.format = format
+    self.options = options
+  }
+
+  func read() throws -> (Graph, SourceFacts) {
+    let model = try load()
+    let facts = SourceFacts(
+      framework: "tensorflow", version: model.version, backend: "tensorflow",
+      generation: model.container, evidence: model.graph.producer > 0 ? "graph version \(model.graph.producer)" : "",
+      hasTrainingConfig: false)
+    self.facts = facts
+    let found = TFDiagnostics()
+    defer { counts = found.opCounts }
+    let builder = TFBuilder(name: "model")
+    let converter = try TFConverter(model, builder: builder, diagnostics: found)
+    let plan = try TFEndpoints(model, options, converter)
+    try plan.addInputs()
+    let values = try converter.values(plan.outputs.map { (converter.root, $0.reference) })
+    found.report(to: diagnostics)
+    if let error = diagnostics.error { throw error }
+    builder.graph.outputs = try plan.graphOutputs(values)
+    builder.graph.metadata = ["source_format": model.container, "framework": "tensorflow", "tensorflow_version": model.version]
+      .filter { !$0.value.isEmpty }
+    let graph = try GraphCut.cut(builder.graph, inputs: try plan.graphInputs(), outputs: nil).compacted()
+    try Verifier.verify(graph)
+    return (graph, facts)
+  }
+
+  private func load() throws -> TFModel {
+    let file = try MappedFile(path: path)
+    return TFModel(graph: try TFGraph(contentsOf: file), container: "frozen graph")
+  }
+
+  /// One row for each op type, and one for each problem.
+  var report: ImportReport {
+    var rows = diagnostics.problems.map {
+      ImportReportRow(layer: $0.layer, className: $0.className, status: $0.kind == .unsupported ? .unsupported : .malformed, remark: $0.message, parameters: 0)
+    }
+    for (op, count) in counts.sorted(by: { $0.key < $1.key }) where TFOpCatalog.readers[op] != nil {
+      rows.append(ImportReportRow(layer: "\(count) ×", className: op, status: .supported, remark: "", parameters: 0))
+    }
+    return ImportReport(rows: rows)
+  }
+}
