@@ -81,6 +81,16 @@ package enum ModelImporter {
   }
 
   private static func importer(path: String, options: ImportOptions) throws -> any SourceImporter {
+    let container: TFContainer?
+    do { container = try TFContainer.detect(path) } catch let error as KilnError {
+      throw error.path.first == path ? error : error.inside(path)
+    }
+    if let container {
+      guard [.auto, .tensorflow].contains(options.format) else {
+        throw KilnError(.badInput, "is \(container.description), not a \(options.format.rawValue) model", at: [path])
+      }
+      return TensorFlowImporter(container, options: options)
+    }
     let format = try detect(path: path)
     do {
       if options.signature != nil || !options.tags.isEmpty {
@@ -89,8 +99,6 @@ package enum ModelImporter {
       switch (options.format, format) {
       case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
         return KerasImporter(path: path, format: format, options: options)
-      case (.auto, .tensorFlowGraph), (.tensorflow, .tensorFlowGraph):
-        return TensorFlowImporter(path: path, format: format, options: options)
       case (.auto, _):
         throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as .keras or as a whole .h5 file")
       default:

@@ -18,7 +18,10 @@ enum TFControlFlow {
       guard let selector = node.inputs.first else { throw KilnError(.badInput, "node \(KilnError.quoted(node.name)) has no condition") }
       let waiting = try converter.keys(frame, [selector]).filter { converter.results[$0] == nil }
       if !waiting.isEmpty { return waiting }
-      return try known(converter, frame, selector) == nil ? nil : []
+      if try known(converter, frame, selector) != nil { return [] }
+      return try branches(converter, key, frame, node).flatMap { child in
+        try converter.keys(child, try results(converter, child))
+      }
     default: return nil
     }
   }
@@ -51,10 +54,19 @@ enum TFControlFlow {
     }
   }
 
-  private static func branch(
-    _ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ node: TFNode
-  ) throws -> [TFValue]? {
-    guard let selector = node.inputs.first else { throw KilnError(.badInput, "has no condition") }
+  /// The frames of all branches: each is converted, and each output picked.
+  private static func branches(_ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ node: TFNode) throws -> [TFFrame] {
+    try functions(converter, node).enumerated().map { place, function in
+      try converter.call(function, frame, key.node, offset: 1, place: place)
+    }
+  }
+
+  private static func results(_ converter: TFConverter, _ child: TFFrame) throws -> [TFReference] {
+    try (0..<(child.function?.outputs.count ?? 0)).map { try converter.result($0, of: child).1 }
+  }
+
+  /// The functions that a condition picks from: for false and true, or by number.
+  private static func functions(_ converter: TFConverter, _ node: TFNode) throws -> [TFFunction] {
     var names: [String] = []
     if node.op.hasSuffix("If") {
       guard case .function(let then)? = node.attributes["then_branch"], case .function(let otherwise)? = node.attributes["else_branch"] else {
@@ -66,15 +78,47 @@ enum TFControlFlow {
     }
     let functions = names.compactMap { converter.model.graph.functions[$0] }
     guard functions.count == names.count, !functions.isEmpty else { throw KilnError(.badInput, "calls a function that the file does not have") }
-    guard let number = try known(converter, frame, selector) else {
-      throw KilnError(.unsupportedModel, "a condition that depends on the model's inputs is not supported")
+    return functions
+  }
+
+  private static func branch(
+    _ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ node: TFNode
+  ) throws -> [TFValue]? {
+    guard let selector = node.inputs.first else { throw KilnError(.badInput, "has no condition") }
+    let isIf = node.op.hasSuffix("If")
+    let children = try branches(converter, key, frame, node)
+    if let number = try known(converter, frame, selector) {
+      let picked = isIf ? (number != 0 ? 1 : 0) : children.indices.contains(number) ? number : children.count - 1
+      for (index, reference) in try results(converter, children[picked]).enumerated() {
+        converter.redirect(TFOutput(key: key, index: index), to: children[picked], reference)
+      }
+      return []
     }
-    let picked = node.op.hasSuffix("If") ? (number != 0 ? 1 : 0) : functions.indices.contains(number) ? number : functions.count - 1
-    let child = try converter.call(functions[picked], frame, key.node, offset: 1)
-    for index in functions[picked].outputs.indices {
-      let (frame, reference) = try converter.result(index, of: child)
-      converter.redirect(TFOutput(key: key, index: index), to: frame, reference)
+    guard let condition = try converter.value(frame, selector) else { return [] }
+    var picked: [ValueID] = []
+    let call = TFCall(converter, frame, node, frame.path(key.node), [condition])
+    for index in try results(converter, children[0]).indices {
+      let values = try children.map { try converter.value($0, try converter.result(index, of: $0).1) }.compactMap { $0 }
+      guard values.count == children.count else { return [] }
+      var ids = try values.map { try call.builder.id($0) }
+      let types = ids.map(call.type)
+      guard types.allSatisfy({ $0 == types[0] }) else {
+        throw KilnError(.unsupportedModel, "branches that give \(types.map(\.message).joined(separator: " and ")) are not supported")
+      }
+      let last = ids.removeLast()
+      var result = last
+      var selector = try call.x(0)
+      if isIf, call.type(selector).dtype != .bool { selector = try call.cast(selector, .bool) }
+      for (number, id) in ids.enumerated().reversed() {
+        if isIf {
+          result = try call.select(selector, last, id)
+        } else {
+          let same = try call.binary(.equal, selector, try call.scalar(Double(number), call.type(selector).dtype))
+          result = try call.select(same, id, result)
+        }
+      }
+      picked.append(result)
     }
-    return []
+    return try call.named(call.values(picked))
   }
 }

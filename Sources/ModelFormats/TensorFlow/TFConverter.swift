@@ -14,13 +14,15 @@ final class TFConverter {
   /// How many bodies of loops and branches are around.
   let depth: Int
   private(set) var frames: [TFFrame]
-  private var children: [TFKey: TFFrame] = [:]
+  private var children: [TFOutput: TFFrame] = [:]
   /// Finished nodes; nil where a problem stands in the way.
   private(set) var results: [TFKey: [TFValue]?] = [:]
   /// Outputs that stand for another tensor, which only a value tells: of a branch on a constant.
   private var redirects: [TFOutput: (frame: TFFrame, reference: TFReference)] = [:]
   /// Outputs that have a value already.
   var bound: [TFOutput: TFValue] = [:]
+  /// Bound values that something asked for.
+  private(set) var read: Set<ObjectIdentifier> = []
   /// Placeholders whose rank nobody knows, with their names.
   var shapeless: [TFOutput: String] = [:]
   private var totalNodes = 0
@@ -93,7 +95,10 @@ final class TFConverter {
         index = found
       }
       let output = TFOutput(key: key, index: index)
-      if let value = bound[output] { return .value(value) }
+      if let value = bound[output] {
+        read.insert(ObjectIdentifier(value))
+        return .value(value)
+      }
       if let redirect = redirects[output] {
         (frame, reference) = redirect
       } else if let called {
@@ -125,9 +130,9 @@ final class TFConverter {
     return model.graph.functions[node.op]
   }
 
-  /// The frame of a call.
-  func call(_ function: TFFunction, _ frame: TFFrame, _ node: Int, offset: Int) throws -> TFFrame {
-    let key = TFKey(frame: frame.id, node: node)
+  /// The frame of a call; `place` tells the branches of one node apart.
+  func call(_ function: TFFunction, _ frame: TFFrame, _ node: Int, offset: Int, place: Int = 0) throws -> TFFrame {
+    let key = TFOutput(key: TFKey(frame: frame.id, node: node), index: place)
     if let known = children[key] { return known }
     var around: TFFrame? = frame
     while let open = around {

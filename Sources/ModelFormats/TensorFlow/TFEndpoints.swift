@@ -183,16 +183,12 @@ final class TFEndpoints {
     return try (computed.isEmpty ? found : computed).map { Graph.Output(name: $0.0.name, value: try converter.builder.id($0.1)) }
   }
 
-  /// The inputs that the outputs need, in order; those that the caller named all stay.
+  /// The inputs that the outputs need, in order; those that a signature or the caller names all stay.
   func graphInputs() throws -> [ValueID] {
-    let graph = converter.builder.graph
-    var live = Set(graph.outputs.map(\.value))
-    for node in graph.nodes.reversed() where node.outputs.contains(where: live.contains) { live.formUnion(node.inputs) }
-    // What a signature lists is asked for, even when nothing reads it.
     let declared = Set(model.inputs?.map(\.name) ?? [])
     return try inputs.compactMap { name, value in
-      let id = try value.materialised()
-      return live.contains(id) || declared.contains(name) || wantedInputs.contains(name) ? id : nil
+      let isAsked = declared.contains(name) || wantedInputs.contains(name)
+      return isAsked || converter.read.contains(ObjectIdentifier(value)) ? try value.materialised() : nil
     }
   }
 }

@@ -168,6 +168,14 @@ enum TFShapeArithmetic {
     case "ReverseV2":
       guard first.shape.count == 1, x[1].fixed?.count == 1 else { return nil }
       return [DimTensor(first.dtype, first.shape, first.elements.reversed())]
+    case "ConcatOffset":
+      guard x.count >= 2, let axis = first.fixed?.first else { return nil }
+      var sum = Dim(0)
+      return try x.dropFirst().map { shape in
+        guard shape.elements.indices.contains(axis) else { throw call.wrong("axis \(axis) is out of range") }
+        defer { sum = sum + shape.elements[axis] }
+        return DimTensor(shape.dtype, shape.shape, shape.elements.indices.map { $0 == axis ? sum : 0 })
+      }
     case "BroadcastArgs":
       let rank = Swift.max(x[0].elements.count, x[1].elements.count)
       func padded(_ dims: [Dim]) -> [Dim] { [Dim](repeating: 1, count: rank - dims.count) + dims }

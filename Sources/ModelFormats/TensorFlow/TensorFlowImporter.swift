@@ -3,21 +3,19 @@ import TensorModule
 
 /// Reads TensorFlow's files into a graph.
 final class TensorFlowImporter: SourceImporter {
-  private let path: String
-  private let format: SourceFormat
+  private let container: TFContainer
   private let options: ImportOptions
   let diagnostics = ImportDiagnostics()
   private(set) var facts: SourceFacts?
   private var counts: [String: Int] = [:]
 
-  init(path: String, format: SourceFormat, options: ImportOptions) {
-    self.path = path
-    self.format = format
+  init(_ container: TFContainer, options: ImportOptions) {
+    self.container = container
     self.options = options
   }
 
   func read() throws -> (Graph, SourceFacts) {
-    let model = try load()
+    let model = try TFModel.open(container, TFSelection(signature: options.signature, tags: options.tags))
     let facts = SourceFacts(
       framework: "tensorflow", version: model.version, backend: "tensorflow",
       generation: model.container, evidence: model.graph.producer > 0 ? "graph version \(model.graph.producer)" : "",
@@ -38,11 +36,6 @@ final class TensorFlowImporter: SourceImporter {
     let graph = try GraphCut.cut(builder.graph, inputs: try plan.graphInputs(), outputs: nil).compacted()
     try Verifier.verify(graph)
     return (graph, facts)
-  }
-
-  private func load() throws -> TFModel {
-    let file = try MappedFile(path: path)
-    return TFModel(graph: try TFGraph(contentsOf: file), container: "frozen graph")
   }
 
   /// One row for each op type, and one for each problem.

@@ -111,6 +111,34 @@ extension TFOpCatalog {
       return [try call.select(condition, yes, no)]
     },
     "SelectV2": { [try $0.select(try $0.x(0), try $0.x(1), try $0.x(2))] },
+    "ReluGrad": { call in
+      let (gradient, x) = (try call.x(0), try call.x(1))
+      let zero = try call.scalar(0, call.type(x).dtype)
+      return [try call.select(try call.binary(.greater, x, zero), gradient, zero)]
+    },
+    "SigmoidGrad": { call in
+      let (y, gradient) = (try call.x(0), try call.x(1))
+      return [try call.binary(.mul, gradient, try call.binary(.mul, y, try call.unary(.affine, y, [-1, 1])))]
+    },
+    "TanhGrad": { call in
+      let (y, gradient) = (try call.x(0), try call.x(1))
+      return [try call.binary(.mul, gradient, try call.unary(.affine, try call.unary(.square, y), [-1, 1]))]
+    },
+    "Bucketize": { call in
+      let x = try call.x(0), type = call.type(x)
+      let edges = try call.floats("boundaries", [])
+      let wide = try call.cast(x, type.dtype.isFloat ? type.dtype : .float64)
+      let row = try call.numbers(edges, [edges.count], call.type(wide).dtype, "boundaries")
+      let above = try call.cast(try call.binary(.greaterEqual, try call.expand(wide, type.rank), row), .int32)
+      return [try call.reduce(.sum, above, [type.rank])]
+    },
+    "Bitcast": { call in
+      let x = try call.x(0)
+      guard let from = try call.dataType("T"), let to = try call.dataType("type"), let target = to.dtype, from.storedBytes == to.storedBytes,
+        call.type(x).dtype.isInteger, target.isInteger
+      else { throw call.unsupported("reading the bits of one dtype as another") }
+      return [try call.cast(x, target)]
+    },
     "ZerosLike": { call in
       let type = call.type(try call.x(0))
       return [try call.broadcast(try call.scalar(0, type.dtype), type.dims)]

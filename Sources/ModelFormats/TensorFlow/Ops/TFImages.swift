@@ -31,6 +31,7 @@ extension TFOpCatalog {
           return TFResample.spans(input, output, scale: scale[axis], translate: shift[axis], kernel, antialias: smooth)
         }]
       },
+      "CropAndResize": { [try crops($0)] },
       "ExtractImagePatches": { [try patches($0)] },
       "RGBToHSV": { [try hsv($0)] },
       "HSVToRGB": { [try rgb($0)] },
@@ -108,6 +109,63 @@ extension TFOpCatalog {
       }
     }
     return try call.concat(parts, axis: 3)
+  }
+
+  /// Boxes (y1, x1, y2, x2 in shares of the image) of images, each resized to one size.
+  private static func crops(_ call: TFCall) throws -> ValueID {
+    let x = try call.cast(try call.x(0), .float32)
+    let (boxes, images) = (try call.x(1), try call.cast(try call.x(2), .int32))
+    let size = try call.integers(3, "a size")
+    let type = call.type(x)
+    guard type.rank == 4, size.count == 2, size.allSatisfy({ (1...1 << 14).contains($0) }) else { throw call.wrong("needs images and a size") }
+    let lengths = [try call.length(x, 1), try call.length(x, 2)]
+    let count = call.type(boxes).dims[0]
+    /// Where the rows or columns of each crop lie: [count, size].
+    func places(_ axis: Int) throws -> ValueID {
+      let start = try call.slice(boxes, axis: 1, axis, axis + 1), end = try call.slice(boxes, axis: 1, axis + 2, axis + 3)
+      let last = Double(lengths[axis] - 1)
+      if size[axis] == 1 { return try call.unary(.affine, try call.binary(.add, start, end), [0.5 * last, 0]) }
+      let steps = try call.numbers((0..<size[axis]).map { Double($0) }, [size[axis]], .float32, "steps")
+      let step = try call.unary(.affine, try call.binary(.sub, end, start), [last / Double(size[axis] - 1), 0])
+      return try call.binary(.add, try call.unary(.affine, start, [last, 0]), try call.binary(.mul, step, steps))
+    }
+    func inside(_ place: ValueID, _ axis: Int) throws -> ValueID {
+      try call.binary(
+        .and, try call.binary(.greaterEqual, place, try call.scalar(0, .float32)),
+        try call.binary(.lessEqual, place, try call.scalar(Double(lengths[axis] - 1), .float32)))
+    }
+    func index(_ place: ValueID, _ axis: Int) throws -> ValueID {
+      try call.cast(try call.unary(.clip, place, [0, Double(lengths[axis] - 1)]), .int32)
+    }
+    let (rows, columns) = (try places(0), try places(1))
+    let flat = try call.reshape(x, [type.dims[0] * Dim(lengths[0] * lengths[1]), type.dims[3]])
+    let base = try call.reshape(try call.binary(.mul, images, try call.scalar(Double(lengths[0] * lengths[1]), .int32)), [count, 1, 1])
+    func pixels(_ y: ValueID, _ x: ValueID) throws -> ValueID {
+      let line = try call.expand(try call.binary(.mul, y, try call.scalar(Double(lengths[1]), .int32)), 2)
+      let place = try call.binary(.add, try call.binary(.add, base, line), try call.expand(x, 1))
+      return try call.add(Gather(axis: 0), [flat, place], "gather")
+    }
+    var result: ValueID
+    if try call.text("method", "bilinear") == "nearest" {
+      func nearest(_ place: ValueID, _ axis: Int) throws -> ValueID {
+        try index(try call.unary(.floor, try call.binary(.add, place, try call.scalar(0.5, .float32))), axis)
+      }
+      result = try pixels(try nearest(rows, 0), try nearest(columns, 1))
+    } else {
+      let (top, left) = (try call.unary(.floor, rows), try call.unary(.floor, columns))
+      let (upper, lower) = (try index(top, 0), try index(try call.unary(.ceil, rows), 0))
+      let (first, last) = (try index(left, 1), try index(try call.unary(.ceil, columns), 1))
+      func mixed(_ a: ValueID, _ b: ValueID, _ share: ValueID) throws -> ValueID {
+        try call.binary(.add, a, try call.binary(.mul, try call.binary(.sub, b, a), share))
+      }
+      let across = try call.reshape(try call.binary(.sub, columns, left), [count, 1, Dim(size[1]), 1])
+      let down = try call.reshape(try call.binary(.sub, rows, top), [count, Dim(size[0]), 1, 1])
+      let above = try mixed(try pixels(upper, first), try pixels(upper, last), across)
+      result = try mixed(above, try mixed(try pixels(lower, first), try pixels(lower, last), across), down)
+    }
+    let both = try call.binary(
+      .and, try call.reshape(try inside(rows, 0), [count, Dim(size[0]), 1, 1]), try call.reshape(try inside(columns, 1), [count, 1, Dim(size[1]), 1]))
+    return try call.select(both, result, try call.scalar(try call.float("extrapolation_value", 0), .float32))
   }
 
   // MARK: Colours

@@ -9,6 +9,7 @@ extension TFOpCatalog {
       "BatchMatMul": { [try product($0, "adj_x", "adj_y")] },
       "BatchMatMulV2": { [try product($0, "adj_x", "adj_y")] },
       "BatchMatMulV3": { [try product($0, "adj_x", "adj_y")] },
+      "SparseMatMul": { [try product($0, "transpose_a", "transpose_b")] },
       "Einsum": { [try einsum($0)] },
       "Cross": { call in
         let (a, b) = (try call.x(0), try call.x(1))

@@ -43,6 +43,13 @@ extension TFOpCatalog {
       },
       "UnsortedSegmentSum": { [try segments($0, .sum)] }, "UnsortedSegmentProd": { [try segments($0, .prod)] },
       "UnsortedSegmentMax": { [try segments($0, .max)] }, "UnsortedSegmentMin": { [try segments($0, .min)] },
+      "SegmentSum": { [try sortedSegments($0, .sum)] }, "SegmentProd": { [try sortedSegments($0, .prod)] },
+      "SegmentMax": { [try sortedSegments($0, .max)] }, "SegmentMin": { [try sortedSegments($0, .min)] },
+      "SegmentMean": { [try sortedSegments($0, .mean)] },
+      "SparseSegmentSum": { [try sparseSegments($0, .sum, root: false)] },
+      "SparseSegmentMean": { [try sparseSegments($0, .mean, root: false)] },
+      "SparseSegmentSqrtN": { [try sparseSegments($0, .mean, root: true)] },
+      "LowerBound": { [try bound($0, .less)] }, "UpperBound": { [try bound($0, .lessEqual)] },
       "NthElement": { call in
         let x = try call.x(0)
         let n = try call.integer(1, "a place"), length = try call.length(x, -1)
@@ -108,11 +115,53 @@ extension TFOpCatalog {
     return counts
   }
 
-  /// Segments whose number is known, by a mask of segment against element.
+  /// How many of the sorted numbers in each row are below (or not above) each value.
+  private static func bound(_ call: TFCall, _ function: ScalarFunction) throws -> ValueID {
+    let (rows, values) = (try call.x(0), try call.x(1))
+    let below = try call.binary(function, try call.expand(rows, 1), try call.expand(values, 2))
+    let dtype = try call.dtype("out_type", .int32)
+    return try call.reduce(.sum, try call.cast(below, dtype), [2])
+  }
+
+  /// Segments by sorted ids, which must be known to tell their number; segments without elements are 0 (1 for products).
+  private static func sortedSegments(_ call: TFCall, _ kind: Reduce.Kind) throws -> ValueID {
+    let ids = try call.integers(1, "segment ids")
+    guard zip(ids, ids.dropFirst()).allSatisfy({ $0 <= $1 }), (ids.first ?? 0) >= 0 else { throw call.wrong("segment ids are not sorted") }
+    return try knownSegments(call, try call.x(0), ids, kind, root: false)
+  }
+
+  private static func sparseSegments(_ call: TFCall, _ kind: Reduce.Kind, root: Bool) throws -> ValueID {
+    let picked = try call.add(Gather(axis: 0), [try call.x(0), try call.x(1)], "gather")
+    return try knownSegments(call, picked, try call.integers(2, "segment ids"), kind, root: root)
+  }
+
+  private static func knownSegments(_ call: TFCall, _ data: ValueID, _ ids: [Int], _ kind: Reduce.Kind, root: Bool) throws -> ValueID {
+    let count = (ids.last ?? -1) + 1
+    guard count <= 1 << 16, ids.allSatisfy({ $0 >= 0 && $0 < count }) else { throw call.wrong("segment ids are out of range") }
+    let dtype = call.type(data).dtype
+    let places = try call.numbers(ids.map(Double.init), [ids.count], .int32, "ids")
+    var result = try segments(call, data, places, count, kind == .mean ? .sum : kind)
+    let rank = call.type(result).rank
+    let sizes = (0..<count).map { segment in ids.count { $0 == segment } }
+    let shape = [count] + [Int](repeating: 1, count: rank - 1)
+    if kind == .mean {
+      let divisors = sizes.map { $0 == 0 ? 1 : root ? Double($0).squareRoot() : Double($0) }
+      result = try call.binary(.div, result, try call.numbers(divisors, shape, dtype, "sizes"))
+    } else if kind == .max || kind == .min, sizes.contains(0) {
+      let filled = call.constant(try Tensor(sizes.map { $0 > 0 }, shape: shape), "filled")
+      result = try call.select(filled, result, try call.scalar(0, dtype))
+    }
+    return result
+  }
+
+  /// Segments whose number is known.
   private static func segments(_ call: TFCall, _ kind: Reduce.Kind) throws -> ValueID {
-    var data = try call.x(0)
-    let ids = try call.x(1)
-    let count = try call.integer(2, "a number of segments")
+    try segments(call, try call.x(0), try call.x(1), try call.integer(2, "a number of segments"), kind)
+  }
+
+  /// By a mask of segment against element.
+  private static func segments(_ call: TFCall, _ values: ValueID, _ ids: ValueID, _ count: Int, _ kind: Reduce.Kind) throws -> ValueID {
+    var data = values
     guard (0...1 << 16).contains(count) else { throw call.wrong("\(count) segments are out of range") }
     let (type, idType) = (call.type(data), call.type(ids))
     guard idType.rank <= type.rank, idType.rank >= 1 else { throw call.wrong("ids \(idType.message) do not fit \(type.message)") }

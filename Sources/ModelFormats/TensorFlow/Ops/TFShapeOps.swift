@@ -48,8 +48,33 @@ extension TFOpCatalog {
         }
         return [try call.numbers(inverse, [inverse.count], try call.input(0).type.dtype, "inverse")]
       },
+      "Shape": { [try shape($0, 0)] },
+      "ShapeN": { call in try call.inputs.indices.map { try shape(call, $0) } },
+      "Size": { call in [try call.reduce(.prod, try shape(call, 0), [0])] },
+      "Rank": { call in [try call.scalar(Double(try call.input(0).type.rank), .int32)] },
+      "ConcatOffset": { _ in throw KilnError(.unsupportedModel, "shapes that depend on the model's data are not supported") },
+      "UnravelIndex": { call in
+        let x = try call.x(0), type = call.type(x)
+        let dims = try call.integers(1, "dims")
+        var rows: [ValueID] = []
+        var rest = x
+        for dim in dims.reversed() {
+          guard dim > 0 else { throw call.wrong("a dim is \(dim)") }
+          let length = try call.scalar(Double(dim), type.dtype)
+          rows.insert(try call.expand(try call.binary(.mod, rest, length), 0), at: 0)
+          rest = try call.binary(.floorDiv, rest, length)
+        }
+        return [try call.concat(rows, axis: 0)]
+      },
       "BroadcastArgs": { _ in throw KilnError(.unsupportedModel, "shapes that depend on the model's data are not supported") },
     ])
+
+  /// The lengths of an operand's axes as a vector.
+  static func shape(_ call: TFCall, _ index: Int) throws -> ValueID {
+    let type = try call.input(index).type
+    guard let shape = type.shape else { throw call.unsupported("a shape with unknown lengths as data") }
+    return try call.numbers(shape.map(Double.init), [shape.count], try call.dtype("out_type", .int32), "shape")
+  }
 
   /// The dims that a reshape asks for; -1 takes what is left.
   static func reshaped(_ call: TFCall, _ type: TensorType, _ asked: [Dim]) throws -> [Dim] {
