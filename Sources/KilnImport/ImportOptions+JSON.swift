@@ -13,6 +13,8 @@ extension ImportOptions {
         ("format", .string(format.rawValue)), ("inputs", names(inputs)), ("outputs", names(outputs)),
         ("inputShapes", .object(JSONObject(shapes))), ("architecture", architecture.map { .string($0) } ?? .null),
         ("signature", signature.map { .string($0) } ?? .null), ("tags", names(tags)),
+        ("backend", backend.map { .string($0.rawValue) } ?? .null),
+        ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
         ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
@@ -29,6 +31,8 @@ extension ImportOptions {
     architecture = json["architecture"]?.stringValue
     signature = json["signature"]?.stringValue
     tags = names("tags")
+    backend = json["backend"]?.stringValue.flatMap(Backend.init)
+    dataFormat = json["dataFormat"]?.stringValue.flatMap(DataFormat.init)
     byteBudget = json["byteBudget"]?.intValue
   }
 }

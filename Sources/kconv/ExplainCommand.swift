@@ -20,8 +20,7 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "Print the optimized graph in its text form instead.")
   var dumpGraph = false
 
-  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
-  var architecture: String?
+  @OptionGroup var origin: OriginOptions
 
   func validate() throws {
     if let optimizerSteps, optimizerSteps < 0 { throw ValidationError("--optimizer-steps must be 0 or more, found \(optimizerSteps)") }
@@ -29,7 +28,7 @@ struct ExplainCommand: ParsableCommand {
 
   func run() throws {
     var options = ImportOptions()
-    options.architecture = architecture
+    origin.apply(to: &options)
     let model = try Interruption.deferring {
       try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }

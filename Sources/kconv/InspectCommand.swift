@@ -18,8 +18,7 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Fold layers that lie deeper than this.", valueName: "n"))
   var depth: Int?
 
-  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
-  var architecture: String?
+  @OptionGroup var origin: OriginOptions
 
   func validate() throws {
     if let depth, depth < 1 { throw ValidationError("--depth must be 1 or more, found \(depth)") }
@@ -27,7 +26,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     var options = ImportOptions()
-    options.architecture = architecture
+    origin.apply(to: &options)
     let model = try Interruption.deferring {
       try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }

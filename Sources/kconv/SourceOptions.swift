@@ -7,8 +7,7 @@ extension ImportOptions.Format: ExpressibleByArgument {}
 
 /// How a foreign model file is read.
 struct SourceOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The architecture (JSON or YAML) of a file that holds only weights.", valueName: "file"))
-  var architecture: String?
+  @OptionGroup var origin: OriginOptions
 
   @Option(help: ArgumentHelp("The values that become the model's inputs.", valueName: "a,b"))
   var inputs: String?
@@ -34,7 +33,7 @@ struct SourceOptions: ParsableArguments {
     options.signature = signature
     options.tags = SourceOptions.names(tag)
     options.format = format
-    options.architecture = architecture
+    origin.apply(to: &options)
     options.inputs = SourceOptions.names(inputs)
     options.outputs = SourceOptions.names(outputs)
     for text in inputShape {

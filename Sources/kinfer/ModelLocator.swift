@@ -12,6 +12,8 @@ import Kiln
 struct ModelLocator {
   /// Import anew and keep nothing.
   let ignoresCache: Bool
+  /// Options of `kconv import` that decide what the model means.
+  var importOptions: [String] = []
 
   /// Loads the model. A temporary `.kiln` is gone afterwards; the model keeps its mapping.
   func load(_ path: String, _ options: Model.Options) throws -> Model {
@@ -25,7 +27,7 @@ struct ModelLocator {
     // What lies in several files has no one content to know it by.
     let isPart = [".meta", ".index", "saved_model.pb", "saved_model.pbtxt"].contains { path.hasSuffix($0) }
     if let file, !ignoresCache, !isPart, let folder = ModelLocator.cacheFolder() {
-      let cached = "\(folder)/\(XXH64.text(file.bytes))-\(file.bytes.count)-\(ModelLocator.importerStamp()).kiln"
+      let cached = "\(folder)/\(XXH64.text(file.bytes))-\(file.bytes.count)-\(ModelLocator.importerStamp())\(importOptions.map { $0.hasPrefix("--") ? "-" : $0 }.joined()).kiln"
       // A damaged entry is imported anew.
       if access(cached, R_OK) == 0, let model = try? Model(contentsOf: cached, options: options) { return model }
       try importModel(path, to: cached)
@@ -70,7 +72,7 @@ struct ModelLocator {
   /// Has `kconv` import; it prints its own one line when that fails.
   private func importModel(_ source: String, to target: String) throws {
     let kconv = try ModelLocator.importer()
-    let arguments = ["import", source, "--output", target, "--force", "--quiet", "--program-name", "kinfer"]
+    let arguments = ["import", source, "--output", target, "--force", "--quiet", "--program-name", "kinfer"] + importOptions
     let status = try Interruption.deferring { try Subprocess.run(kconv, arguments) }
     if status != 0 { throw ReportedFailure(exitCode: status) }
   }

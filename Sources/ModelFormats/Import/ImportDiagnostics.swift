@@ -25,6 +25,9 @@ final class ImportDiagnostics {
   private(set) var warnings: [ImportWarning] = []
   private var seen: Set<ImportProblem> = []
 
+  /// Whether a layer's order of axes is told by nothing.
+  var lacksImageFormat = false
+
   func add(_ problem: ImportProblem) {
     if seen.insert(problem).inserted { problems.append(problem) }
   }

@@ -6,6 +6,9 @@ public struct ImportOptions: Sendable {
   /// Formats that a source can be forced to be read as.
   public enum Format: String, Sendable, CaseIterable { case auto, keras, tensorflow, onnx, cntk }
 
+  /// The libraries that Keras 1 and 2 computed with.
+  public enum Backend: String, Sendable, CaseIterable { case tensorflow, theano, cntk }
+
   public var format: Format = .auto
   /// Shapes to give inputs, by name: one length for each axis, the batch first; nil keeps an axis open.
   public var inputShapes: [String: [Int?]] = [:]
@@ -20,6 +23,10 @@ public struct ImportOptions: Sendable {
   /// The file with the architecture (`to_json`, `to_yaml`) of weights that stand alone; it takes the place of the model's
   /// own configuration.
   public var architecture: String?
+  /// What Keras computed with, for a file that does not say; another one than the file's is an error.
+  public var backend: Backend?
+  /// The order of image axes, for layers whose file does not say; another one than the file's is an error.
+  public var dataFormat: DataFormat?
   /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
   public var byteBudget: Int?
 

@@ -11,13 +11,20 @@ struct KerasDialect: Hashable {
   var generation: Generation
   /// Major, minor, patch; zeros when unknown.
   var version: [Int]
+  /// Whether the file says its version.
+  var hasVersion = true
   /// Whether it is TensorFlow's own Keras (`2.2.4-tf`, 2.4 and later of generation 2).
   var isTensorFlowKeras: Bool
   var evidence: String
   /// What Keras computed with; TensorFlow where nothing depends on it.
   var backend: KerasBackend = .tensorflow
+  /// What the backend can be; `backend` alone when the file or the caller says it.
+  var possibleBackends: [KerasBackend] = []
   /// The order of axes that all layers which say one agree on; Keras 1 does not write it for some classes.
   var imageFormat: DataFormat?
+
+  /// The options that would tell the backend, for messages.
+  var backendChoices: String { possibleBackends.map { "--backend \($0.rawValue)" }.joined(separator: " or ") }
 
   var isKeras3: Bool { generation == .keras3 }
 
@@ -26,6 +33,7 @@ struct KerasDialect: Hashable {
     guard let text = versionText else {
       generation = .keras1
       version = [1, 0, 0]
+      hasVersion = false
       isTensorFlowKeras = false
       evidence = "there is no attribute keras_version"
       return

@@ -6,7 +6,7 @@ final class KerasImporter: SourceImporter {
   let path: String
   let format: SourceFormat
   let options: ImportOptions
-  let diagnostics = ImportDiagnostics()
+  private(set) var diagnostics = ImportDiagnostics()
   private(set) var facts: SourceFacts?
   private var layers: [KerasLayer] = []
 
@@ -21,23 +21,38 @@ final class KerasImporter: SourceImporter {
   /// - Throws: `KilnError` that stands for all problems together.
   func read() throws -> (Graph, SourceFacts) {
     let source = try KerasSource.open(path, format, options)
-    var dialect = source.dialect
-    let origin = try KerasImporter.backend(source, dialect)
-    dialect.backend = origin.backend
-    var assumed = ""
-    if dialect.generation == .keras1, let config = source.config { assumed = dialect.readImageFormat(config) }
-    if dialect.generation == .keras1, origin.name.isEmpty {
-      dialect.backend = dialect.imageFormat == .channelsFirst ? .theano : .tensorflow
-      assumed += "; \(dialect.backend.rawValue) is taken from the order of axes, an assumption"
-      diagnostics.warn("", "no weight tells the backend; \(dialect.backend.rawValue) is assumed from the order of axes")
-    }
-    let facts = SourceFacts(
-      framework: dialect.framework, version: source.version ?? "", backend: origin.name,
-      generation: dialect.generationName,
-      evidence: dialect.evidence + origin.evidence + assumed, hasTrainingConfig: source.hasTrainingConfig)
-    self.facts = facts
-    if assumed.hasSuffix("assumed") { diagnostics.warn("", String(assumed.dropFirst(2))) }
+    let origin = try KerasOrigin(source, options)
+    let dialect = origin.dialect
+    var found = SourceFacts(
+      framework: dialect.framework, version: source.version ?? "", backend: origin.backendName,
+      generation: dialect.generationName, evidence: dialect.evidence + origin.evidence,
+      hasTrainingConfig: source.hasTrainingConfig)
+    facts = found
     guard let config = source.config else { throw try source.weightsOnly() }
+    do {
+      return (try graph(source, config, dialect, found), found)
+    } catch {
+      guard origin.lacksImageFormat, diagnostics.lacksImageFormat else { throw error }
+      // Of both orders the one with which the weights and shapes fit, if there is but one.
+      let (own, ownLayers) = (diagnostics, layers)
+      var fitting: [(format: DataFormat, graph: Graph, layers: [KerasLayer], diagnostics: ImportDiagnostics)] = []
+      for format in DataFormat.allCases {
+        var dialect = dialect
+        dialect.imageFormat = format
+        diagnostics = ImportDiagnostics()
+        if let graph = try? graph(source, config, dialect, found) { fitting.append((format, graph, layers, diagnostics)) }
+      }
+      (diagnostics, layers) = (own, ownLayers)
+      guard fitting.count == 1, let one = fitting.first else { throw error }
+      (diagnostics, layers) = (one.diagnostics, one.layers)
+      found.evidence += "; dim_ordering of layers that do not write it is \(one.format.rawValue), with which alone the weights fit"
+      facts = found
+      return (one.graph, found)
+    }
+  }
+
+  /// Reads the model in one dialect.
+  private func graph(_ source: KerasSource, _ config: JSON, _ dialect: KerasDialect, _ facts: SourceFacts) throws -> Graph {
     let model = try KerasModelReader(dialect: dialect, diagnostics: diagnostics).model(config, path: "")
     layers = model.layers
     try matchWeights(source, model)
@@ -53,36 +68,12 @@ final class KerasImporter: SourceImporter {
     graph.metadata = metadata(facts, source.format)
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
-    return (graph, facts)
+    return graph
   }
 
   private func metadata(_ facts: SourceFacts, _ container: String) -> [String: String] {
     ["source_format": container, "framework": facts.framework, "keras_version": facts.version, "backend": facts.backend]
       .filter { !$0.value.isEmpty }
-  }
-
-  // MARK: Origin
-
-  /// The backend, how `facts` names it, and in Keras 1 what tells it.
-  ///
-  /// - Throws: `KilnError` when a file of Keras 1 has weights and does not tell.
-  private static func backend(
-    _ source: KerasSource, _ dialect: KerasDialect
-  ) throws -> (backend: KerasBackend, name: String, evidence: String) {
-    guard dialect.generation == .keras1 else {
-      return (source.backend.flatMap(KerasBackend.init(rawValue:)) ?? .tensorflow, source.backend ?? "", "")
-    }
-    guard case .groups(let groups, _) = try source.weights() else {
-      throw KilnError(.badInput, "holds a tree of variables, which Keras 1 did not write")
-    }
-    let names = groups.flatMap { $0.weights.map(\.path) }
-    let found = KerasDialect.backend(named: source.backend, weightNames: names)
-    guard let backend = found.backend else {
-      // Without weights there are no kernels; only the borders of pooling depend on the backend.
-      guard names.isEmpty else { throw KilnError(.badInput, "does not tell its backend: \(found.evidence)") }
-      return (.tensorflow, "", "; \(found.evidence)")
-    }
-    return (backend, backend.rawValue, "; \(found.evidence)")
   }
 
   // MARK: Weights
@@ -114,22 +105,23 @@ final class KerasImporter: SourceImporter {
     let references = model.inputs.leaves
     let inputs = try references.map { reference -> KerasTensor in
       let layer = model.layers.first { $0.name == reference.layer }
+      let name = model.inputNames[reference.layer] ?? reference.layer
       guard let input = layer?.reader as? InputReader else {
         throw KilnError(.badInput, "the model's input \(KilnError.quoted(reference.layer)) is not an InputLayer")
       }
-      let given = options.inputShapes[reference.layer] ?? (references.count == 1 ? options.inputShapes[""] : nil)
-      unused.remove(reference.layer)
+      let given = options.inputShapes[name] ?? (references.count == 1 ? options.inputShapes[""] : nil)
+      unused.remove(name)
       if references.count == 1 { unused.remove("") }
-      let shape = try KerasImporter.shape(input.shape, given, reference.layer)
+      let shape = try KerasImporter.shape(input.shape, given, name)
       let dims = shape.enumerated().map { axis, length in
-        length.map { Dim($0) } ?? .symbol(axis == 0 ? "batch" : "\(reference.layer)_\(axis)")
+        length.map { Dim($0) } ?? .symbol(axis == 0 ? "batch" : "\(name)_\(axis)")
       }
-      return KerasTensor(try builder.graph.addInput(reference.layer, TensorType(input.dtype, dims)))
+      return KerasTensor(try builder.graph.addInput(name, TensorType(input.dtype, dims)))
     }
     if let name = unused.sorted().first {
       throw KilnError(
         .usage, "the model has no input \(KilnError.quoted(name))",
-        hint: "its inputs are " + references.map { KilnError.quoted($0.layer) }.joined(separator: ", "))
+        hint: "its inputs are " + references.map { KilnError.quoted(model.inputNames[$0.layer] ?? $0.layer) }.joined(separator: ", "))
     }
     return inputs
   }

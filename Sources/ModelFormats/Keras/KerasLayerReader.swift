@@ -122,4 +122,6 @@ struct KerasModel {
   var layers: [KerasLayer]
   var inputs: KerasTree<KerasReference>
   var outputs: KerasTree<KerasReference>
+  /// What Keras calls an input, where that is not the name of its InputLayer.
+  var inputNames: [String: String] = [:]
 }

@@ -164,6 +164,7 @@ final class KerasModelReader {
       var inputs: [KerasReference] = []
       let output = try branches(items, path, &merged.layers, &inputs)
       try checkUnique(merged.layers, path)
+      merged.inputNames = KerasModelReader.keras1InputNames(inputs.map(\.layer), merged.layers)
       merged.inputs = .list(inputs.map { .leaf($0) })
       merged.outputs = .leaf(output)
       return merged
@@ -182,12 +183,35 @@ final class KerasModelReader {
       layers[index].calls = [KerasCall(arguments: [.leaf(previous)], keywords: [])]
     }
     let name = config["name"]?.stringValue ?? "sequential"
+    let isNamedByClass = dialect.generation == .keras1 && items.first?["class_name"]?.stringValue != "InputLayer"
     func reference(_ layer: KerasLayer?) -> KerasTree<KerasReference> {
       .leaf(KerasReference(layer: layer?.name ?? "", call: 0, result: 0))
     }
     return KerasModel(
       className: "Sequential", name: name, layers: layers, inputs: reference(layers.first),
-      outputs: reference(layers.last))
+      outputs: reference(layers.last),
+      inputNames: isNamedByClass ? KerasModelReader.keras1InputNames([layers[0].name], layers) : [:])
+  }
+
+  /// Keras 1 names the input that it makes for the first layer of a Sequential model after the layer's class, numbered
+  /// in the order in which the layers are made: `dense_input_1`. That of a model in a model is the inner one's.
+  private static func keras1InputNames(_ inputs: [String], _ layers: [KerasLayer]) -> [String: String] {
+    var numbers: [String: Int] = [:]
+    var names: [String: String] = [:]
+    for input in inputs {
+      let reader = layers.first { layer in layer.calls.contains { $0.references.contains { $0.layer == input } } }
+      guard let reader, input == "\(reader.name)_input" else { continue }
+      var first = reader
+      while let nested = first.reader as? NestedModel, let input = nested.model.layers.first,
+        let inner = nested.model.layers.first(where: { layer in layer.calls.contains { $0.references.contains { $0.layer == input.name } } })
+      {
+        first = inner
+      }
+      let stem = "\(first.className.lowercased())_input"
+      numbers[stem, default: 0] += 1
+      names[input] = "\(stem)_\(numbers[stem, default: 1])"
+    }
+    return names
   }
 
   /// Keras 1 puts whole Sequential models in a Merge that another begins with; their layers, and the names of their
@@ -256,6 +280,28 @@ final class KerasModelReader {
       calls: [])
   }
 
+  /// Before Keras 3 a layer that hands on its input itself (a linear activation) takes over the input's history, and the
+  /// file then names that layer as the model's input.
+  private static func followInputs(_ model: inout KerasModel) {
+    let layers = model.layers
+    var names: [String: String] = [:]
+    model.inputs = model.inputs.map { reference in
+      var found = reference
+      for _ in layers {
+        guard let layer = layers.first(where: { $0.name == found.layer }), !(layer.reader is InputReader),
+          layer.calls.count == 1, let call = layer.calls.first, call.references.count == 1, let only = call.references.first
+        else { break }
+        found = only
+      }
+      guard found != reference, layers.contains(where: { $0.name == found.layer && $0.reader is InputReader }) else {
+        return reference
+      }
+      names[found.layer] = reference.layer
+      return found
+    }
+    model.inputNames = names
+  }
+
   private func functional(_ config: JSON, path: String) throws -> KerasModel {
     let quoted = KilnError.quoted(path)
     guard let items = config["layers"]?.arrayValue else {
@@ -283,6 +329,7 @@ final class KerasModelReader {
       throw KilnError(.badInput, "the model \(quoted) has no inputs or no outputs")
     }
     CallParser.renumber(&model, dialect)
+    if !dialect.isKeras3 { KerasModelReader.followInputs(&model) }
     return model
   }
 }

@@ -155,7 +155,7 @@ final class LayerConfig {
 }
 
 /// The order of an image's axes.
-enum DataFormat: String, CaseIterable {
+public enum DataFormat: String, Sendable, CaseIterable {
   case channelsLast = "channels_last"
   case channelsFirst = "channels_first"
 }

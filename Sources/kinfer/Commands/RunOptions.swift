@@ -5,6 +5,9 @@ import Kiln
 struct RunOptions: ParsableArguments {
   enum Device: String, CaseIterable, ExpressibleByArgument { case auto, cpu, gpu }
 
+  enum Backend: String, CaseIterable, ExpressibleByArgument { case tensorflow, theano, cntk }
+  enum DataFormat: String, CaseIterable, ExpressibleByArgument { case channelsFirst = "channels_first", channelsLast = "channels_last" }
+
   @Argument(help: "A .kiln file, or a model file that kconv imports.")
   var model: String
 
@@ -20,6 +23,12 @@ struct RunOptions: ParsableArguments {
   @Flag(help: "Import a foreign model file anew, and keep nothing of it.")
   var noCache = false
 
+  @Option(help: "The backend of a Keras 1 or 2 file that does not say it.")
+  var backend: Backend?
+
+  @Option(help: "The order of image axes of Keras layers that do not say it.")
+  var dataFormat: DataFormat?
+
   @Option(
     help: ArgumentHelp(
       "How the samples 0…255 of pictures are scaled: raw as they are (models that rescale by themselves), unit to 0…1, keras-* as keras.applications does.",
@@ -34,7 +43,9 @@ struct RunOptions: ParsableArguments {
     if device == .gpu {
       throw KilnError(.failed, "this Kiln has no GPU device", hint: "--device cpu runs the model on the processor")
     }
-    return try ModelLocator(ignoresCache: noCache).load(model, Model.Options(threads: threads))
+    let importOptions =
+      (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
+    return try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
   }
 
   /// Reads what `--input` and further arguments name.

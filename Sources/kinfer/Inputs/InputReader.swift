@@ -23,8 +23,12 @@ struct InputReader {
       default: throw KilnError(.usage, "input \(KilnError.quoted(name)) is given twice")
       }
     }
-    for argument in arguments {
-      let (name, path) = split(argument)
+    let byPosition =
+      inputs.count > 1 && arguments.count == inputs.count && arguments.allSatisfy { split($0).0 == nil && exists($0) && !isMany($0) }
+    for (position, argument) in arguments.enumerated() {
+      var (name, path) = split(argument)
+      // As many files as inputs, none of them named: in the model's order.
+      if byPosition { name = inputs[position].name }
       let bytes = try InputReader.isFolder(path) ? nil : MappedFile(path: path)
       if let bytes, bytes.bytes.starts(with: [0x50, 0x4B]) {
         for (name, tensor) in try arrays(NumPyFile.read(npz: path), for: name, path) { try add(name, .tensor(tensor)) }
@@ -55,6 +59,16 @@ struct InputReader {
     return (nil, argument)
   }
 
+  private func exists(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
+  /// Whether a file holds arrays for several inputs by name.
+  private func isMany(_ path: String) -> Bool {
+    guard let file = try? MappedFile(path: path) else { return false }
+    if file.bytes.starts(with: [0x50, 0x4B]) { return true }
+    if case .object? = try? json(file, path) { return true }
+    return false
+  }
+
   private func only(_ name: String?, _ path: String) throws -> TensorDescription {
     if let name { return try input(named: name, path) }
     guard inputs.count == 1 else {
@@ -79,6 +93,15 @@ struct InputReader {
     if arrays.count == 1, name != nil || inputs.count == 1 {
       let input = try only(name, path)
       return [(input.name, try placing(path) { try input.adopt(arrays[0].tensor) })]
+    }
+    // What numpy.savez calls arrays that were given no names: in the model's order.
+    if arrays.count == inputs.count, name == nil, arrays.allSatisfy({ $0.name.hasPrefix("arr_") }),
+      !arrays.contains(where: { array in inputs.contains { $0.name == array.name } })
+    {
+      let ordered = arrays.sorted { (Int($0.name.dropFirst(4)) ?? 0) < (Int($1.name.dropFirst(4)) ?? 0) }
+      return try zip(inputs, ordered).map { input, array in
+        (input.name, try placing(path) { try input.adopt(array.tensor) })
+      }
     }
     return try arrays.map { array in
       let input = try input(named: array.name, path)

@@ -14,8 +14,10 @@ enum YAMLText {
 
   /// Parses one document. Tuples become lists; aliases are followed within the limit of values.
   ///
+  /// NumPy's numbers and arrays of numbers become numbers and lists.
+  ///
   /// - Throws: `KilnError` (`badInput`): not YAML, too deep, too many values (aliases of aliases grow without bound), or
-  ///   tags that stand for Python objects.
+  ///   tags that stand for other Python objects.
   static func parse(_ bytes: [UInt8], limits: JSON.Limits = JSON.Limits()) throws -> JSON {
     guard bytes.count <= maximumBytes else { throw KilnError(.badInput, "is \(bytes.count) bytes long; at most \(maximumBytes) of YAML are read") }
     guard let text = String(validating: bytes, as: UTF8.self) else { throw KilnError(.badInput, "is not UTF-8 text") }
@@ -49,6 +51,12 @@ enum YAMLText {
       guard depth <= limits.depth else { throw KilnError(.badInput, "YAML is nested deeper than \(limits.depth) levels") }
       valuesLeft -= 1
       guard valuesLeft >= 0 else { throw KilnError(.badInput, "YAML holds more than \(limits.values) values, aliases followed") }
+      if YAMLNumbers.isNumber(YAMLText.name(node.tag)) {
+        return try YAMLNumbers.value(node) { part in
+          // The parts are plain: names, lengths, tuples of these.
+          try json(part, depth: depth + 1)
+        }
+      }
       switch node {
       case .scalar(let scalar): return try YAMLText.value(scalar)
       case .sequence(let sequence):

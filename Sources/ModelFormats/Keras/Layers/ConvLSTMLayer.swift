@@ -23,6 +23,9 @@ struct ConvLSTMLayer: SequenceLayer {
   var zeroOutputForMask: Bool
   var isTimeMajor: Bool { false }
 
+  /// Keras 1 keeps an array for each gate.
+  let hasGateArrays: Bool
+
   /// Each step makes nodes of its own.
   private static let maximumSteps = 2048
 
@@ -40,6 +43,7 @@ struct ConvLSTMLayer: SequenceLayer {
     recurrentActivation = .read(
       config, models, "recurrent_activation", default: config.dialect.isKeras3 ? "sigmoid" : "hard_sigmoid")
     usesBias = config.bool("use_bias", true)
+    hasGateArrays = config.dialect.generation == .keras1
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     goesBackwards = config.bool("go_backwards", false)
@@ -48,11 +52,12 @@ struct ConvLSTMLayer: SequenceLayer {
     }
     if config.bool("time_major", false) { config.unsupported("time_major: true") }
     zeroOutputForMask = config.bool("zero_output_for_mask", false)
-    config.ignore("dropout", "recurrent_dropout", "unroll", "unit_forget_bias", "implementation")
+    config.ignore("dropout", "recurrent_dropout", "unroll", "unit_forget_bias", "implementation", "consume_less")
   }
 
   var weights: [WeightSlot] {
-    [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
+    if hasGateArrays { return Keras1Gates.slots(lstm: true) }
+    return [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
   }
   var masking: MaskRule { .computed }
 
@@ -83,10 +88,10 @@ struct ConvLSTMLayer: SequenceLayer {
     let recurrent = try call.weight("recurrent_kernel", kernel + [filters, width])
     let bias = usesBias ? [try call.weight("bias", [width])] : []
     let backend = call.dialect.backend
-    let inputPadding =
-      padding == .same ? try backend.centredPadding(call, folded, kernel: kernel, strides: strides) : padding
+    let (padded, inputPadding) =
+      padding == .same ? try backend.centred(call, folded, window: kernel, strides: strides) : (folded, padding)
     let gates = try call.add(
-      Conv(strides: strides, dilations: dilations, padding: inputPadding, epilogue: Epilogue(bias: usesBias)), [folded, window] + bias, "input_conv")
+      Conv(strides: strides, dilations: dilations, padding: inputPadding, epilogue: Epilogue(bias: usesBias)), [padded, window] + bias, "input_conv")
     let spatial = Array(call.type(gates).dims.dropFirst().dropLast())
     let sequence = try call.reshape(gates, [batch, Dim(steps)] + spatial + [Dim(width)])
     var h: ValueID?

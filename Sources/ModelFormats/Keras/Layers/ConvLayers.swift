@@ -15,6 +15,8 @@ struct ConvOptions {
   let usesBias: Bool
   let activation: ActivationFunction
   let backend: KerasBackend
+  /// Keras on Theano without an op for volumes: (k − 1) / 2 before.
+  let padsVolumes: Bool
 
   init(_ config: LayerConfig, _ models: KerasModelReader, rank: Int) {
     self.rank = rank
@@ -27,28 +29,47 @@ struct ConvOptions {
     usesBias = config.bool("use_bias", true)
     activation = .read(config, models)
     backend = config.dialect.backend
+    padsVolumes = rank == 3 && backend == .theano && config.dialect.generation == .keras1 && config.dialect.isBefore(1, 1, 1)
     if padding == .full && (config.dialect.generation != .keras1 || backend != .theano) {
       config.unsupported("padding 'full'", nearest: "same")
     }
-    let isPlain = ["Conv1D", "Conv2D", "Conv3D"].contains(ConfigRewrite.currentClassName(config.className))
-    if backend == .cntk, padding == .same, !isPlain, strides.contains(where: { $0 > 1 }) || kernel.contains(where: { $0 % 2 == 0 }) {
-      config.unsupported("padding 'same' with strides or even kernels on cntk", nearest: "valid")
-    }
-    if backend == .cntk, !isPlain, dilations.contains(where: { $0 > 1 }) {
-      config.unsupported("dilation_rate on cntk", nearest: "1")
+    if backend == .cntk, dilations.contains(where: { $0 > 1 }) {
+      checkDilations(config)
     }
     if padding == .causal && rank != 1 { config.unsupported("padding 'causal' on images", nearest: "same") }
+  }
+
+  /// Before 2.2 Keras on CNTK took the dilation of plain convolutions for their strides, or left it out; since then only
+  /// CNTK on a GPU takes one.
+  private func checkDilations(_ config: LayerConfig) {
+    switch ConfigRewrite.currentClassName(config.className) {
+    case "DepthwiseConv2D":
+      config.diagnostics.warn(config.path, "Keras on CNTK takes dilation_rate for the strides here; so does this graph")
+      if Set(dilations).count > 1 || strides != [1, 1] { config.unsupported("dilation_rate with strides on cntk", nearest: "1") }
+    case "Conv1D", "Conv2D", "Conv3D":
+      if config.dialect.isBefore(2, 2) || padding == .same { config.unsupported("dilation_rate on cntk", nearest: "1") }
+    default: config.unsupported("dilation_rate on cntk", nearest: "1")
+    }
   }
 
   /// The padding of the op. Causal pads the start only, so that no result sees a later step.
   var opPadding: Padding {
     switch padding {
     case .valid: .valid
-    case .same: backend.samePadding(kernel: kernel, dilations: dilations)
+    case .same:
+      // Keras before 1.1.1 pads volumes itself.
+      padsVolumes
+        ? .explicit(kernel.map { Padding.Amount(($0 - 1) / 2, $0 / 2) })
+        : backend.samePadding(kernel: kernel, dilations: dilations)
     case .full:
       .explicit(zip(kernel, dilations).map { Padding.Amount(Dim.clamp(($0 - 1) * $1), Dim.clamp(($0 - 1) * $1)) })
     case .causal: .explicit(zip(kernel, dilations).map { Padding.Amount(Dim.clamp(($0 - 1) * $1), 0) })
     }
+  }
+
+  /// The input and the padding that is left to the op: CNTK's depends on lengths, and it can leave cells out.
+  func padded(_ call: LayerCall, _ x: ValueID, _ padding: Padding) throws -> (input: ValueID, padding: Padding) {
+    padding == .same ? try backend.centred(call, x, window: kernel, strides: strides) : (x, padding)
   }
 
   /// As `opPadding`; Keras 2 on Theano does not cut what even kernels make too long here.
@@ -117,11 +138,8 @@ struct ConvLayer: KerasLayerReader {
       throw KilnError(.badInput, "\(channels) input channels do not split in \(groups) groups")
     }
     let kernel = try call.weight("kernel", options.kernel + [channels / groups, filters])
-    var padding = options.opPadding
-    if padding == .same {
-      padding = try options.backend.centredPadding(call, x, kernel: options.kernel, strides: options.strides)
-    }
-    return try options.finish(call, [x, kernel], channels: filters, "conv") {
+    let (input, padding) = try options.padded(call, x, options.opPadding)
+    return try options.finish(call, [input, kernel], channels: filters, "conv") {
       Conv(
         strides: options.strides, dilations: options.dilations, padding: padding, groups: groups, epilogue: $0
       )
@@ -162,37 +180,60 @@ struct ConvTransposeLayer: KerasLayerReader {
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try options.input(call)
     let kernel = try call.weight("kernel", options.kernel + [filters, try call.fixed(x, axis: -1)])
-    let extra = try extraPadding(call, x)
-    let padding =
-      options.padding == .same
-      ? options.backend.sameTransposePadding(
-        kernel: options.kernel, strides: options.strides, dilations: options.dilations, outputPadding: extra)
-      : options.opPadding
-    guard let padding else {
-      throw KilnError(.unsupportedModel, "padding 'same' with strides longer than half the kernel, on Theano")
+    if outputShape != nil || options.padding == .same && [.theano, .cntk].contains(options.backend) {
+      return try cut(call, x, kernel)
     }
-    var isExplicit = false
-    if case .explicit = padding { isExplicit = true }
     return try options.finish(call, [x, kernel], channels: filters, "conv_transpose") {
       ConvTranspose(
-        strides: options.strides, dilations: options.dilations, padding: padding,
-        outputPadding: isExplicit ? nil : extra, epilogue: $0)
+        strides: options.strides, dilations: options.dilations, padding: options.opPadding, outputPadding: outputPadding,
+        epilogue: $0)
     }
   }
 
-  /// What the result is longer than the shortest that this window can come from; nil: as Keras takes by itself.
-  private func extraPadding(_ call: LayerCall, _ x: ValueID) throws -> [Int]? {
-    guard let outputShape else { return outputPadding }
-    return try outputShape.enumerated().map { axis, length in
-      let input = try call.fixed(x, axis: axis + 1)
-      let kernel = options.kernel[axis]
-      let cut = options.padding == .same ? 2 * (kernel / 2) : 0
-      let extra = length - (Dim.clamp((input - 1) * options.strides[axis]) + kernel - cut)
-      guard (0..<options.strides[axis]).contains(extra) || (cut > 0 && extra == -1) else {
-        throw KilnError(.badInput, "output_shape \(outputShape) does not fit an input of \(call.type(x).message)")
+  /// The full result, cut or with zeros beside it as the backend does.
+  private func cut(_ call: LayerCall, _ x: ValueID, _ kernel: ValueID) throws -> [KerasTensor] {
+    var (low, high): ([Int], [Int]) = ([], [])
+    for axis in options.kernel.indices {
+      let extent = Dim.clamp((options.kernel[axis] - 1) * options.dilations[axis]) + 1
+      let stride = options.strides[axis]
+      if options.backend == .theano, outputShape == nil {
+        // Cut by the kernel alone, whatever the length.
+        low.append(extent / 2)
+        high.append(outputPadding.map { extent / 2 - $0[axis] } ?? extent - stride - extent / 2)
+        continue
       }
-      return extra
+      let input = try call.fixed(x, axis: axis + 1)
+      let full = Dim.clamp((input - 1) * stride) + extent
+      let output = outputShape?[axis] ?? outputPadding.map { full - 2 * (extent / 2) + $0[axis] } ?? Dim.clamp(input * stride)
+      let isSame = options.padding == .same
+      low.append(
+        options.backend.transposedCut(input: input, output: output, extent: extent, stride: stride, isSame: isSame))
+      high.append(full - low[axis] - output)
+      // The convolution that this one turns round must make the input's length of the result's.
+      let expected = isSame ? low[axis] : 0
+      let fits =
+        isSame && options.backend != .theano
+        ? output / stride + (output % stride == 0 ? 0 : 1) == input : (0..<stride).contains(expected - high[axis])
+      guard fits else {
+        throw KilnError(
+          .badInput, "a result of length \(output) along axis \(axis + 1) does not come from an input of \(call.type(x).message)")
+      }
     }
+    func op(_ epilogue: Epilogue) -> ConvTranspose {
+      ConvTranspose(
+        strides: options.strides, dilations: options.dilations,
+        padding: .explicit(zip(low, high).map { Padding.Amount(max($0, 0), max($1, 0)) }),
+        outputPadding: high.map { max(-$0, 0) }, epilogue: epilogue)
+    }
+    guard low.contains(where: { $0 < 0 }) else {
+      return try options.finish(call, [x, kernel], channels: filters, "conv_transpose", op)
+    }
+    // Zeros before the first cell take the bias too.
+    let cells = try call.add(op(.none), [x, kernel], "conv_transpose")
+    let pad = Pad(low: [0] + low.map { max(-$0, 0) } + [0], high: [Int](repeating: 0, count: low.count + 2))
+    var value = try call.add(pad, [cells], "pad")
+    if options.usesBias { value = try call.binary(.add, value, try call.weight("bias", [filters])) }
+    return [KerasTensor(try options.activation.apply(call, try call.back(value, options.format)))]
   }
 }
 
@@ -213,11 +254,31 @@ struct DepthwiseConvLayer: KerasLayerReader {
     let x = try options.input(call)
     let channels = try call.fixed(x, axis: -1)
     let kernel = try DepthwiseConvLayer.kernel(call, options, channels: channels, multiplier: multiplier)
-    return try options.finish(call, [x, kernel], channels: channels * multiplier, "depthwise_conv", isDepthwise: true) {
-      Conv(
-        strides: options.strides, dilations: options.dilations, padding: options.opPadding, groups: channels,
-        epilogue: $0)
+    let (input, op) = try DepthwiseConvLayer.op(call, options, x, channels: channels, padding: options.opPadding)
+    return try options.finish(call, [input, kernel], channels: channels * multiplier, "depthwise_conv", isDepthwise: true) {
+      Conv(strides: op.strides, dilations: op.dilations, padding: op.padding, groups: op.groups, epilogue: $0)
     }
+  }
+
+  /// The convolution of each channel by itself, and its input.
+  static func op(
+    _ call: LayerCall, _ options: ConvOptions, _ x: ValueID, channels: Int, padding: Padding
+  ) throws -> (input: ValueID, op: Conv) {
+    guard options.backend == .cntk else {
+      return (x, Conv(strides: options.strides, dilations: options.dilations, padding: padding, groups: channels))
+    }
+    let isDilated = options.dilations.contains { $0 > 1 }
+    let strides = isDilated ? options.dilations : options.strides
+    guard padding == .same else { return (x, Conv(strides: strides, padding: padding, groups: channels)) }
+    let readsOne = try options.backend.readsFirstChannelOnly(call, x, window: options.kernel, strides: strides)
+    var (input, padding) = try options.backend.centred(call, x, window: options.kernel, strides: strides)
+    guard readsOne, channels > 1 else { return (input, Conv(strides: strides, padding: padding, groups: channels)) }
+    call.builder.diagnostics.warn(
+      call.layer.path, "CNTK reads the first channel for every group here (more padding after than before); so does this graph")
+    var ranges = [Slice.Range](repeating: .all, count: options.rank + 1)
+    ranges.append(Slice.Range(start: 0, end: 1))
+    input = try call.add(Slice(ranges), [input], "first_channel")
+    return (input, Conv(strides: strides, padding: padding, groups: 1))
   }
 
   /// The kernel [spatial…, in, multiplier] as one of `in` groups: [spatial…, 1, in · multiplier]; the same elements.
@@ -254,9 +315,8 @@ struct SeparableConvLayer: KerasLayerReader {
     let depthwise = try DepthwiseConvLayer.kernel(call, options, channels: channels, multiplier: multiplier)
     let ones = [Int](repeating: 1, count: options.rank)
     let pointwise = try call.weight("pointwise_kernel", ones + [channels * multiplier, filters])
-    let spread = try call.add(
-      Conv(strides: options.strides, dilations: options.dilations, padding: options.separablePadding, groups: channels),
-      [x, depthwise], "depthwise_conv")
+    let (input, op) = try DepthwiseConvLayer.op(call, options, x, channels: channels, padding: options.separablePadding)
+    let spread = try call.add(op, [input, depthwise], "depthwise_conv")
     return try options.finish(call, [spread, pointwise], channels: filters, "pointwise_conv", isDepthwise: true) {
       Conv(strides: ones, epilogue: $0)
     }

@@ -84,6 +84,7 @@ enum LayerCatalog {
     // TensorFlow functions between layers
     "TFOpLambda": { config, _ in FunctionCatalog.lambda(config) },
     "SlicingOpLambda": { config, _ in FunctionCatalog.lambda(config) },
+    "TensorFlowOpLayer": { config, _ in TensorFlowOp(config) ?? UnknownLayer() as any KerasLayerReader },
     // Keras 1
     "Merge": { config, _ in LegacyMerge(config) },
     "Highway": { Highway($0, $1) },

@@ -7,8 +7,12 @@ struct BatchNormalization: KerasLayerReader {
   let epsilon: Double
   let centers: Bool
   let scales: Bool
+  /// Whether the layer keeps the statistics of batch renormalization, which have a part in training alone.
+  let renormalizes: Bool
   /// Keras 1's mode 1: each sample by its own statistics over the last axis.
   let isSampleWise: Bool
+  /// Whether it is of Keras before 1.0.6, which keeps the deviation itself and adds epsilon to it (again).
+  let addsToDeviation: Bool
   /// Keras 1's mode 2: by the statistics of the batch that is predicted.
   let isBatchWise: Bool
 
@@ -17,12 +21,14 @@ struct BatchNormalization: KerasLayerReader {
     epsilon = config.double("epsilon", 1e-3)
     centers = config.bool("center", true)
     scales = config.bool("scale", true)
+    renormalizes = config.bool("renorm", false)
     config.ignore(
-      "momentum", "synchronized", "renorm", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size",
+      "momentum", "synchronized", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size",
       "adjustment")
     let mode = config.dialect.generation == .keras1 ? config.int("mode", 0, in: 0...2) : 0
     isSampleWise = mode == 1
     isBatchWise = mode == 2
+    addsToDeviation = config.dialect.generation == .keras1 && config.dialect.isBefore(1, 0, 6)
     config.ignore("mode")
     if axes.isEmpty { config.malformed("axis is an empty list") }
   }
@@ -30,6 +36,7 @@ struct BatchNormalization: KerasLayerReader {
   var weights: [WeightSlot] {
     (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta")] : [])
       + [WeightSlot("moving_mean", trainable: false), WeightSlot("moving_variance", trainable: false)]
+      + (renormalizes ? ["moving_stddev", "renorm_mean", "renorm_stddev"].map { WeightSlot($0, trainable: false) } : [])
   }
   var masking: MaskRule { .passes }
 
@@ -45,6 +52,14 @@ struct BatchNormalization: KerasLayerReader {
     if positive.count > 1 { return [KerasTensor(try overSeveralAxes(call, x, positive))] }
     let shape = [try call.fixed(x, axis: axis)]
     let names = (scales ? ["gamma"] : []) + (centers ? ["beta"] : []) + ["moving_mean", "moving_variance"]
+    if addsToDeviation {
+      // BatchNorm divides by √(variance + epsilon): (deviation + epsilon)² − epsilon takes the variance's place.
+      let epsilon = epsilon
+      _ = try call.weight("moving_variance", shape) { deviation in
+        let values = deviation.doubles.map { ($0 + epsilon) * ($0 + epsilon) - epsilon }
+        return try Tensor(converting: values, to: deviation.dtype, shape: deviation.shape)
+      }
+    }
     let operands = try names.map { try call.weight($0, shape) }
     let forth = (0..<type.rank).filter { $0 != axis } + [axis]
     let result = try call.add(
@@ -69,8 +84,9 @@ struct BatchNormalization: KerasLayerReader {
   private func batchWise(_ call: LayerCall, _ x: ValueID, _ axis: Int) throws -> ValueID {
     let rank = call.type(x).rank
     let (centred, variance) = try moments(call, x, (0..<rank).filter { $0 != axis })
-    let result = try call.binary(
-      .mul, centred, try call.unary(.rsqrt, try call.unary(.affine, [1, epsilon], variance)))
+    var deviation = try call.unary(.sqrt, try call.unary(.affine, [1, epsilon], variance))
+    if addsToDeviation { deviation = try call.unary(.affine, [1, epsilon], deviation) }
+    let result = try call.binary(.div, centred, deviation)
     let width = try call.fixed(x, axis: axis)
     let broadcast = (0..<rank).map { $0 == axis ? width : 1 }
     let gamma = try call.weight("gamma", [width]) { $0.reshaped(broadcast) }

@@ -27,15 +27,30 @@ struct PoolLayer: KerasLayerReader {
     guard call.type(x).rank == rank + 2 else {
       throw KilnError(.badInput, "needs an input of rank \(rank + 2), found \(call.type(x).message)")
     }
-    let last = try call.channelsLast(x, format)
+    var last = try call.channelsLast(x, format)
     var padding = padding
-    if padding == .same {
-      padding = try call.dialect.backend.centredPadding(call, last, kernel: window, strides: strides)
-    }
+    if padding != .valid { try checkBackend(call, last) }
+    if padding == .same { (last, padding) = try call.dialect.backend.centred(call, last, window: window, strides: strides) }
     let pooled = try call.add(
       Pool(kind, window: window, strides: strides, padding: padding), [last],
       "\(kind.rawValue)_pool")
     return [KerasTensor(try call.back(pooled, format))]
+  }
+}
+
+extension PoolLayer {
+  /// Throws where the file does not tell its backend and the backends pad to different ends.
+  private func checkBackend(_ call: LayerCall, _ x: ValueID) throws {
+    let backends = call.dialect.possibleBackends
+    for axis in 0..<rank {
+      let length = call.type(x).dims[axis + 1].fixed
+      if !KerasBackend.agreeOnPooling(backends, window: window[axis], stride: strides[axis], length: length) {
+        throw KilnError(
+          .unsupportedModel,
+          "padding 'same' of this pooling is another on each backend, and the file does not tell its own: give "
+            + call.dialect.backendChoices)
+      }
+    }
   }
 }
 

@@ -30,7 +30,7 @@ struct ZeroPadding: KerasLayerReader {
 
   init(_ config: LayerConfig, rank: Int) {
     amounts = config.amounts("padding", rank: rank, fallback: 1)
-    format = config.choice("data_format", .channelsLast)
+    format = config.imageFormat(rank: rank, isSymmetric: amounts.allSatisfy { $0 == (0, 0) })
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
@@ -53,7 +53,7 @@ struct Cropping: KerasLayerReader {
 
   init(_ config: LayerConfig, rank: Int) {
     amounts = config.amounts("cropping", rank: rank, fallback: rank == 1 ? 1 : 0)
-    format = config.choice("data_format", .channelsLast)
+    format = config.imageFormat(rank: rank, isSymmetric: amounts.allSatisfy { $0 == (0, 0) })
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
@@ -87,9 +87,9 @@ struct UpSampling: KerasLayerReader {
   init(_ config: LayerConfig, rank: Int) {
     self.rank = rank
     factors = config.ints("size", count: rank) ?? [Int](repeating: 2, count: rank)
-    format = config.choice("data_format", .channelsLast)
+    format = config.imageFormat(rank: rank, isSymmetric: factors.allSatisfy { $0 == 1 })
     isBilinear = rank == 2 && config.choice("interpolation", Interpolation.nearest) == .bilinear
-    // Keras 2 of its own calls TensorFlow 1's resize_bilinear, which takes corners for samples.
+    // Keras 2 of its own calls TensorFlow 1's resize_bilinear or Theano's, which take corners for samples.
     let isOwnKeras2 = config.dialect.generation == .keras2 && !config.dialect.isTensorFlowKeras
     coordinates = isOwnKeras2 ? .asymmetric : .halfPixel
     if isBilinear && config.dialect.isTensorFlowKeras && config.dialect.version == [2, 2, 4] {
@@ -98,8 +98,8 @@ struct UpSampling: KerasLayerReader {
         "TensorFlow 1.13 and later ones write the same keras_version and resize differently; half-pixel centres, those of 1.15, are assumed"
       )
     }
-    if isBilinear && [.theano, .cntk].contains(config.dialect.backend) {
-      config.unsupported("interpolation 'bilinear' on \(config.dialect.backend.rawValue)", nearest: "nearest")
+    if isBilinear && config.dialect.backend == .cntk {
+      config.unsupported("interpolation 'bilinear', which Keras on CNTK does not have,", nearest: "nearest")
     }
   }
 

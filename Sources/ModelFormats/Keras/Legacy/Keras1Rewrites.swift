@@ -1,29 +1,39 @@
 import TensorModule
 
 extension KerasDialect {
-  /// Takes from a configuration of Keras 1 the order of axes that its layers agree on.
+  /// Takes from a configuration the order of axes that all its layers which write one agree on.
   ///
-  /// - Returns: what is to be said of it: that it is assumed, when nothing tells.
-  mutating func readImageFormat(_ config: JSON) -> String {
-    var (first, last) = (0, 0)
-    var wantsOne = false
+  /// - Returns: the orders that layers write.
+  mutating func readImageFormat(_ config: JSON) -> Set<DataFormat> {
+    var found: Set<DataFormat> = []
     var stack = [config]
     while let json = stack.popLast() {
       if let items = json.arrayValue { stack += items }
       guard let object = json.objectValue else { continue }
-      if let name = object["class_name"]?.stringValue, name.hasSuffix("2D") || name.hasSuffix("3D"),
-        ["UpSampling", "ZeroPadding", "Cropping"].contains(where: name.hasPrefix)
-      {
-        wantsOne = true
-      }
-      if let text = object["dim_ordering"]?.stringValue { text == "th" ? (first += 1) : (last += 1) }
+      if let text = object["dim_ordering"]?.stringValue { found.insert(text == "th" ? .channelsFirst : .channelsLast) }
+      if let text = object["data_format"]?.stringValue, let format = DataFormat(rawValue: text) { found.insert(format) }
       for (_, value) in object.entries { stack.append(value) }
     }
-    if first > 0 && last == 0 { imageFormat = .channelsFirst }
-    if last > 0 && first == 0 { imageFormat = .channelsLast }
-    guard wantsOne else { return "" }
-    if let imageFormat { return "; dim_ordering of layers that do not write it is that of all others, \(imageFormat.rawValue)" }
-    return "; dim_ordering is written by no layer, channels_last is assumed"
+    if found.count == 1 { imageFormat = found.first }
+    return found
+  }
+}
+
+extension LayerConfig {
+  /// The order of axes of a layer for which Keras 1 does not write it.
+  ///
+  /// - Parameter isSymmetric: whether the layer does the same in either order.
+  func imageFormat(rank: Int, isSymmetric: Bool) -> DataFormat {
+    if rank > 1, dialect.generation == .keras1, !has("data_format"), dialect.imageFormat == nil, !isSymmetric {
+      diagnostics.lacksImageFormat = true
+      diagnostics.add(
+        ImportProblem(
+          kind: .unsupported, layer: path, className: className,
+          message:
+            "Keras 1 does not write the order of axes of this class, and nothing else in the file tells it: give "
+            + "--data-format channels_first or --data-format channels_last", nearest: nil))
+    }
+    return choice("data_format", .channelsLast)
   }
 }
 
@@ -50,8 +60,22 @@ extension ConfigRewrite {
         guard dialect.generation == .keras1, let format = dialect.imageFormat else { return }
         config["data_format"] = .string(format.rawValue)
       },
+      ConfigRewrite(
+        classes: [
+          "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv2D", "DepthwiseConv2D", "MaxPooling2D",
+          "MaxPooling3D", "AveragePooling2D", "AveragePooling3D", "GlobalMaxPooling2D", "GlobalAveragePooling2D",
+        ], key: "data_format", versions: "written by all; lost in some files", whenAbsent: true
+      ) { config, dialect in
+        guard let format = dialect.imageFormat else { return }
+        config["data_format"] = .string(format.rawValue)
+      },
       row("nb_row") { config in join(&config, ["nb_row", "nb_col"]) },
       row("kernel_dim1") { config in join(&config, ["kernel_dim1", "kernel_dim2", "kernel_dim3"]) },
+      ConfigRewrite(classes: ["ZeroPadding2D"], key: "padding", versions: "before 1.1.1 the first two numbers count") { config, dialect in
+        guard dialect.generation == .keras1, dialect.isBefore(1, 1, 1), let items = config["padding"]?.arrayValue, items.count > 2
+        else { return }
+        config["padding"] = .array(Array(items.prefix(2)))
+      },
       row("padding", ["ZeroPadding1D", "ZeroPadding2D"]) { config in
         guard let value = config["padding"] else { return }
         func list(_ items: [JSON?]) -> JSON { .array(items.map { $0 ?? .int(0) }) }

@@ -7,10 +7,21 @@ enum LegacyWeights {
   static func modernise(_ layer: KerasLayer, _ dialect: KerasDialect) {
     let name = ConfigRewrite.currentClassName(layer.className)
     if dialect.generation == .keras1 { keras1(layer, name) }
-    guard dialect.backend.flipsKernels(of: name) else { return }
+    guard KerasBackend.hasDirection(name) else { return }
     for slot in ["kernel", "recurrent_kernel"] {
       guard let weight = layer.stored[slot], weight.shape.count > 2 else { continue }
-      layer.stored[slot] = rearranged(weight, Array(weight.shape.indices), reversing: weight.shape.count - 2)
+      let spatial = weight.shape.count - 2
+      if dialect.possibleBackends.contains(.theano), dialect.possibleBackends.count > 1,
+        weight.shape.prefix(spatial).contains(where: { $0 != 1 })
+      {
+        layer.config.diagnostics.add(
+          ImportProblem(
+            kind: .unsupported, layer: layer.path, className: layer.className,
+            message: "its kernel has another direction on Theano, and the file does not tell its backend: give "
+              + dialect.backendChoices, nearest: nil))
+      }
+      guard dialect.backend == .theano else { continue }
+      layer.stored[slot] = rearranged(weight, Array(weight.shape.indices), reversing: spatial)
     }
   }
 
@@ -18,22 +29,32 @@ enum LegacyWeights {
     let isFirst = layer.config.json("data_format")?.stringValue == DataFormat.channelsFirst.rawValue
     switch name {
     case "Conv1D":
-      // [length, 1, in, out]: the image of width 1 that it is computed as.
-      if let weight = layer.stored["kernel"], weight.shape.count == 4, weight.shape[1] == 1 {
+      // [length, 1, in, out] since 1.1, [out, in, length, 1] in 1.0: the image of width 1 that it is computed as.
+      if let weight = layer.stored["kernel"], weight.shape.count == 4, isOldKernel(layer, weight.shape) {
+        let shape = [weight.shape[2], weight.shape[1], weight.shape[0]]
+        let turned = rearranged(weight, [2, 1, 0, 3])
+        layer.stored["kernel"] = StoredWeight(path: weight.path, dtype: weight.dtype, shape: shape) {
+          try turned.load().reshaped(shape)
+        }
+      } else if let weight = layer.stored["kernel"], weight.shape.count == 4, weight.shape[1] == 1 {
         let shape = [weight.shape[0], weight.shape[2], weight.shape[3]]
         layer.stored["kernel"] = StoredWeight(path: weight.path, dtype: weight.dtype, shape: shape) {
           try weight.load().reshaped(shape)
         }
       }
     case "Conv2D", "Conv3D", "SeparableConv2D", "ConvLSTM2D":
-      guard isFirst else { return }
-      for (slot, weight) in layer.stored where weight.shape.count > 3 {
+      for (slot, weight) in layer.stored where isFirst && weight.shape.count > 3 {
         layer.stored[slot] = rearranged(weight, Array(2..<weight.shape.count) + [1, 0])
       }
     case "Conv2DTranspose":
       // channels first: [out, in, rows, columns]; channels last: [rows, columns, in, out].
       if let weight = layer.stored["kernel"], weight.shape.count == 4 {
         layer.stored["kernel"] = rearranged(weight, isFirst ? [2, 3, 0, 1] : [0, 1, 3, 2])
+      }
+    case "Highway":
+      // W, b, W_carry, b_carry before 1.2.
+      if let bias = layer.stored["W_carry"], let carry = layer.stored["b"], bias.shape.count == 1, carry.shape.count == 2 {
+        (layer.stored["b"], layer.stored["W_carry"]) = (bias, carry)
       }
     default: break
     }
@@ -45,32 +66,22 @@ enum LegacyWeights {
     }
   }
 
+  /// Whether a kernel of Convolution1D is of Keras 1.0: of the shapes that the later ones can have it has none.
+  private static func isOldKernel(_ layer: KerasLayer, _ shape: Shape) -> Bool {
+    let length = layer.config.ints("kernel_size", count: 1)?.first
+    let filters = layer.config.json("filters")?.intValue
+    let fitsLater = shape[0] == length && shape[1] == 1 && shape[3] == filters
+    return !fitsLater && shape[0] == filters && shape[2] == length && shape[3] == 1
+  }
+
   /// The weight with its axes in another order, the first `reversing` of them turned round.
   static func rearranged(_ weight: StoredWeight, _ permutation: [Int], reversing: Int = 0) -> StoredWeight {
     let from = weight.shape
     let shape = permutation.map { from[$0] }
     return StoredWeight(path: weight.path, dtype: weight.dtype, shape: shape) {
       let source = try weight.load()
-      let size = source.dtype.byteCount
-      var strides = [Int](repeating: 1, count: from.count)
-      for axis in from.indices.dropLast().reversed() { strides[axis] = strides[axis + 1] * from[axis + 1] }
-      return try Tensor(dtype: source.dtype, shape: shape) { out in
-        let bytes = source.bytes
-        var index = [Int](repeating: 0, count: shape.count)
-        for position in 0..<source.count {
-          var offset = 0
-          for axis in shape.indices {
-            let at = axis < reversing ? shape[axis] - 1 - index[axis] : index[axis]
-            offset += at * strides[permutation[axis]]
-          }
-          for byte in 0..<size { out[position * size + byte] = bytes[offset * size + byte] }
-          for axis in shape.indices.reversed() {
-            index[axis] += 1
-            if index[axis] < shape[axis] { break }
-            index[axis] = 0
-          }
-        }
-      }
+      let layout = StridedCopy(from: from, permutation, reversing: reversing)
+      return try Tensor(dtype: source.dtype, shape: shape) { out in layout.run(source.bytes, out, source.dtype.byteCount) }
     }
   }
 
@@ -87,7 +98,8 @@ enum LegacyWeights {
       return try Tensor(dtype: first.dtype, shape: Array(shape)) { out in
         for (part, tensor) in tensors.enumerated() where row > 0 {
           for line in 0..<tensor.byteCount / row {
-            for byte in 0..<row { out[(line * tensors.count + part) * row + byte] = tensor.bytes[line * row + byte] }
+            let target = UnsafeMutableRawBufferPointer(rebasing: out[(line * tensors.count + part) * row..<(line * tensors.count + part + 1) * row])
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: tensor.bytes[line * row..<(line + 1) * row]))
           }
         }
       }
@@ -100,7 +112,7 @@ enum Keras1Gates {
   /// In today's order.
   static func gates(of className: String) -> [String]? {
     switch className {
-    case "LSTM": ["i", "f", "c", "o"]
+    case "LSTM", "ConvLSTM2D": ["i", "f", "c", "o"]
     case "GRU": ["z", "r", "h"]
     default: nil
     }

@@ -1,0 +1,80 @@
+import TensorModule
+
+/// What a source says of the backend and of the order of image axes, and what the caller says where it does not.
+struct KerasOrigin {
+  var dialect: KerasDialect
+  /// How `SourceFacts` names the backend; empty when nothing tells.
+  var backendName = ""
+  /// What the facts rest on.
+  var evidence = ""
+  /// Whether layers for which Keras 1 writes no order of axes can be told only by what fits.
+  var lacksImageFormat = false
+
+  /// - Throws: `KilnError`: `usage` when the caller says something else than the file, `unsupportedModel` for a backend
+  ///   that nobody knows.
+  init(_ source: KerasSource, _ options: ImportOptions) throws {
+    dialect = source.dialect
+    try findBackend(source, options.backend.flatMap { KerasBackend(rawValue: $0.rawValue) })
+    try findImageFormat(source, options.dataFormat)
+  }
+
+  private mutating func findBackend(_ source: KerasSource, _ wanted: KerasBackend?) throws {
+    func conflict(_ evidence: String) -> KilnError {
+      KilnError(.usage, "--backend \(wanted?.rawValue ?? ""): the file says otherwise (\(evidence))")
+    }
+    if let name = source.backend {
+      let text = "attribute backend is '\(KilnError.escaped(name, limit: 40))'"
+      backendName = name
+      guard let known = KerasBackend(rawValue: name) else {
+        guard let wanted else {
+          throw KilnError(
+            .unsupportedModel, "the backend \(KilnError.quoted(name)) is not known",
+            hint: "--backend tensorflow reads the model as TensorFlow computes")
+        }
+        return settle([wanted], "; \(text), --backend says to read it as \(wanted.rawValue)")
+      }
+      if let wanted, wanted != known { throw conflict(text) }
+      return settle([known], dialect.generation == .keras1 ? "; \(text)" : "")
+    }
+    guard !dialect.isKeras3, !dialect.isTensorFlowKeras, case .groups(let groups, _) = try source.weights() else {
+      if dialect.generation == .keras1 { throw KilnError(.badInput, "holds a tree of variables, which Keras 1 did not write") }
+      if let wanted, wanted != .tensorflow { throw conflict("it is of \(dialect.isKeras3 ? "Keras 3" : "tf.keras")") }
+      return settle([.tensorflow], "")
+    }
+    let (found, text) = dialect.backends(weightNames: groups.flatMap { $0.weights.map(\.path) })
+    if let wanted {
+      guard KerasBackend.candidates(dialect.generation).contains(wanted) else {
+        throw conflict("\(dialect.generationName) has no backend \(wanted.rawValue)")
+      }
+      guard found.contains(wanted) else { throw conflict(text) }
+      backendName = wanted.rawValue
+      return settle([wanted], "; backend given by --backend")
+    }
+    if found.count == 1 { backendName = found[0].rawValue }
+    settle(found, "; \(text)")
+  }
+
+  private mutating func settle(_ backends: [KerasBackend], _ text: String) {
+    dialect.backend = backends.first ?? .tensorflow
+    dialect.possibleBackends = backends
+    evidence += text
+  }
+
+  private mutating func findImageFormat(_ source: KerasSource, _ wanted: DataFormat?) throws {
+    guard let config = source.config else { return }
+    let written = dialect.readImageFormat(config)
+    if let wanted {
+      guard written.isEmpty || written.contains(wanted) else {
+        throw KilnError(
+          .usage, "--data-format \(wanted.rawValue): the file says otherwise (its layers write \(written.first?.rawValue ?? ""))")
+      }
+      dialect.imageFormat = wanted
+      evidence += "; order of axes given by --data-format"
+    } else if dialect.generation == .keras1 {
+      lacksImageFormat = dialect.imageFormat == nil
+      if let format = dialect.imageFormat {
+        evidence += "; dim_ordering of layers that do not write it is that of all others, \(format.rawValue)"
+      }
+    }
+  }
+}

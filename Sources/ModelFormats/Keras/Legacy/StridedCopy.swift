@@ -1,0 +1,85 @@
+import TensorModule
+
+/// A copy of an array with its axes in another order, the first ones turned round.
+struct StridedCopy {
+  /// The result's lengths, and for each axis the step in the source, in elements.
+  private var lengths: [Int]
+  private var steps: [Int]
+  /// Where the result's first element is in the source.
+  private var start = 0
+
+  /// The side of the square blocks in which an axis that is contiguous in the source is exchanged with the result's last.
+  private static let block = 32
+
+  /// Lengths come from files: where the number of elements overflows nothing is copied.
+  init(from shape: [Int], _ permutation: [Int], reversing: Int) {
+    var strides = [Int](repeating: 1, count: shape.count)
+    for axis in shape.indices.dropLast().reversed() { strides[axis] = strides[axis + 1] &* shape[axis + 1] }
+    lengths = permutation.map { shape[$0] }
+    steps = permutation.map { strides[$0] }
+    for axis in lengths.indices.prefix(reversing) where lengths[axis] > 0 {
+      start &+= (lengths[axis] - 1) &* steps[axis]
+      steps[axis] = 0 &- steps[axis]
+    }
+  }
+
+  /// Copies elements of `size` bytes; both buffers hold all elements of the shape.
+  func run(_ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer, _ size: Int) {
+    guard let count = checkedProduct(lengths), count > 0, count <= source.count / max(size, 1), count <= target.count / max(size, 1),
+      let from = source.baseAddress, let to = target.baseAddress
+    else { return }
+    switch size {
+    case 1: copy(from, to, UInt8.self)
+    case 2: copy(from, to, UInt16.self)
+    case 4: copy(from, to, UInt32.self)
+    case 8: copy(from, to, UInt64.self)
+    default: break
+    }
+  }
+
+  private func copy<Element: BitwiseCopyable>(_ from: UnsafeRawPointer, _ to: UnsafeMutableRawPointer, _: Element.Type) {
+    guard let last = lengths.indices.last else {
+      to.storeBytes(of: from.loadUnaligned(as: Element.self), as: Element.self)
+      return
+    }
+    let size = MemoryLayout<Element>.size
+    var targetSteps = [Int](repeating: 1, count: lengths.count)
+    for axis in lengths.indices.dropLast().reversed() { targetSteps[axis] = targetSteps[axis + 1] * lengths[axis + 1] }
+    // The axis along which the source is contiguous; with the last axis it makes the inner plane.
+    let near = lengths.indices.filter { steps[$0].magnitude == 1 && lengths[$0] > 1 }.last ?? last
+    let outer = lengths.indices.filter { $0 != last && $0 != near }
+    var index = [Int](repeating: 0, count: outer.count)
+    var (source, target) = (start, 0)
+    let rows = near == last ? 1 : lengths[near]
+    let (rowStep, rowTarget) = near == last ? (0, 0) : (steps[near], targetSteps[near])
+    let (columns, step) = (lengths[last], steps[last])
+    while true {
+      for top in stride(from: 0, to: rows, by: StridedCopy.block) {
+        for left in stride(from: 0, to: columns, by: StridedCopy.block) {
+          for row in top..<min(top + StridedCopy.block, rows) {
+            var input = from + (source + row * rowStep + left * step) * size
+            var output = to + (target + row * rowTarget + left) * size
+            for _ in left..<min(left + StridedCopy.block, columns) {
+              output.storeBytes(of: input.loadUnaligned(as: Element.self), as: Element.self)
+              input += step * size
+              output += size
+            }
+          }
+        }
+      }
+      var place = outer.count - 1
+      while place >= 0 {
+        let axis = outer[place]
+        index[place] += 1
+        source += steps[axis]
+        target += targetSteps[axis]
+        if index[place] < lengths[axis] { break }
+        source -= lengths[axis] * steps[axis]
+        target -= lengths[axis] * targetSteps[axis]
+        index[place] = 0
+        place -= 1
+      }
+      if place < 0 { return }
+    }
+  }
+}
