@@ -16,7 +16,7 @@ struct RecurrentLayer: KerasLayerReader {
   let isTimeMajor: Bool
   var zeroOutputForMask: Bool
   let goesBackwards: Bool
-  /// Keras 1 keeps an array for each gate, unless `consume_less` is `gpu`.
+  /// Keras 1 keeps an array for each gate, unless `consume_less` is `gpu` (since 1.0.3).
   let hasGateArrays: Bool
 
   init(_ config: LayerConfig, _ models: KerasModelReader, _ kind: Kind) {
@@ -32,7 +32,8 @@ struct RecurrentLayer: KerasLayerReader {
         config, "recurrent_activation")
     usesBias = config.bool("use_bias", true)
     hasGateArrays =
-      config.dialect.generation == .keras1 && kind != .simple && config.string("consume_less", "cpu") != "gpu"
+      config.dialect.generation == .keras1 && kind != .simple
+      && (config.string("consume_less", "cpu") != "gpu" || config.dialect.isBefore(1, 0, 3))
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     isTimeMajor = config.bool("time_major", false)
