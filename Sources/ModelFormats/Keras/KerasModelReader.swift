@@ -159,12 +159,12 @@ final class KerasModelReader {
     guard let items = config.arrayValue ?? config["layers"]?.arrayValue else {
       throw KilnError(.badInput, "the Sequential model \(KilnError.quoted(path)) has no list of layers")
     }
-    if items.first?["class_name"]?.stringValue == "Merge", dialect.generation == .keras1 {
+    if items.first?["class_name"]?.stringValue == "Merge", !dialect.isKeras3 {
       var merged = KerasModel(className: "Sequential", name: "sequential", layers: [], inputs: .list([]), outputs: .list([]))
       var inputs: [KerasReference] = []
       let output = try branches(items, path, &merged.layers, &inputs)
       try checkUnique(merged.layers, path)
-      merged.inputNames = KerasModelReader.keras1InputNames(inputs.map(\.layer), merged.layers)
+      if dialect.generation == .keras1 { merged.inputNames = KerasModelReader.keras1InputNames(inputs.map(\.layer), merged.layers) }
       merged.inputs = .list(inputs.map { .leaf($0) })
       merged.outputs = .leaf(output)
       return merged
@@ -214,7 +214,7 @@ final class KerasModelReader {
     return names
   }
 
-  /// Keras 1 puts whole Sequential models in a Merge that another begins with; their layers, and the names of their
+  /// Keras 1 (and 2 for models of Keras 1) puts whole Sequential models in a Merge that another begins with; their layers, and the names of their
   /// weights, stand beside those of the outer one.
   ///
   /// - Returns: the last layer's result.
@@ -231,7 +231,9 @@ final class KerasModelReader {
       let models = first["config"]?["layers"]?.arrayValue ?? []
       arguments = .list(
         try models.map { model in
-          guard model["class_name"]?.stringValue == "Sequential", let inner = model["config"]?.arrayValue else {
+          guard model["class_name"]?.stringValue == "Sequential",
+            let inner = model["config"]?.arrayValue ?? model["config"]?["layers"]?.arrayValue
+          else {
             throw KilnError(
               .unsupportedModel, "a Merge of a model that is not Sequential is not supported", at: ["model_config"])
           }

@@ -39,7 +39,7 @@ struct ConvOptions {
     if padding == .causal && rank != 1 { config.unsupported("padding 'causal' on images", nearest: "same") }
   }
 
-  /// Before 2.2 Keras on CNTK took the dilation of plain convolutions for their strides, or left it out; since then only
+  /// Before 2.2.3 Keras on CNTK took the dilation of plain convolutions for their strides, or left it out; since then only
   /// CNTK on a GPU takes one.
   private func checkDilations(_ config: LayerConfig) {
     switch ConfigRewrite.currentClassName(config.className) {
@@ -47,7 +47,7 @@ struct ConvOptions {
       config.diagnostics.warn(config.path, "Keras on CNTK takes dilation_rate for the strides here; so does this graph")
       if Set(dilations).count > 1 || strides != [1, 1] { config.unsupported("dilation_rate with strides on cntk", nearest: "1") }
     case "Conv1D", "Conv2D", "Conv3D":
-      if config.dialect.isBefore(2, 2) || padding == .same { config.unsupported("dilation_rate on cntk", nearest: "1") }
+      if config.dialect.isBefore(2, 2, 3) || padding == .same { config.unsupported("dilation_rate on cntk", nearest: "1") }
     default: config.unsupported("dilation_rate on cntk", nearest: "1")
     }
   }

@@ -13,6 +13,8 @@ struct BatchNormalization: KerasLayerReader {
   let isSampleWise: Bool
   /// Whether it is of Keras before 1.0.6, which keeps the deviation itself and adds epsilon to it (again).
   let addsToDeviation: Bool
+  /// Whether it is of Keras 2.1.3 to 2.2.0 on CNTK, which adds epsilon to the root of the variance.
+  let addsToRoot: Bool
   /// Keras 1's mode 2: by the statistics of the batch that is predicted.
   let isBatchWise: Bool
 
@@ -29,6 +31,8 @@ struct BatchNormalization: KerasLayerReader {
     isSampleWise = mode == 1
     isBatchWise = mode == 2
     addsToDeviation = config.dialect.generation == .keras1 && config.dialect.isBefore(1, 0, 6)
+    addsToRoot =
+      config.dialect.backend == .cntk && !config.dialect.isBefore(2, 1, 3) && config.dialect.isBefore(2, 2, 1)
     config.ignore("mode")
     if axes.isEmpty { config.malformed("axis is an empty list") }
   }
@@ -52,12 +56,13 @@ struct BatchNormalization: KerasLayerReader {
     if positive.count > 1 { return [KerasTensor(try overSeveralAxes(call, x, positive))] }
     let shape = [try call.fixed(x, axis: axis)]
     let names = (scales ? ["gamma"] : []) + (centers ? ["beta"] : []) + ["moving_mean", "moving_variance"]
-    if addsToDeviation {
+    if addsToDeviation || addsToRoot {
       // BatchNorm divides by √(variance + epsilon): (deviation + epsilon)² − epsilon takes the variance's place.
-      let epsilon = epsilon
-      _ = try call.weight("moving_variance", shape) { deviation in
-        let values = deviation.doubles.map { ($0 + epsilon) * ($0 + epsilon) - epsilon }
-        return try Tensor(converting: values, to: deviation.dtype, shape: deviation.shape)
+      let (epsilon, isVariance) = (epsilon, addsToRoot)
+      _ = try call.weight("moving_variance", shape) { stored in
+        let deviations = stored.doubles.map { isVariance ? $0.squareRoot() : $0 }
+        let values = deviations.map { ($0 + epsilon) * ($0 + epsilon) - epsilon }
+        return try Tensor(converting: values, to: stored.dtype, shape: stored.shape)
       }
     }
     let operands = try names.map { try call.weight($0, shape) }
