@@ -46,7 +46,10 @@ public final class Model: Sendable {
   package init(graph: Graph, options: Options = Options()) throws {
     let pool = ThreadPool.shared(options.threads)
     name = graph.name
-    inputs = graph.inputs.map { TensorDescription(graph[$0].name, graph.type(of: $0)) }
+    inputs = graph.inputs.map { input in
+      let name = graph[input].name
+      return TensorDescription(name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)])
+    }
     outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value)) }
     metadata = graph.metadata
     threads = pool.count
@@ -67,13 +70,13 @@ public final class Model: Sendable {
   public func predict(
     _ inputs: [String: Tensor], batchSize: Int? = nil
   ) throws -> [(name: String, tensor: Tensor)] {
-    if let extra = inputs.keys.sorted().first(where: { name in !self.inputs.contains { $0.name == name } }) {
+    if let extra = inputs.keys.sorted().first(where: { name in !self.inputs.contains { $0.isCalled(name) } }) {
       throw KilnError(
         .badInput, "the model has no input \(KilnError.quoted(extra))",
         hint: "inputs: " + self.inputs.map { KilnError.escaped($0.name) }.joined(separator: ", "))
     }
     let ordered = try self.inputs.map { description in
-      guard let tensor = inputs[description.name] else {
+      guard let tensor = description.names.lazy.compactMap({ inputs[$0] }).first else {
         throw KilnError(.badInput, "input \(KilnError.quoted(description.name)) is missing: expected \(description.typeText)")
       }
       return tensor

@@ -4,18 +4,30 @@ import GraphModule
 /// An input or output of a model: its name and its type before the shapes are known.
 public struct TensorDescription: Sendable, Hashable {
   public let name: String
+  /// The name in the source framework, when that differs: a TensorFlow placeholder behind a signature's key.
+  public let alias: String?
   public let dtype: DType
   /// The length of each axis; nil where the caller decides (the batch, a sequence).
   public let dims: [Int?]
   /// `[batch,28,28,1]`: the dims with the names of the free ones.
   public let shapeText: String
 
-  init(_ name: String, _ type: TensorType) {
+  init(_ name: String, _ type: TensorType, alias: String? = nil) {
     self.name = name
+    self.alias = alias
     dtype = type.dtype
     dims = type.dims.map(\.fixed)
     shapeText = "[" + type.dims.map(\.description).joined(separator: ",") + "]"
   }
+
+  /// Where a graph's metadata has the alias of an input.
+  static func aliasKey(_ name: String) -> String { "alias of \(name)" }
+
+  /// The names that mean this one; TensorFlow's may have its output's number.
+  public var names: [String] { [name, alias].compactMap { $0 }.flatMap { [$0, $0 + ":0"] } }
+
+  /// Whether a caller's name means this one.
+  public func isCalled(_ name: String) -> Bool { names.contains(name) }
 
   /// `float32[?,28,28,1]`, as messages print it.
   public var typeText: String { dtype.name + "[" + dims.map { $0.map(String.init) ?? "?" }.joined(separator: ",") + "]" }

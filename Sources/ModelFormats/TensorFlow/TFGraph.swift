@@ -110,13 +110,9 @@ struct TFModel {
   var outputs: [Endpoint]?
   /// Values of variables by the name of their node (`VarHandleOp`, `VariableV2`).
   var variables: [String: () throws -> Tensor] = [:]
-  /// Contents of asset files by the name of the constant that holds their path.
-  var assets: [String: () throws -> [UInt8]] = [:]
-  /// Keys and values that a checkpoint holds for a table, by the name of its node.
+  /// Keys and values of tables, from a checkpoint or from what initialises them, by the name of their node.
   var tables: [String: () throws -> (keys: Tensor, values: Tensor)] = [:]
   /// The names of all signatures, and the one that was chosen.
   var signatures: [String] = []
   var signature: String?
-  /// Nodes that run once before the first use: initialisers of tables.
-  var initializers: [String] = []
 }

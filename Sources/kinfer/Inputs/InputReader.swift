@@ -53,8 +53,10 @@ struct InputReader {
 
   /// `NAME=FILE` when the text before the first `=` is an input's name; else the whole is a file.
   private func split(_ argument: String) -> (String?, String) {
-    for input in inputs where argument.hasPrefix(input.name + "=") {
-      return (input.name, String(argument.dropFirst(input.name.count + 1)))
+    for input in inputs {
+      for name in input.names where argument.hasPrefix(name + "=") {
+        return (input.name, String(argument.dropFirst(name.count + 1)))
+      }
     }
     return (nil, argument)
   }
@@ -79,7 +81,7 @@ struct InputReader {
   }
 
   private func input(named name: String, _ path: String) throws -> TensorDescription {
-    guard let input = inputs.first(where: { $0.name == name }) else {
+    guard let input = inputs.first(where: { $0.isCalled(name) }) else {
       let names = inputs.map { KilnError.quoted($0.name) }.joined(separator: ", ")
       throw KilnError(.badInput, "the model has no input \(KilnError.quoted(name)); its inputs are \(names)", at: [path])
     }
@@ -105,7 +107,7 @@ struct InputReader {
     }
     return try arrays.map { array in
       let input = try input(named: array.name, path)
-      guard name == nil || name == array.name else {
+      guard name == nil || name == input.name else {
         throw KilnError(.usage, "\(KilnError.quoted(path)) holds more than the input \(KilnError.quoted(name ?? ""))")
       }
       return (input.name, try placing(path) { try input.adopt(array.tensor) })

@@ -114,7 +114,7 @@ enum SavedSliceValues {
     for field in [2, 3] as [UInt32] { proto = WireReader(bytes, try message(field, proto)) }
     var floats: [Double] = []
     var integers: [Int64] = []
-    var texts: [String] = []
+    var texts: [ByteString] = []
     while !proto.isAtEnd {
       let (number, wire) = try proto.tag()
       let payload = try proto.payload(wire: wire)
@@ -125,7 +125,7 @@ enum SavedSliceValues {
       }
       guard number == field(of: type) else { continue }
       if type == .string {
-        texts.append(String(decoding: bytes[payload], as: UTF8.self))
+        texts.append(ByteString(bytes[payload]))
         continue
       }
       var values = WireReader(bytes, payload)

@@ -159,7 +159,7 @@ final class TensorBundle: VariableStore {
     guard crc.masked == entry.checksum || isBigEndian else {
       throw KilnError(.badInput, "the checksum of its bytes is wrong; the file is damaged")
     }
-    let texts = try lengths.map { String(decoding: bytes[try reader.take($0)], as: UTF8.self) }
+    let texts = try lengths.map { ByteString(bytes[try reader.take($0)]) }
     guard reader.isAtEnd else { throw KilnError(.badInput, "its texts do not fill its bytes") }
     return Tensor(strings: texts, shape: entry.shape)
   }

@@ -101,7 +101,14 @@ struct MetaGraph {
   }
 
   /// The model with its signature and variables.
-  func model(_ container: String, _ store: VariableStore?, _ selection: TFSelection) throws -> TFModel {
+  ///
+  /// - Parameters:
+  ///   - initializers: the nodes that run once at the start.
+  ///   - assets: the contents of files, by the node that holds their path.
+  func model(
+    _ container: String, _ store: VariableStore?, _ selection: TFSelection, initializers: [String] = [],
+    assets: [String: () throws -> [UInt8]] = [:]
+  ) throws -> TFModel {
     var model = TFModel(graph: graph, container: container)
     model.version = version
     let usable = signatures.filter { $0.name != MetaGraph.initSignature && !$0.signature.outputs.isEmpty }
@@ -111,10 +118,9 @@ struct MetaGraph {
       model.inputs = chosen.signature.inputs
       model.outputs = chosen.signature.outputs
     }
-    guard let store else { return model }
-    let restored = try RestoredVariables(graph, restoreOp)
-    model.variables = restored.sources(in: store, graph)
-    model.tables = restored.tables(in: store)
+    let restored = try RestoredVariables(graph, restoreOp, initializers: initializers)
+    if let store { model.variables = restored.sources(in: store, graph) }
+    model.tables = restored.tables(in: store, assets)
     return model
   }
 

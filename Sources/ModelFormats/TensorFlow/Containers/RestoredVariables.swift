@@ -12,18 +12,25 @@ struct RestoredVariables {
   private(set) var variables: [String: Source] = [:]
   /// Keys and values, by the node of the table.
   private(set) var tableContents: [String: (keys: Source, values: Source)] = [:]
+  /// What fills the other tables, by their node.
+  private(set) var fillings: [String: TableFilling] = [:]
 
   private static let maximumDepth = 64
   private static let maximumNodes = 1_000_000
 
-  /// - Parameter restoreOp: the node that restores everything; empty when the file does not say.
-  init(_ graph: TFGraph, _ restoreOp: String) throws {
-    guard !restoreOp.isEmpty else { return }
-    let name = try TFReference(restoreOp).node
+  /// - Parameters:
+  ///   - restoreOp: the node that restores everything; empty when the file does not say.
+  ///   - initializers: the nodes that fill tables; those that the graph has on its own are found too.
+  init(_ graph: TFGraph, _ restoreOp: String, initializers: [String] = []) throws {
     var visitor = Visitor(graph)
-    try visitor.visit(Frame(graph.nodes), [name], depth: 0)
+    let root = Frame(graph.nodes)
+    var start = initializers
+    if !restoreOp.isEmpty { start.append(try TFReference(restoreOp).node) }
+    start += graph.nodes.filter { TableFilling.ops.contains($0.op) }.map(\.name)
+    try visitor.visit(root, start, depth: 0)
     variables = visitor.variables
     tableContents = visitor.tables
+    fillings = visitor.fillings
   }
 
   /// Loads of every variable that the store has: as restored, or else under the node's own name.
@@ -39,10 +46,17 @@ struct RestoredVariables {
     return found
   }
 
-  func tables(in store: VariableStore) -> [String: () throws -> (keys: Tensor, values: Tensor)] {
-    tableContents.mapValues { source in
-      { (try store.tensor(source.keys.name, slice: nil), try store.tensor(source.values.name, slice: nil)) }
+  /// Loads of every table's keys and values; what a checkpoint holds comes before what an initializer says.
+  func tables(
+    in store: VariableStore?, _ assets: [String: () throws -> [UInt8]]
+  ) -> [String: () throws -> (keys: Tensor, values: Tensor)] {
+    var found: [String: () throws -> (keys: Tensor, values: Tensor)] = [:]
+    for (table, filling) in fillings { found[table] = { try filling.contents(assets) } }
+    guard let store else { return found }
+    for (table, source) in tableContents {
+      found[table] = { (try store.tensor(source.keys.name, slice: nil), try store.tensor(source.values.name, slice: nil)) }
     }
+    return found
   }
 
   static func isVariable(_ node: TFNode) -> Bool { ["VarHandleOp", "VariableV2", "Variable"].contains(node.op) }
@@ -64,6 +78,8 @@ struct RestoredVariables {
   private enum Meaning {
     case resource(String)
     case stored(Source)
+    /// A constant, and its node when that is one of the graph itself.
+    case constant(TFTensor, node: String?)
     case other
   }
 
@@ -71,6 +87,7 @@ struct RestoredVariables {
     let graph: TFGraph
     var variables: [String: Source] = [:]
     var tables: [String: (keys: Source, values: Source)] = [:]
+    var fillings: [String: TableFilling] = [:]
     private var visited = 0
 
     init(_ graph: TFGraph) { self.graph = graph }
@@ -87,10 +104,14 @@ struct RestoredVariables {
         switch node.op {
         case "Assign", "AssignVariableOp": assign(node, frame)
         case "LookupTableImportV2", "LookupTableImport":
-          guard node.inputs.count == 3, case .resource(let table) = meaning(node.inputs[0], frame),
+          if node.inputs.count == 3, case .resource(let table) = meaning(node.inputs[0], frame),
             case .stored(let keys) = meaning(node.inputs[1], frame), case .stored(let values) = meaning(node.inputs[2], frame)
-          else { break }
-          tables[table] = (keys, values)
+          {
+            tables[table] = (keys, values)
+          } else {
+            fill(node, frame)
+          }
+        case _ where TableFilling.ops.contains(node.op): fill(node, frame)
         case "PartitionedCall", "StatefulPartitionedCall": try call(node, frame, depth)
         default: break
         }
@@ -103,6 +124,15 @@ struct RestoredVariables {
         case .stored(let source) = meaning(node.inputs[1], frame)
       else { return }
       variables[variable] = source
+    }
+
+    private mutating func fill(_ node: TFNode, _ frame: Frame) {
+      guard let first = node.inputs.first, case .resource(let name) = meaning(first, frame) else { return }
+      let operands = node.inputs.dropFirst().map { input -> TableFilling.Operand in
+        if case .constant(let tensor, let node) = meaning(input, frame) { return TableFilling.Operand(tensor: tensor, node: node) }
+        return TableFilling.Operand(tensor: nil, node: nil)
+      }
+      fillings[name] = TableFilling(node: node, operands: operands, table: graph.nodes.first { $0.name == name })
     }
 
     private mutating func call(_ node: TFNode, _ frame: Frame, _ depth: Int) throws {
@@ -122,6 +152,9 @@ struct RestoredVariables {
         case "Identity", "Reshape", "Cast":
           guard let next = node.inputs.first else { return .other }
           reference = next
+        case "Const":
+          guard case .tensor(let tensor)? = node.attributes["value"] else { return .other }
+          return .constant(tensor, node: frame.arguments.isEmpty ? node.name : nil)
         case "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "MutableHashTableV2", "HashTable", "MutableHashTable", "AnonymousMutableHashTable":
           return .resource(node.name)
         case "RestoreV2":

@@ -20,7 +20,9 @@ extension TFModel {
         throw KilnError(.usage, "a graph has no signatures, so none is \(KilnError.quoted(name))", hint: "name its --outputs")
       }
       let file = try TFTextForm.mapped(path, as: kiln_tf_graph_def())
-      return TFModel(graph: try TFGraph(contentsOf: file), container: "TensorFlow frozen graph")
+      var model = TFModel(graph: try TFGraph(contentsOf: file), container: "TensorFlow frozen graph")
+      model.tables = try RestoredVariables(model.graph, "").tables(in: nil, [:])
+      return model
     case .checkpoint(let prefix, let meta): return try checkpoint(prefix, meta, selection)
     case .savedModel(let folder, let file): return try savedModel(folder, file, selection)
     }
@@ -30,9 +32,8 @@ extension TFModel {
     let file = try TFTextForm.mapped(meta, as: kiln_tf_meta_graph_def())
     let message = try ParsedMessage<Tf__MetaGraphDef>(file.bytes, kiln_tf_meta_graph_def(), what: "MetaGraph")
     return try message.withFields { proto in
-      var model = try MetaGraph(proto, file).model("TensorFlow checkpoint", try store(prefix), selection)
-      model.initializers += try MetaGraph.nodes(proto, "table_initializer")
-      return model
+      try MetaGraph(proto, file).model(
+        "TensorFlow checkpoint", try store(prefix), selection, initializers: try MetaGraph.nodes(proto, "table_initializer"))
     }
   }
 
@@ -71,10 +72,9 @@ extension TFModel {
       let store: VariableStore? =
         FilePath.kind("\(folder)/variables") == .missing ? nil : try variables("\(folder)/variables")
       let meta = try MetaGraph(found.graph.pointee, file)
-      var model = try meta.model("TensorFlow SavedModel", store, selection)
-      model.initializers += try meta.mainOp(found.graph.pointee)
-      model.assets = try meta.assets(found.graph.pointee, folder)
-      return model
+      return try meta.model(
+        "TensorFlow SavedModel", store, selection, initializers: try meta.mainOp(found.graph.pointee),
+        assets: try meta.assets(found.graph.pointee, folder))
     }
   }
 
