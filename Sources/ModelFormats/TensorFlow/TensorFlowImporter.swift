@@ -33,9 +33,21 @@ final class TensorFlowImporter: SourceImporter {
     builder.graph.outputs = try plan.graphOutputs(values)
     builder.graph.metadata = ["source_format": model.container, "framework": "tensorflow", "tensorflow_version": model.version]
       .filter { !$0.value.isEmpty }
+    builder.graph.metadata.merge(TensorFlowImporter.names(model)) { first, _ in first }
     let graph = try GraphCut.cut(builder.graph, inputs: try plan.graphInputs(), outputs: nil).compacted()
     try Verifier.verify(graph)
     return (graph, facts)
+  }
+
+  /// The signature, and TensorFlow's names of inputs that it calls otherwise.
+  private static func names(_ model: TFModel) -> [String: String] {
+    var found: [String: String] = [:]
+    if let signature = model.signature { found["signature"] = signature }
+    if model.signatures.count > 1 { found["signatures"] = model.signatures.joined(separator: ", ") }
+    for input in model.inputs ?? [] where input.tensor.index == 0 && input.tensor.node != input.name {
+      found["alias of \(input.name)"] = input.tensor.node
+    }
+    return found
   }
 
   /// One row for each op type, and one for each problem.
