@@ -30,6 +30,17 @@ import Testing
     #expect(model.outputs[1].dims == [nil])
   }
 
+  @Test(arguments: ["x", "x:0", "serving_default_x", "serving_default_x:0"])
+  func knowsAnInputByTheNameOfItsSourceToo(_ name: String) throws {
+    var graph = try Self.graph()
+    graph.metadata["alias of x"] = "serving_default_x"
+    let model = try Model(graph: graph)
+    #expect(model.inputs[0].alias == "serving_default_x")
+    let named = try model.predict([name: Tensor([1, 2, 3] as [Float], shape: [1, 3])])
+    #expect(named[0].tensor.floats == [3, 6, 9])
+    #expect(throws: KilnError.self) { try model.predict(["other": Tensor([1, 2, 3] as [Float], shape: [1, 3])]) }
+  }
+
   @Test func predictsByNameAndByPosition() throws {
     let model = try Model(graph: Self.graph())
     let x = try Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])
