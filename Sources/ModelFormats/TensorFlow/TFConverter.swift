@@ -145,6 +145,9 @@ final class TFConverter {
     guard totalNodes <= TFGraph.maximumNodes else {
       throw KilnError(.badInput, "its calls of functions come to more than \(TFGraph.maximumNodes) nodes")
     }
+    guard frames.count <= TFFrame.maximumCalls else {
+      throw KilnError(.badInput, "its functions are called more than \(TFFrame.maximumCalls) times")
+    }
     let child = try TFFrame(
       id: frames.count, function, prefix: frame.path(node) + "/", arguments: .call(frame, node: node, offset: offset),
       attributes: frame.nodes[node].attributes, depth: frame.depth + 1)

@@ -23,6 +23,8 @@ final class TFFrame {
   let attributes: [String: TFAttribute]
 
   static let maximumDepth = 64
+  /// How many calls of functions a graph may come to.
+  static let maximumCalls = 50_000
 
   init(graph nodes: [TFNode]) throws {
     id = 0
