@@ -47,6 +47,8 @@ extension Tensor {
   /// Tensors of one type joined along the first axis.
   package static func joined(_ parts: [Tensor]) throws -> Tensor {
     guard let first = parts.first else { throw KilnError(.internal, "nothing to join") }
+    // One part is the whole, a scalar too, which has no first axis.
+    if parts.count == 1 { return first }
     let shape = [parts.reduce(0) { $0 + ($1.shape.first ?? 0) }] + first.shape.dropFirst()
     if first.dtype == .string { return Tensor(strings: parts.flatMap(\.strings), shape: shape) }
     return try Tensor(dtype: first.dtype, shape: shape) { memory in

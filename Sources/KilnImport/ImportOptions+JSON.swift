@@ -15,6 +15,7 @@ extension ImportOptions {
         ("signature", signature.map { .string($0) } ?? .null), ("tags", names(tags)),
         ("backend", backend.map { .string($0.rawValue) } ?? .null),
         ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
+        ("replacements", .array(replacements.map { .array([.string($0.name), .string($0.expression)]) })),
         ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
@@ -33,6 +34,9 @@ extension ImportOptions {
     tags = names("tags")
     backend = json["backend"]?.stringValue.flatMap(Backend.init)
     dataFormat = json["dataFormat"]?.stringValue.flatMap(DataFormat.init)
+    for pair in json["replacements"]?.arrayValue ?? [] {
+      if let name = pair[0]?.stringValue, let expression = pair[1]?.stringValue { replacements.append((name, expression)) }
+    }
     byteBudget = json["byteBudget"]?.intValue
   }
 }

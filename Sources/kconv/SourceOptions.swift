@@ -28,6 +28,12 @@ struct SourceOptions: ParsableArguments {
     help: ArgumentHelp("The shape of an input, in place of the file's: 1,224,224,3; ? is any length.", valueName: "name=shape"))
   var inputShape: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "What a Lambda layer, or a layer of an unknown class, computes: an expression over x such as 'x * 2 + 1'; repeatable.",
+      valueName: "name=expr"))
+  var replaceLayer: [String] = []
+
   func options() throws -> ImportOptions {
     var options = ImportOptions()
     options.signature = signature
@@ -46,6 +52,12 @@ struct SourceOptions: ParsableArguments {
         throw KilnError(.usage, "--input-shape \(KilnError.quoted(text)): expected NAME=1,224,224,3")
       }
       options.inputShapes[String(text[..<equals])] = shape
+    }
+    options.replacements = try replaceLayer.map { text in
+      guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
+        throw KilnError(.usage, "--replace-layer \(KilnError.quoted(text)): expected NAME=EXPRESSION")
+      }
+      return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
     return options
   }

@@ -23,11 +23,16 @@ struct ModelLocator {
       throw KilnError(.badInput, FileError.message("cannot be opened"), at: [path])
     }
     let file = stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFDIR ? nil : try MappedFile(path: path)
-    if let file, Model.isModelFile(file.bytes) { return try Model(contentsOf: path, options: options) }
+    if let file, Model.isModelFile(file.bytes) {
+      guard !importOptions.contains("--replace-layer") else {
+        throw KilnError(.usage, "--replace-layer: the model is imported already; kconv import takes the option", at: [path])
+      }
+      return try Model(contentsOf: path, options: options)
+    }
     // What lies in several files has no one content to know it by.
     let isPart = [".meta", ".index", "saved_model.pb", "saved_model.pbtxt"].contains { path.hasSuffix($0) }
     if let file, !ignoresCache, !isPart, let folder = ModelLocator.cacheFolder() {
-      let cached = "\(folder)/\(XXH64.text(file.bytes))-\(file.bytes.count)-\(ModelLocator.importerStamp())\(importOptions.map { $0.hasPrefix("--") ? "-" : $0 }.joined()).kiln"
+      let cached = "\(folder)/\(XXH64.text(file.bytes))-\(file.bytes.count)-\(ModelLocator.importerStamp())\(optionStamp).kiln"
       // A damaged entry is imported anew.
       if access(cached, R_OK) == 0, let model = try? Model(contentsOf: cached, options: options) { return model }
       try importModel(path, to: cached)
@@ -57,6 +62,13 @@ struct ModelLocator {
     var status = stat()
     guard let kconv = try? importer(), stat(kconv, &status) == 0 else { return KilnVersion.text }
     return "\(KilnVersion.text)-\(String(UInt(bitPattern: Int(status.st_mtim.tv_sec)), radix: 36))\(String(status.st_mtim.tv_nsec, radix: 36))"
+  }
+
+  /// Tells apart what one file became with other options.
+  private var optionStamp: String {
+    if importOptions.isEmpty { return "" }
+    let bytes = Array(importOptions.map { "\($0.utf8.count):\($0)" }.joined().utf8)
+    return "-" + bytes.withUnsafeBytes { XXH64.text($0) }
   }
 
   /// `kconv` beside this program, else on the PATH.

@@ -29,5 +29,6 @@ enum C {
   static func erfc(_ x: Double) -> Double { Glibc.erfc(x) }
   static func pow(_ x: Double, _ y: Double) -> Double { Glibc.pow(x, y) }
   static func fmod(_ x: Double, _ y: Double) -> Double { Glibc.fmod(x, y) }
+  static func lgamma(_ x: Double) -> Double { Glibc.lgamma(x) }
   static func atan2(_ x: Double, _ y: Double) -> Double { Glibc.atan2(x, y) }
 }

@@ -47,7 +47,7 @@ package struct Elementwise: OpDefinition {
       case .bool:
         function.isLogical || [.equal, .notEqual, .select, .identity, .max, .min].contains(function)
       case .string: [.equal, .notEqual, .select, .identity].contains(function)
-      case let dtype where dtype.isFloat: !function.isLogical
+      case let dtype where dtype.isFloat: !function.isLogical && !function.isBitwise
       default: function.acceptsIntegers
       }
     try Expect.that(fits, function.rawValue, "is not defined for \(dtype.name)")
@@ -104,13 +104,20 @@ package struct Elementwise: OpDefinition {
       ]
       let parameters = defaults[function] ?? [Double](repeating: 0.7, count: function.parameterCount)
       let op = Elementwise(function, parameters)
-      let dtype: DType = function.isLogical ? .bool : .float32
+      let dtype: DType = function.isLogical ? .bool : function.isBitwise ? .int32 : .float32
       var shapes: [[[Dim]]] = [[[7]], [[]], [[0, 3]], [[2, 3, 33]]]
       if function.arity > 1 { shapes = shapes.map { $0 + [$0[0]] } + [[[2, 3, 5], [5]], [[4, 1, 3], [2, 1]], [[], [17]]] }
       return shapes.map { dims in
         var inputs = dims.map { TensorType(dtype, $0) }
         if function == .select { inputs.insert(TensorType(.bool, dims[0]), at: 0) }
-        return OpExample(op, inputs, range: function.isLogical ? 0...1 : nil)
+        let range: ClosedRange<Double>? =
+          switch function {
+          case .shiftLeft, .shiftRight: 0...20
+          case .erfinv: -0.99...0.99
+          case .lgamma, .digamma: 0.1...9
+          default: function.isLogical ? 0...1 : function.isBitwise ? -40...40 : nil
+          }
+        return OpExample(op, inputs, range: range)
       }
     }
   }

@@ -70,7 +70,7 @@ extension OpCatalog {
 
   private static func dtypes(of function: ScalarFunction) -> String {
     var names: [String] = []
-    if !function.isLogical { names.append("floats") }
+    if !function.isLogical && !function.isBitwise { names.append("floats") }
     if function.acceptsIntegers { names.append("integers") }
     let operands = [DType](repeating: .bool, count: function.arity)
     if (try? Elementwise.resultType(function, operands)) != nil { names.append("bool") }

@@ -1,10 +1,11 @@
 /// Every op there is, by name.
 package enum OpCatalog {
   package static let all: [any OpDefinition.Type] = [
-    ArgReduce.self, BatchNorm.self, BroadcastTo.self, Cast.self, Concat.self, Conv.self, ConvTranspose.self,
-    Cumulative.self, Elementwise.self, ElementwiseChain.self, Gather.self, LayerNorm.self, MatMul.self, OneHot.self,
-    Pad.self, Pool.self, Reduce.self, Reshape.self, Resize.self, Reverse.self, RMSNorm.self, RNN.self, Slice.self,
-    Softmax.self, TopK.self, Transpose.self,
+    ArgReduce.self, BatchNorm.self, BroadcastTo.self, Cast.self, Cholesky.self, Concat.self, Conv.self,
+    ConvTranspose.self, Cumulative.self, Elementwise.self, ElementwiseChain.self, FourierTransform.self, Gather.self,
+    LayerNorm.self, LU.self, MatMul.self, OneHot.self, Pad.self, Pool.self, QR.self, Reduce.self, Reshape.self,
+    Resize.self, Reverse.self, RMSNorm.self, RNN.self, Scatter.self, SingularValues.self, Slice.self, Softmax.self,
+    Sort.self, SymmetricEigen.self, TopK.self, Transpose.self, TriangularSolve.self,
   ]
 
   private static let byName: [String: any OpDefinition.Type] = Dictionary(

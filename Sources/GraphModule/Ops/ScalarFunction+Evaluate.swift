@@ -88,7 +88,13 @@ extension ScalarFunction {
     case .and: x != 0 && y != 0 ? 1 : 0
     case .or: x != 0 || y != 0 ? 1 : 0
     case .xor: (x != 0) != (y != 0) ? 1 : 0
+    case .rem: C.fmod(x, y)
+    case .erfinv: Self.erfinv(x)
+    case .lgamma: C.lgamma(x)
+    case .digamma: Self.digamma(x)
+    case .besselI0: Self.besselI0(x)
     case .select: x != 0 ? y : z
+    case .gcd, .bitAnd, .bitOr, .bitXor, .bitNot, .shiftLeft, .shiftRight: .nan
     }
   }
 
@@ -122,6 +128,14 @@ extension ScalarFunction {
     case .or: x != 0 || y != 0 ? 1 : 0
     case .xor: (x != 0) != (y != 0) ? 1 : 0
     case .select: x != 0 ? y : z
+    case .rem: y == 0 || y == -1 ? 0 : x % y
+    case .gcd: Self.gcd(x, y)
+    case .bitAnd: x & y
+    case .bitOr: x | y
+    case .bitXor: x ^ y
+    case .bitNot: ~x
+    case .shiftLeft: x << Swift.min(Swift.max(y, 0), 64)
+    case .shiftRight: x >> Swift.min(Swift.max(y, 0), 64)
     default: nil
     }
   }
@@ -160,5 +174,62 @@ extension ScalarFunction {
       rest >>= 1
     }
     return result
+  }
+
+  private static func gcd(_ x: Int64, _ y: Int64) -> Int64 {
+    var (a, b) = (x.magnitude, y.magnitude)
+    while b != 0 { (a, b) = (b, a % b) }
+    return Int64(truncatingIfNeeded: a)
+  }
+
+  /// Giles's approximation, made exact by Newton's method.
+  private static func erfinv(_ x: Double) -> Double {
+    if x.magnitude >= 1 || x.isNaN { return x.magnitude == 1 ? x * .infinity : .nan }
+    if x == 0 { return x }
+    let w = C.log((1 - x) * (1 + x))
+    let a = 2 / (Double.pi * 0.147) + w / 2
+    var y = ((a * a - w / 0.147).squareRoot() - a).squareRoot()
+    if x < 0 { y = -y }
+    for _ in 0..<4 {
+      // Near 1 the difference of erfc keeps its digits.
+      let error = x > 0 ? (1 - x) - C.erfc(y) : C.erfc(-y) - (1 + x)
+      y += error * (Double.pi.squareRoot() / 2) * C.exp(y * y)
+    }
+    return y
+  }
+
+  /// The recurrence up to 10, then the asymptotic series; the reflection below 0.
+  private static func digamma(_ x: Double) -> Double {
+    if x.isNaN || x == -.infinity || (x <= 0 && x == x.rounded()) { return .nan }
+    if x < 0 { return digamma(1 - x) - Double.pi / C.tan(Double.pi * x) }
+    var (value, sum) = (x, 0.0)
+    while value < 10 {
+      sum -= 1 / value
+      value += 1
+    }
+    let t = 1 / (value * value)
+    let series = t * (1.0 / 12 - t * (1.0 / 120 - t * (1.0 / 252 - t * (1.0 / 240 - t * (1.0 / 132)))))
+    return sum + C.log(value) - 0.5 / value - series
+  }
+
+  /// The power series, which has positive terms only; the asymptotic one from 50.
+  private static func besselI0(_ x: Double) -> Double {
+    let size = x.magnitude
+    if size > 50 {
+      var (term, sum) = (1.0, 1.0)
+      for k in 1...12 {
+        let odd = Double(2 * k - 1)
+        term *= odd * odd / (8 * Double(k) * size)
+        sum += term
+      }
+      return C.exp(size) / (2 * Double.pi * size).squareRoot() * sum
+    }
+    var (term, sum, k) = (1.0, 1.0, 1.0)
+    while term > sum * 1e-17 {
+      term *= (size / 2 / k) * (size / 2 / k)
+      sum += term
+      k += 1
+    }
+    return x.isNaN ? x : sum
   }
 }

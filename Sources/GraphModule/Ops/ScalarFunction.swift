@@ -57,6 +57,26 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
   case greater
   case greaterEqual = "greater_equal"
   case and, or, xor
+  /// The remainder with the sign of the dividend, as C's fmod.
+  case rem
+  /// The greatest common divisor, not negative.
+  case gcd
+  /// The bits of integers.
+  case bitAnd = "bit_and"
+  case bitOr = "bit_or"
+  case bitXor = "bit_xor"
+  case bitNot = "bit_not"
+  case shiftLeft = "shift_left"
+  /// Keeps the sign.
+  case shiftRight = "shift_right"
+  /// The inverse of erf.
+  case erfinv
+  /// log |Γ(x)|.
+  case lgamma
+  /// The derivative of log Γ.
+  case digamma
+  /// The modified Bessel function of the first kind, order 0.
+  case besselI0 = "bessel_i0"
   /// condition ? a : b.
   case select
 
@@ -64,7 +84,8 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
     switch self {
     case .add, .sub, .mul, .div, .floorDiv, .mod, .pow, .max, .min, .atan2, .squaredDifference, .prelu, .equal,
       .notEqual,
-      .less, .lessEqual, .greater, .greaterEqual, .and, .or, .xor:
+      .less, .lessEqual, .greater, .greaterEqual, .and, .or, .xor, .rem, .gcd, .bitAnd, .bitOr, .bitXor, .shiftLeft,
+      .shiftRight:
       2
     case .select: 3
     default: 1
@@ -93,9 +114,16 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
   /// Whether operands must be bool.
   package var isLogical: Bool { [.and, .or, .xor, .not].contains(self) }
 
+  /// Whether only `elementwise` and `chain` apply it, never a product or a recurrent cell.
+  package var isSpecial: Bool { isBitwise || [.rem, .erfinv, .lgamma, .digamma, .besselI0].contains(self) }
+
+  /// Whether operands must be integers.
+  package var isBitwise: Bool { [.gcd, .bitAnd, .bitOr, .bitXor, .bitNot, .shiftLeft, .shiftRight].contains(self) }
+
   /// Whether swapping the two operands changes nothing.
   package var isCommutative: Bool {
-    [.add, .mul, .max, .min, .squaredDifference, .equal, .notEqual, .and, .or, .xor].contains(self)
+    [.add, .mul, .max, .min, .squaredDifference, .equal, .notEqual, .and, .or, .xor, .gcd, .bitAnd, .bitOr, .bitXor]
+      .contains(self)
   }
 
   /// Whether integers (not bool) are meaningful operands.
@@ -104,7 +132,7 @@ package enum ScalarFunction: String, Sendable, CaseIterable {
     case .identity, .abs, .neg, .square, .sign, .relu, .clip, .add, .sub, .mul, .floorDiv, .mod, .pow, .max, .min,
       .squaredDifference, .equal, .notEqual, .less, .lessEqual, .greater, .greaterEqual, .select, .affine, .floor,
       .ceil,
-      .round, .trunc, .threshold:
+      .round, .trunc, .threshold, .rem, .gcd, .bitAnd, .bitOr, .bitXor, .bitNot, .shiftLeft, .shiftRight:
       true
     default: false
     }
@@ -126,7 +154,7 @@ package struct Activation: Hashable, Sendable {
   /// Throws unless it takes one number to one number and has its parameters.
   func check(_ op: String) throws {
     try Expect.that(
-      function.arity == 1 && !function.isPredicate && parameters.count == function.parameterCount, op,
+      function.arity == 1 && !function.isPredicate && !function.isSpecial && parameters.count == function.parameterCount, op,
       "'\(function.rawValue)' with \(parameters.count) parameters is no activation")
   }
 

@@ -23,7 +23,7 @@ enum ElementwiseChainPass {
   /// Whether a node can be a step: float in, the same float out.
   private static func isMember(_ slot: Int, of type: TensorType?, in workspace: Workspace) -> Bool {
     let node = workspace.node(slot)
-    guard node.outputs.count == 1, let op = node.op as? Elementwise, !op.function.isPredicate, op.function != .select,
+    guard node.outputs.count == 1, let op = node.op as? Elementwise, !op.function.isPredicate, !op.function.isSpecial, op.function != .select,
       op.function != .identity
     else { return false }
     let result = workspace.type(of: node.outputs[0])

@@ -80,7 +80,7 @@ enum EpilogueRules {
   private static let activation = Rule(
     "activation-into-epilogue", "f(x ∗ w + b + r) → x ∗ w with bias, residual and activation f",
     find: .elementwise(as: "f", .exactly([.linear(as: "linear")])) {
-      $0.function.arity == 1 && !$0.function.isPredicate && $0.function != .identity
+      $0.function.arity == 1 && !$0.function.isPredicate && !$0.function.isSpecial && $0.function != .identity
     },
     rewrite: { m, draft in
       guard var op = LinearOp(m.anyOp("linear")), let f: Elementwise = m.op("f") else { return nil }

@@ -27,6 +27,9 @@ public struct ImportOptions: Sendable {
   public var backend: Backend?
   /// The order of image axes, for layers whose file does not say; another one than the file's is an error.
   public var dataFormat: DataFormat?
+  /// The meaning of Lambda layers and of layers of unknown classes, by the layer's name or path: an expression as
+  /// `Docs/replace-layer.md` describes it.
+  public var replacements: [(name: String, expression: String)] = []
   /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
   public var byteBudget: Int?
 

@@ -10,6 +10,10 @@ final class KerasGraphBuilder {
   let diagnostics: ImportDiagnostics
   /// The results of each layer's first call, by the layer's path.
   private(set) var results: [String: [ValueID]] = [:]
+  /// Integers that are known as lengths of the inputs' axes, whatever the data.
+  var lengths: [ValueID: KnownLengths] = [:]
+  /// The imaginary parts of complex values.
+  var imaginary: [ValueID: ValueID] = [:]
   private var scalars: [String: ValueID] = [:]
   private var callCount = 0
 
@@ -165,6 +169,9 @@ final class KerasGraphBuilder {
     let first = graph.values.count
     let call = LayerCall(builder: self, layer: layer, arguments: arguments, keywords: keywords)
     let problems = diagnostics.problems.count
+    if !(layer.reader is FunctionNode), (arguments + keywords.map(\.value)).flatMap(\.leaves).contains(where: { imaginary[$0.value] != nil }) {
+      throw KilnError(.unsupportedModel, "a complex input is not supported")
+    }
     var outputs = try layer.reader.call(call)
     // A nested layer that could not be built has left its problem.
     if diagnostics.problems.count > problems && outputs.isEmpty { return nil }
@@ -178,8 +185,10 @@ final class KerasGraphBuilder {
         let name = index == 0 ? call.name : "\(call.name):\(index)"
         if outputs[index].value.index < first || graph.constants[outputs[index].value] != nil {
           // The layer hands on what it was given: a node of its own carries its name.
-          outputs[index].value = try graph.addOne(
-            Elementwise(.identity), [outputs[index].value], name: name, scope: layer.path)
+          let given = outputs[index].value
+          outputs[index].value = try graph.addOne(Elementwise(.identity), [given], name: name, scope: layer.path)
+          lengths[outputs[index].value] = lengths[given]
+          imaginary[outputs[index].value] = imaginary[given]
         } else if graph.value(named: name) == nil {
           graph.rename(outputs[index].value, to: name)
         }

@@ -53,7 +53,10 @@ final class KerasImporter: SourceImporter {
 
   /// Reads the model in one dialect.
   private func graph(_ source: KerasSource, _ config: JSON, _ dialect: KerasDialect, _ facts: SourceFacts) throws -> Graph {
-    let model = try KerasModelReader(dialect: dialect, diagnostics: diagnostics).model(config, path: "")
+    let replacements = options.replacements.isEmpty ? nil : try LayerReplacements(options.replacements)
+    let reader = KerasModelReader(dialect: dialect, diagnostics: diagnostics, replacements: replacements)
+    let model = try reader.model(config, path: "")
+    try replacements?.finish()
     layers = model.layers
     try matchWeights(source, model)
     if let error = diagnostics.error { throw error }

@@ -5,6 +5,7 @@ import TensorModule
 final class KerasModelReader {
   let dialect: KerasDialect
   let diagnostics: ImportDiagnostics
+  let replacements: LayerReplacements?
   private var depth = 0
   private var layerCount = 0
 
@@ -13,7 +14,8 @@ final class KerasModelReader {
   /// How many layers a model may have, nested ones included.
   static let maximumLayers = 1 << 20
 
-  init(dialect: KerasDialect, diagnostics: ImportDiagnostics) {
+  init(dialect: KerasDialect, diagnostics: ImportDiagnostics, replacements: LayerReplacements? = nil) {
+    self.replacements = replacements
     self.dialect = dialect
     self.diagnostics = diagnostics
   }
@@ -93,13 +95,17 @@ final class KerasModelReader {
       className: rawName, path: path, values: normalised, dialect: dialect, diagnostics: diagnostics)
     let dtype = dtype(normalised, values, config)
     let reader: any KerasLayerReader
-    if isOperation {
+    let isOwn = json["registered_name"]?.stringValue.map { $0.contains(">") && !$0.hasPrefix("keras>") } ?? false
+    if let expression = replacements?.expression(path: path, name: name) {
+      if !isOwn, className != "Lambda", isOperation || className == "Functional" || className == "Sequential" || LayerCatalog.isKnown(className) {
+        config.malformed("--replace-layer replaces Lambda layers and layers of unknown classes; this one is read as it is")
+      }
+      reader = ReplacedLayer(config, expression)
+    } else if isOperation {
       reader = FunctionCatalog.operation(rawName, config)
     } else if className == "Functional" || className == "Sequential" {
       reader = NestedModel(try model(json, path: path))
-    } else if let registered = json["registered_name"]?.stringValue, registered.contains(">"),
-      !registered.hasPrefix("keras>")
-    {
+    } else if isOwn, let registered = json["registered_name"]?.stringValue {
       // A registered name with a package belongs to somebody's own class, whatever its class name is.
       reader = LayerCatalog.unknown(registered, config)
     } else {

@@ -22,6 +22,17 @@ final class LayerCall {
     name = layer.built == 1 ? layer.path : "\(layer.path)@\(layer.built)"
   }
 
+  /// The same call with other arguments.
+  init(
+    around call: LayerCall, arguments: [KerasTree<KerasTensor>], keywords: [(key: String, value: KerasTree<KerasTensor>)]
+  ) {
+    builder = call.builder
+    layer = call.layer
+    name = call.name
+    self.arguments = arguments
+    self.keywords = keywords
+  }
+
   var dialect: KerasDialect { builder.dialect }
   /// What the layer computes in.
   var dtype: DType { layer.dtype }

@@ -35,6 +35,12 @@ struct RunOptions: ParsableArguments {
       valueName: "mode"))
   var imageMode: ImageMode = .raw
 
+  @Option(
+    help: ArgumentHelp(
+      "What a Lambda layer, or a layer of an unknown class, computes: an expression over x such as 'x * 2 + 1'; repeatable.",
+      valueName: "name=expr"))
+  var replaceLayer: [String] = []
+
   func validate() throws {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
   }
@@ -45,6 +51,7 @@ struct RunOptions: ParsableArguments {
     }
     let importOptions =
       (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
+      + replaceLayer.flatMap { ["--replace-layer", $0] }
     return try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
   }
 

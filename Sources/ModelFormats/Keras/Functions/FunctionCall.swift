@@ -19,13 +19,16 @@ final class FunctionCall {
   let function: String
   private let positional: [Argument]
   private let named: [(key: String, value: Argument)]
+  /// The names of the arguments by position, where positions are more than the file's own.
+  private let parameters: [String]
   private var used: Set<String> = ["name"]
   private var usedPositions: Set<Int> = []
 
   init(
     _ layer: LayerCall, _ library: FunctionLibrary, _ function: String, positional: [Argument],
-    named: [(key: String, value: Argument)]
+    named: [(key: String, value: Argument)], parameters: [String] = []
   ) {
+    self.parameters = parameters
     self.layer = layer
     self.library = library
     self.function = function
@@ -50,11 +53,15 @@ final class FunctionCall {
     for name in names {
       if let found = named.first(where: { $0.key == name && !$0.value.isNull })?.value { return found }
     }
-    guard let position else { return nil }
+    let place = names.lazy.compactMap { name in self.parameters.firstIndex(of: name) }.first ?? position
+    guard let position = place else { return nil }
     usedPositions.insert(position)
     guard positional.indices.contains(position), !positional[position].isNull else { return nil }
     return positional[position]
   }
+
+  /// Whether the argument is given as null, rather than left out.
+  func isNull(_ name: String) -> Bool { named.contains { $0.key == name && $0.value.isNull } }
 
   /// Names arguments that change nothing when predicting.
   func ignore(_ names: String...) { used.formUnion(names) }
@@ -74,10 +81,64 @@ final class FunctionCall {
 
   private func constant(_ names: [String]) throws -> JSON? {
     guard let found = argument(nil, names) else { return nil }
-    guard let constant = found.constant else {
+    guard let constant = layer.builder.constant(found) else {
+      throw unsupported("argument \(KilnError.quoted(names.first ?? "")) that depends on the input")
+    }
+    return constant.isNull ? nil : constant
+  }
+
+  /// A constant by position or name.
+  func json(at position: Int, _ names: String...) throws -> JSON? {
+    guard let found = argument(position, names) else { return nil }
+    guard let constant = layer.builder.constant(found) else {
       throw unsupported("argument \(KilnError.quoted(names.first ?? "")) that depends on the input")
     }
     return constant
+  }
+
+  /// The numbers of an argument that is a constant.
+  func numbers(_ position: Int?, _ names: String...) throws -> NumberArray? {
+    guard let found = argument(position, names) else { return nil }
+    guard let constant = layer.builder.constant(found), let array = NumberArray(constant) else {
+      throw unsupported("argument \(KilnError.quoted(names.first ?? "")) that is no constant")
+    }
+    return array
+  }
+
+  /// A shape: integers, and lengths that `tf.shape` gave. Nil when absent. −1 stays −1.
+  func dims(_ position: Int?, _ names: String...) throws -> [Dim]? {
+    guard let found = argument(position, names) else { return nil }
+    guard let dims = layer.builder.lengths(found) else {
+      throw unsupported("argument \(KilnError.quoted(names.first ?? "")) that depends on the input")
+    }
+    return dims.dims
+  }
+
+  /// The shape of a tensor, or of numbers.
+  func shape(_ operand: FunctionOperand) -> [Dim] {
+    switch operand {
+    case .value(let value): type(value).dims
+    case .numbers(let array): array.shape.map { Dim($0) }
+    }
+  }
+
+  /// A complex argument: its parts. A real one has no imaginary part.
+  func complex(_ position: Int?, _ names: String...) throws -> (real: ValueID, imaginary: ValueID?) {
+    guard let found = argument(position, names) else { throw wrong("argument \(names.first ?? "") is missing") }
+    if case .list(let parts) = found, parts.count == 2 {
+      let values = try unified(try parts.map(operand))
+      return (try float(values[0]), try float(values[1]))
+    }
+    if case .leaf(let tensor) = found { return (tensor.value, layer.builder.imaginary[tensor.value]) }
+    return (try materialised(try operand(found)), nil)
+  }
+
+  /// A complex result of two parts: in Keras two tensors, in TensorFlow one value.
+  func complexResult(_ real: ValueID, _ imaginary: ValueID) throws -> [ValueID] {
+    if isKeras { return [real, imaginary] }
+    let value = try layer.add(Elementwise(.identity), [real], "complex")
+    layer.builder.imaginary[value] = imaginary
+    return [value]
   }
 
   func json(_ names: String...) throws -> JSON? { try constant(names) }
@@ -170,7 +231,9 @@ final class FunctionCall {
 
   func operand(_ argument: Argument) throws -> FunctionOperand {
     switch argument {
-    case .leaf(let tensor): return .value(tensor.value)
+    case .leaf(let tensor):
+      guard layer.builder.imaginary[tensor.value] == nil else { throw unsupported("a complex operand") }
+      return .value(tensor.value)
     case .constant(let json):
       guard let numbers = NumberArray(json) else {
         throw wrong("an argument must be a tensor or numbers, found \(LayerConfig.describe(json))")
@@ -179,7 +242,10 @@ final class FunctionCall {
     // A list of tensors where a tensor is taken is their stack; a list around one tensor comes from the file's form.
     case .list(let items):
       if items.count == 1, case .leaf(let tensor)? = items.first { return .value(tensor.value) }
-      throw unsupported("a list of tensors in the place of a tensor")
+      if let lengths = layer.builder.lengths(argument) { return .value(try layer.tensor(of: lengths)) }
+      let values = try unified(try items.map(operand)).map { try layer.expand($0, axis: 0) }
+      guard !values.isEmpty else { throw unsupported("an empty list in the place of a tensor") }
+      return .value(try layer.add(Concat(axis: 0), values, "stack"))
     case .dict: throw wrong("an argument must be a tensor, found a dictionary")
     }
   }

@@ -5,26 +5,37 @@ extension FunctionCatalog {
   /// Functions of images and windows.
   static let images: [String: Meaning] = [
     "resize": { call in
-      let x = try call.tensor(0, "images", "image")
-      guard let size = try call.ints("size"), size.count == 2, size.allSatisfy({ $0 > 0 }) else {
+      var x = try call.tensor(0, "images", "image")
+      guard var size = try call.ints("size"), size.count == 2, size.allSatisfy({ (1...1 << 20).contains($0) }) else {
         throw call.wrong("size must be two lengths")
       }
-      for name in ["antialias", "preserve_aspect_ratio", "crop_to_aspect_ratio", "pad_to_aspect_ratio"]
-      where try call.bool(name) == true { throw call.unsupported(name) }
-      call.ignore("fill_mode", "fill_value")
       let name = try call.string("method", "interpolation") ?? "bilinear"
-      guard let mode = Resize.Mode(rawValue: name) else { throw call.unsupported("interpolation \(KilnError.quoted(name))") }
-      let first = try call.string("data_format") == "channels_first"
-      let images = call.type(x).rank == 3 ? try call.layer.expand(x, axis: 0) : x
-      guard call.type(images).rank == 4 else { throw call.wrong("needs images, found \(call.type(x).message)") }
-      let format: DataFormat = first ? .channelsFirst : .channelsLast
+      guard let interpolation = Interpolation(rawValue: name.lowercased()) else {
+        throw call.unsupported("interpolation \(KilnError.quoted(name))")
+      }
+      let format: DataFormat = try call.string("data_format") == "channels_first" ? .channelsFirst : .channelsLast
+      let single = call.rank(x) == 3
+      if single { x = try call.layer.expand(x, axis: 0) }
+      guard call.rank(x) == 4 else { throw call.wrong("needs images, found \(call.type(x).message)") }
       // The nearest pixel keeps the dtype; Keras rounds and casts back what is interpolated, TensorFlow gives floats.
-      let dtype = call.type(x).dtype
-      if mode == .bilinear, call.isKeras, !dtype.isFloat { throw call.unsupported("interpolation of \(dtype.name)") }
-      let last = try call.layer.channelsLast(mode == .bilinear ? try call.float(images) : images, format)
-      let resized = try call.layer.add(Resize(mode, dims: size.map { Dim($0) }), [last], "resize")
+      if interpolation != .nearest, call.isKeras, !call.dtype(of: x).isFloat {
+        throw call.unsupported("interpolation of \(call.dtype(of: x).name)")
+      }
+      if interpolation != .nearest { x = try call.float(x) }
+      x = try call.layer.channelsLast(x, format)
+      if try call.bool("preserve_aspect_ratio") == true {
+        let (rows, columns) = (try call.length(x, 1), try call.length(x, 2))
+        let scale = min(Float(size[0]) / Float(rows), Float(size[1]) / Float(columns))
+        size = [Int((Float(rows) * scale).rounded(.toNearestOrEven)), Int((Float(columns) * scale).rounded(.toNearestOrEven))]
+      }
+      let frame = ImageFrame(height: size[0], width: size[1])
+      if try call.bool("crop_to_aspect_ratio") == true { x = try frame.croppedToAspect(call.layer, x) }
+      let fill = try call.double("fill_value") ?? 0
+      if try call.bool("pad_to_aspect_ratio") == true { x = try frame.paddedToAspect(call.layer, x, value: fill) }
+      call.ignore("fill_mode")
+      let resized = try frame.resized(call.layer, x, interpolation, antialias: try call.bool("antialias") ?? false)
       let result = try call.layer.back(resized, format)
-      return [call.type(x).rank == 3 ? try call.dropped(result, axis: 0) : result]
+      return [single ? try call.dropped(result, axis: 0) : result]
     },
     "rgb_to_grayscale": { call in
       let x = try call.float(try call.tensor(0, "images"))
@@ -58,7 +69,7 @@ extension FunctionCatalog {
     },
   ]
 
-  private static func format(_ call: FunctionCall) throws -> DataFormat {
+  static func format(_ call: FunctionCall) throws -> DataFormat {
     switch try call.string("data_format") {
     case nil, "channels_last", "NHWC", "NWC", "NDHWC": return .channelsLast
     case "channels_first", "NCHW", "NCW", "NCDHW": return .channelsFirst
@@ -66,7 +77,7 @@ extension FunctionCatalog {
     }
   }
 
-  private static func padding(_ call: FunctionCall) throws -> Padding {
+  static func padding(_ call: FunctionCall) throws -> Padding {
     switch (try call.string("padding") ?? "valid").lowercased() {
     case "valid": return .valid
     case "same": return .same
@@ -75,7 +86,7 @@ extension FunctionCatalog {
   }
 
   /// One number for each spatial axis; lists of TensorFlow may name the batch and channels too.
-  private static func spatial(_ call: FunctionCall, _ name: String, _ rank: Int) throws -> [Int]? {
+  static func spatial(_ call: FunctionCall, _ name: String, _ rank: Int) throws -> [Int]? {
     guard let json = try call.json(name) else { return nil }
     var numbers = try call.integers(json, name)
     if numbers.count == 1 { numbers = [Int](repeating: numbers[0], count: rank) }
@@ -84,7 +95,7 @@ extension FunctionCatalog {
     return numbers
   }
 
-  private static func pool(_ call: FunctionCall, _ kind: Pool.Kind) throws -> [ValueID] {
+  static func pool(_ call: FunctionCall, _ kind: Pool.Kind) throws -> [ValueID] {
     let x = try call.tensor(0, "inputs", "input", "value")
     let rank = call.type(x).rank - 2
     guard (1...3).contains(rank) else { throw call.wrong("needs rank 3 to 5, found \(call.type(x).message)") }

@@ -57,12 +57,7 @@ extension FunctionCatalog {
       guard !operands.isEmpty else {
         throw call.unsupported("the file's form, in which TensorFlow leaves out the operands,")
       }
-      guard operands.count == 2 else { throw call.unsupported("a number of \(operands.count) operands") }
-      let values = try call.unified(try operands.map(call.operand))
-      guard call.type(values[0]).dtype.isFloat else { throw call.unsupported("the product of integers") }
-      let plain = equation.filter { $0 != " " }
-      guard plain.contains("->") else { throw call.unsupported("an equation without '->'") }
-      return [try call.layer.einsum(try EinsumEquation(plain, leftRank: call.type(values[0]).rank), values[0], values[1])]
+      return [try EinsumProduct.of(call, equation, try call.unified(try operands.map(call.operand)))]
     },
     "multiply_no_nan": { call in
       let (a, b) = try factors(call)
@@ -78,7 +73,9 @@ extension FunctionCatalog {
 
   /// The two factors as floats.
   private static func factors(_ call: FunctionCall) throws -> (ValueID, ValueID) {
-    let values = try call.unified([try call.required(0, "x1", "a", "x"), try call.required(1, "x2", "b", "y")])
+    let values = try call.unified([
+      try call.required(0, "x1", "a", "x", "input"), try call.required(1, "x2", "b", "y", "rhs"),
+    ])
     guard call.type(values[0]).dtype.isFloat else { throw call.unsupported("the product of integers") }
     return (values[0], values[1])
   }
@@ -101,6 +98,11 @@ extension FunctionCatalog {
     if column { result = try call.dropped(result, axis: call.type(result).rank - 1) }
     return result
   }
+
+  /// The sum of products over pairs of axes.
+  static func contracted(
+    _ call: FunctionCall, _ a: ValueID, _ b: ValueID, _ left: [Int], _ right: [Int]
+  ) throws -> ValueID { try tensordot(call, a, b, left, right) }
 
   private static func tensordot(
     _ call: FunctionCall, _ a: ValueID, _ b: ValueID, _ left: [Int], _ right: [Int]

@@ -5,8 +5,10 @@ import TensorModule
 enum FunctionCatalog {
   typealias Meaning = @Sendable (FunctionCall) throws -> [ValueID]
 
-  static let meanings: [String: Meaning] = [elementwise, reductions, shapes, indexing, products, images]
-    .reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+  static let meanings: [String: Meaning] = [
+    elementwise, reductions, shapes, indexing, products, images, arithmetic, order, missingNumbers, scattering, matrices,
+    frequencies, sizes, windows, losses, pictures, transformations,
+  ].reduce(into: [:]) { $0.merge($1) { _, last in last } }
 
   /// Names of `keras.ops` classes (in lower case with underscores) that differ from the function's.
   private static let kerasAliases: [String: String] = [
@@ -14,7 +16,11 @@ enum FunctionCatalog {
     "fmin": "minimum", "copy": "identity", "stop_gradient": "identity", "convert_to_tensor": "identity",
     "concat": "concatenate", "bitwise_invert": "bitwise_not", "batch_norm": "batch_normalization",
     "layer_norm": "layer_normalization", "rmsnorm": "rms_normalization", "rms_norm": "rms_normalization",
-    "saturate_cast": "saturate_cast", "swish": "silu", "hard_swish": "hard_silu", "rgbto_grayscale": "rgb_to_grayscale",
+    "swish": "silu", "hard_swish": "hard_silu", "rgbto_grayscale": "rgb_to_grayscale",
+    "rgbto_hsv": "rgb_to_hsv", "hsvto_rgb": "hsv_to_rgb", "conj": "conjugate", "is_in": "isin",
+    "all_close": "allclose", "search_sorted": "searchsorted", "ctcdecode": "ctc_decode",
+    "ctcloss": "ctc_loss", "nan_median": "nanmedian", 
+    "affine": "affine_transform", 
   ]
 
   /// TensorFlow's names without their module.
@@ -24,19 +30,29 @@ enum FunctionCatalog {
     "reduce_logsumexp": "logsumexp", "concat": "concatenate", "clip_by_value": "clip", "pow": "power",
     "floormod": "mod", "floordiv": "floor_divide", "floor_div": "floor_divide", "truediv": "divide", "div": "divide", "div_no_nan": "divide_no_nan", "acos": "arccos",
     "asin": "arcsin", "atan": "arctan", "atan2": "arctan2", "acosh": "arccosh", "asinh": "arcsinh", "atanh": "arctanh",
-    "is_nan": "isnan", "is_inf": "isinf", "is_finite": "isfinite", "l2_normalize": "l2_normalize", "neg": "negative",
+    "is_nan": "isnan", "is_inf": "isinf", "is_finite": "isfinite", "neg": "negative",
     "sub": "subtract", "mul": "multiply", "stop_gradient": "identity", "getitem": "get_item", "swish": "silu",
     "where_v2": "where", "max_pool2d": "max_pool", "avg_pool2d": "average_pool", "avg_pool": "average_pool",
     "max_pool1d": "max_pool", "avg_pool1d": "average_pool", "max_pool3d": "max_pool", "avg_pool3d": "average_pool",
+    "invert": "bitwise_not", "cond_v2": "cond", 
+    "matrix_inverse": "inv", "matrix_determinant": "det", "matrix_solve": "solve", "matrix_diag": "diag",
+    "matrix_diag_part": "diag_part", "matrix_band_part": "band_part", "matrix_set_diag": "set_diag",
+    "matrix_triangular_solve": "triangular_solve", "log_matrix_determinant": "slogdet", "self_adjoint_eig": "eigh",
+    "self_adjoint_eigvals": "eigvalsh", "squared_difference_v2": "squared_difference",
+    "scatter_nd_v2": "scatter_nd", "resize_image_with_crop_or_pad": "resize_with_crop_or_pad",
+    "softmax_cross_entropy_with_logits_v2": "softmax_cross_entropy_with_logits", "truncatemod": "fmod",
+    "sparse_softmax_cross_entropy_with_logits": "sparse_categorical_crossentropy", "convolution": "conv",
+    "reduce_any_v2": "any", "linspace_nd": "linspace", 
+    
     "convert_to_tensor": "identity", "unpack": "unstack", "pack": "stack", "accumulate_n": "add_n", "rint": "round",
-    "flip_left_right": "flip_left_right", "squeeze_v2": "squeeze", "transpose_v2": "transpose", "inv": "reciprocal",
+    "squeeze_v2": "squeeze", "transpose_v2": "transpose", "inv": "reciprocal",
     "softmax_v2": "softmax", "pad_v2": "pad", "gather_v2": "gather", "argmax_v2": "argmax", "argmin_v2": "argmin",
   ]
 
   /// Modules whose functions are meant; `strings.split` is not `split`.
   private static let tensorFlowModules: Set<String> = [
     "", "math", "nn", "linalg", "image", "compat.v1", "compat.v1.math", "compat.v1.nn", "compat.v1.image",
-    "compat.v1.linalg", "__operators__", "keras.activations", "keras.backend",
+    "compat.v1.linalg", "compat.v1.signal", "signal", "bitwise", "dtypes", "__operators__", "keras.activations", "keras.backend",
   ]
 
   /// Names that mean something in one library only.
@@ -50,7 +66,11 @@ enum FunctionCatalog {
     let parts = function.split(separator: ".", omittingEmptySubsequences: false)
     guard let last = parts.last, tensorFlowModules.contains(parts.dropLast().joined(separator: ".")) else { return nil }
     let name = tensorFlowAliases[String(last)] ?? String(last)
+    if function == "linalg.inv" { return "inv" }
     if name == "resize", !function.contains("image") { return nil }
+    // tf.transpose of the module image exchanges rows and columns.
+    if name == "transpose", function == "image.transpose" { return "image_transpose" }
+    if name == "normalize", function != "linalg.normalize" { return nil }
     return meanings[name] == nil ? nil : name
   }
 
@@ -67,12 +87,18 @@ enum FunctionCatalog {
     return meanings[name] == nil || onlyTensorFlow.contains(name) ? nil : name
   }
 
+  /// The catalogue's name of a function of `keras.ops`; nil when there is none.
+  static func kerasFunction(_ function: String) -> String? {
+    let name = kerasAliases[function] ?? function
+    return meanings[name] == nil || onlyTensorFlow.contains(name) ? nil : name
+  }
+
   /// The reader of a `keras.ops` node.
   static func operation(_ className: String, _ config: LayerConfig) -> any KerasLayerReader {
     guard let name = kerasName(className), let meaning = meanings[name] else {
       return unknown(className, "operation \(KilnError.quoted(className)) of keras.ops", config)
     }
-    return FunctionNode(library: .keras, function: name, meaning: meaning, arguments: config.everything())
+    return FunctionNode(library: .keras, function: name, name: name, meaning: meaning, arguments: config.everything())
   }
 
   /// The reader of a `TFOpLambda` or `SlicingOpLambda` layer.
@@ -81,7 +107,7 @@ enum FunctionCatalog {
     guard let name = tensorFlowName(function), let meaning = meanings[name] else {
       return unknown(config.className, "TensorFlow function \(KilnError.quoted(function))", config)
     }
-    return FunctionNode(library: .tensorFlow, function: function, meaning: meaning, arguments: [])
+    return FunctionNode(library: .tensorFlow, function: function, name: name, meaning: meaning, arguments: [])
   }
 
   static func isKnownOperation(_ className: String) -> Bool { kerasName(className) != nil }
@@ -98,7 +124,10 @@ enum FunctionCatalog {
 /// A function node: no weights, no mask.
 struct FunctionNode: KerasLayerReader {
   let library: FunctionLibrary
+  /// As the file writes it.
   let function: String
+  /// As the catalogue has it.
+  let name: String
   let meaning: FunctionCatalog.Meaning
   /// Arguments that the config holds (`keras.ops` keeps the constant ones there).
   let arguments: [(key: String, value: JSON)]
@@ -108,6 +137,7 @@ struct FunctionNode: KerasLayerReader {
     let function = FunctionCall(call, library, function, positional: call.arguments, named: named)
     let results = try meaning(function)
     try function.finish()
+    LengthArithmetic.note(name, call, arguments, results)
     return results.map { KerasTensor($0) }
   }
 }

@@ -13,6 +13,12 @@ struct ImageFrame {
     format = config.choice("data_format", .channelsLast)
   }
 
+  init(height: Int, width: Int, format: DataFormat = .channelsLast) {
+    self.height = height
+    self.width = width
+    self.format = format
+  }
+
   /// Images [batch, height, width, channels]; without a batch axis there is no meaning in a model.
   func input(_ call: LayerCall, _ x: ValueID) throws -> ValueID {
     guard call.type(x).rank == 4 else { throw KilnError(.badInput, "needs an input of rank 4, found \(call.type(x).message)") }
@@ -50,9 +56,9 @@ struct ImageFrame {
   }
 
   /// Images of the frame's size.
-  func resized(_ call: LayerCall, _ x: ValueID, _ interpolation: Interpolation) throws -> ValueID {
+  func resized(_ call: LayerCall, _ x: ValueID, _ interpolation: Interpolation, antialias: Bool = false) throws -> ValueID {
     let dims = call.type(x).dims
-    if interpolation == .nearest || interpolation == .bilinear {
+    if interpolation == .nearest || (interpolation == .bilinear && !antialias) {
       let op = Resize(interpolation == .nearest ? .nearest : .bilinear, coordinates: .halfPixel, dims: [Dim(height), Dim(width)])
       return try call.add(op, [x], "resize")
     }
@@ -61,7 +67,7 @@ struct ImageFrame {
       throw KilnError(.unsupportedModel, "interpolation '\(interpolation.rawValue)' from \(rows)×\(columns) to \(height)×\(width) is not supported")
     }
     func matrix(_ from: Int, _ to: Int, _ name: String) throws -> ValueID {
-      call.constant(try Tensor(converting: interpolation.weights(from: from, to: to), to: call.type(x).dtype, shape: [to, from]), name)
+      call.constant(try Tensor(converting: interpolation.weights(from: from, to: to, antialias: antialias), to: call.type(x).dtype, shape: [to, from]), name)
     }
     // Rows, then columns, each as a product with the weights of its axis.
     var y = try call.reshape(x, [dims[0], Dim(rows), Dim(columns) * dims[3]])
@@ -78,6 +84,7 @@ struct Resizing: KerasLayerReader {
   let interpolation: Interpolation
   let cropsToAspect: Bool
   let padsToAspect: Bool
+  let antialias: Bool
   let fill: Double
 
   init(_ config: LayerConfig) {
@@ -86,7 +93,7 @@ struct Resizing: KerasLayerReader {
     cropsToAspect = config.bool("crop_to_aspect_ratio", false)
     padsToAspect = config.bool("pad_to_aspect_ratio", false)
     fill = config.double("fill_value", 0)
-    if config.bool("antialias", false) { config.unsupported("antialias: true") }
+    antialias = config.bool("antialias", false)
     if config.string("fill_mode", "constant") != "constant" { config.unsupported("a fill_mode other than 'constant'") }
     if cropsToAspect && padsToAspect { config.malformed("crop_to_aspect_ratio and pad_to_aspect_ratio are both true") }
     config.ignore("factor", "bounding_box_format", "value_range")
@@ -98,7 +105,7 @@ struct Resizing: KerasLayerReader {
     var x = try frame.input(call, try call.cast(given, to: call.dtype))
     if cropsToAspect { x = try frame.croppedToAspect(call, x) }
     if padsToAspect { x = try frame.paddedToAspect(call, x, value: fill) }
-    x = try frame.resized(call, x, interpolation)
+    x = try frame.resized(call, x, interpolation, antialias: antialias)
     // Keras 3 gives back the dtype of the images.
     if call.dialect.isKeras3, dtype.isInteger, let range = dtype.integerBounds {
       x = try call.unary(.clip, range, try call.unary(.round, x))
@@ -179,7 +186,7 @@ struct Augmentation: KerasLayerReader {
       "height_factor", "width_factor", "height", "width", "lower", "upper", "alpha", "num_chains", "chain_depth",
       "all_ops", "num_ops", "bins", "scale", "x_factor", "y_factor", "kernel_size", "sigma", "ratio", "num_samples",
       "brightness_factor", "contrast_factor", "saturation_factor", "hue_factor", "addition_factor", "threshold_factor",
-      "augmentations_per_image", "rate", "zoom_factor", "axis")
+      "augmentations_per_image", "rate", "zoom_factor", "axis", "max_number")
   }
 
   var isIdentity: Bool { true }

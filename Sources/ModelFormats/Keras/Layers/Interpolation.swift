@@ -10,15 +10,36 @@ import TensorModule
 enum Interpolation: String, CaseIterable {
   case nearest, bilinear, bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic
 
-  /// The weights [size, length] of one axis, as TensorFlow's `tf.image.resize` without antialiasing has them; pixel centres
-  /// are at halves.
-  func weights(from length: Int, to size: Int) -> [Double] {
+  /// The weights [size, length] of one axis, as TensorFlow's `tf.image.resize` has them; pixel centres are at halves.
+  ///
+  /// - Parameter antialias: kernels are as wide as the new pixels when an image becomes smaller.
+  func weights(from length: Int, to size: Int, antialias: Bool = false) -> [Double] {
+    weights(from: length, to: size, step: Double(length) / Double(size), antialias: antialias)
+  }
+
+  /// The weights of `tf.image.scale_and_translate`, by the interpolation's kernel.
+  func weights(from length: Int, to size: Int, scale: Double, translation: Double, antialias: Bool) -> [Double] {
     var result = [Double](repeating: 0, count: size * length)
-    let scale = Double(length) / Double(size)
+    guard let (radius, function) = antialiasKernel, scale != 0 else { return result }
+    for position in 0..<size {
+      let centre = (Double(position) + 0.5 - translation) / scale
+      // A pixel whose centre lies outside the image takes nothing.
+      guard centre >= 0, centre <= Double(length) else { continue }
+      kernel(centre, radius, { result[position * length + $0] += $1 }, length, scale: antialias ? max(1 / scale, 1) : 1, function)
+    }
+    return result
+  }
+
+  private func weights(from length: Int, to size: Int, step scale: Double, antialias: Bool) -> [Double] {
+    var result = [Double](repeating: 0, count: size * length)
     for position in 0..<size {
       let row = position * length
       func add(_ source: Int, _ weight: Double) { result[row + source] += weight }
       let centre = (Double(position) + 0.5) * scale
+      if antialias, let (radius, function) = antialiasKernel {
+        kernel(centre, radius, add, length, scale: max(scale, 1), function)
+        continue
+      }
       switch self {
       case .nearest: add(min(Int(centre), length - 1), 1)
       case .bilinear:
@@ -59,15 +80,29 @@ enum Interpolation: String, CaseIterable {
   }
 
   private func kernel(
-    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int, _ function: (Double) -> Double
+    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int, scale: Double = 1,
+    _ function: (Double) -> Double
   ) {
-    let first = max(Int((centre - radius - 0.5).rounded(.up)), 0)
-    let last = min(Int((centre + radius - 0.5).rounded(.down)), length - 1)
+    let first = max(Int((centre - radius * scale - 0.5).rounded(.up)), 0)
+    let last = min(Int((centre + radius * scale - 0.5).rounded(.down)), length - 1)
     guard first <= last else { return }
     spread(first, (first...last).map { source in
-      let distance = abs(Double(source) + 0.5 - centre)
+      let distance = abs(Double(source) + 0.5 - centre) / scale
       return distance > radius ? 0 : function(distance)
     }, add, length)
+  }
+
+  /// The kernel that antialiasing widens, and its radius; nil where antialiasing changes nothing.
+  private var antialiasKernel: (Double, (Double) -> Double)? {
+    switch self {
+    case .nearest, .area: nil
+    case .bilinear: (1, { max(0, 1 - $0) })
+    case .bicubic: (2, Interpolation.keys)
+    case .lanczos3: (3, { Interpolation.lanczos($0, 3) })
+    case .lanczos5: (5, { Interpolation.lanczos($0, 5) })
+    case .gaussian: (1.5, { exp(-$0 * $0 / 0.5) })
+    case .mitchellcubic: (2, Interpolation.mitchell)
+    }
   }
 
   /// Keys's cubic with a = −½.

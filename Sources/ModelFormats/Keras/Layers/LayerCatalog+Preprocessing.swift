@@ -7,6 +7,12 @@ extension LayerCatalog {
       "IntegerLookup": { config, _ in IntegerLookup(config) },
       "Resizing": { config, _ in Resizing(config) },
       "CenterCrop": { config, _ in CenterCrop(config) },
+      "AutoContrast": { config, _ in AutoContrast(config) },
+      "ContrastLimitedAdaptiveHistogramEqualization": { config, _ in ContrastLimitedEqualization(config) },
+      "Pipeline": { PipelineLayer($0, $1) },
+      "MaxNumBoundingBoxes": { config, _ in Augmentation(config) },
+      "MelSpectrogram": { config, _ in MelSpectrogram(config) },
+      "STFTSpectrogram": { config, _ in STFTSpectrogram(config) },
       "RandomCrop": { config, _ in RandomCrop(config) },
     ]
     for name in augmentations { rows[name] = { config, _ in Augmentation(config) } }

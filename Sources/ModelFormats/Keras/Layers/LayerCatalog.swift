@@ -127,12 +127,16 @@ enum LayerCatalog {
     return UnknownLayer()
   }
 
+  /// How a caller gives a layer its meaning.
+  private static func replacementHint(_ config: LayerConfig) -> String {
+    "--replace-layer '\(KilnError.escaped(config.path))=x * 2' gives the layer a meaning"
+  }
+
   private static func lambda(_ config: LayerConfig) -> UnknownLayer {
     config.diagnostics.add(
       ImportProblem(
         kind: .unsupported, layer: config.path, className: "Lambda",
-        message: "Lambda layers hold Python code and are not loaded",
-        nearest: nil))
+        message: "Lambda layers hold Python code and are not loaded; \(replacementHint(config))", nearest: nil))
     return UnknownLayer()
   }
 }

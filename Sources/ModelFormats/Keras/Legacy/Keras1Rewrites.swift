@@ -92,9 +92,10 @@ extension ConfigRewrite {
     ]
     + [
       "init", "inner_init", "forget_bias_init", "dropout_W", "dropout_U", "weights", "beta_init", "gamma_init",
-      "dropout", "output_shape_type", "mode_type", "output_mask_type", "arguments", "alpha_init", "t_left_init",
+      "dropout", "output_shape_type", "mode_type", "output_mask_type", "alpha_init", "t_left_init",
       "a_left_init", "t_right_init", "a_right_init", "beta_init", "transform_bias",
     ].map { key in row(key) { $0[key] = nil } }
+    + [row("arguments", ["Merge"]) { $0["arguments"] = nil }]
 
   private static func row(
     _ key: String, _ classes: Set<String> = [], _ change: @escaping @Sendable (inout JSONObject) -> Void

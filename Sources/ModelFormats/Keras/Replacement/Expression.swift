@@ -1,0 +1,58 @@
+import TensorModule
+
+/// An expression of `--replace-layer`.
+indirect enum Expression {
+  /// A number, text, true, false or none.
+  case constant(JSON)
+  case name(String, at: Int)
+  case list([Expression])
+  case unary(String, Expression, at: Int)
+  case binary(String, Expression, Expression, at: Int)
+  case call(Expression, [Expression], [(name: String, value: Expression)], at: Int)
+  case attribute(Expression, String, at: Int)
+  case item(Expression, [Index], at: Int)
+
+  /// One part of `x[…]`.
+  enum Index {
+    case value(Expression)
+    case slice(Expression?, Expression?, Expression?)
+    case ellipsis
+  }
+
+  /// `tf.nn.relu` as text, when the expression is a name with dots.
+  var dotted: String? {
+    switch self {
+    case .name(let name, _): name
+    case .attribute(let base, let name, _): base.dotted.map { "\($0).\(name)" }
+    default: nil
+    }
+  }
+}
+
+/// An expression of `--replace-layer` with what errors about it need.
+struct LayerExpression {
+  let text: String
+  /// The name that the layer's input has in the expression, beside `x` and `inputs`.
+  let parameter: String
+  let root: Expression
+
+  /// - Throws: `KilnError` (`usage`) that says where the text goes wrong.
+  init(_ text: String) throws {
+    self.text = text
+    var parser = try ExpressionParser(text)
+    (parameter, root) = try parser.whole()
+  }
+
+  /// An error about a place in the text, in one line.
+  static func error(_ message: String, at column: Int, in text: String, _ code: KilnError.Code = .usage) -> KilnError {
+    let characters = Array(text)
+    let place = min(max(column, 0), characters.count)
+    let before = String(characters[max(0, place - 12)..<place])
+    let after = String(characters[place..<min(characters.count, place + 12)])
+    let context =
+      after.isEmpty
+      ? "at the end, after \(KilnError.quoted(before))"
+      : "at column \(place + 1), before \(KilnError.quoted(after))" + (before.isEmpty ? "" : " and after \(KilnError.quoted(before))")
+    return KilnError(code, "\(message) \(context)")
+  }
+}
