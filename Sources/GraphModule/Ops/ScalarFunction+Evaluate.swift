@@ -192,7 +192,7 @@ extension ScalarFunction {
     if x < 0 { y = -y }
     for _ in 0..<4 {
       // Near 1 the difference of erfc keeps its digits.
-      let error = x > 0 ? (1 - x) - C.erfc(y) : C.erfc(-y) - (1 + x)
+      let error = x > 0 ? C.erfc(y) - (1 - x) : (1 + x) - C.erfc(-y)
       y += error * (Double.pi.squareRoot() / 2) * C.exp(y * y)
     }
     return y

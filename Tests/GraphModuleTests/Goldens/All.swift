@@ -30,6 +30,15 @@ extension Golden {
       oneHot,
       cast,
       rnn,
+      sort,
+      scatter,
+      fft,
+      cholesky,
+      triangularSolve,
+      lu,
+      qr,
+      svd,
+      eigh,
     ].flatMap { $0 }
   }
 }

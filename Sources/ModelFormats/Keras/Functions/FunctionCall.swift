@@ -37,6 +37,8 @@ final class FunctionCall {
   }
 
   var isKeras: Bool { library == .keras }
+  /// Whether it stands in a file, not in an expression.
+  var isNode: Bool { parameters.isEmpty }
 
   func wrong(_ message: String) -> KilnError { KilnError(.badInput, "\(function): \(message)") }
   func unsupported(_ message: String) -> KilnError {
@@ -129,7 +131,11 @@ final class FunctionCall {
       let values = try unified(try parts.map(operand))
       return (try float(values[0]), try float(values[1]))
     }
-    if case .leaf(let tensor) = found { return (tensor.value, layer.builder.imaginary[tensor.value]) }
+    if case .leaf(let tensor) = found {
+      guard let imaginary = layer.builder.imaginary[tensor.value] else { return (tensor.value, nil) }
+      // The value stands for both parts: its own elements are the real one.
+      return (try layer.add(Elementwise(.identity), [tensor.value], "real"), imaginary)
+    }
     return (try materialised(try operand(found)), nil)
   }
 
@@ -241,6 +247,7 @@ final class FunctionCall {
       return .numbers(numbers)
     // A list of tensors where a tensor is taken is their stack; a list around one tensor comes from the file's form.
     case .list(let items):
+      if let json = layer.builder.constant(argument), let numbers = NumberArray(json) { return .numbers(numbers) }
       if items.count == 1, case .leaf(let tensor)? = items.first { return .value(tensor.value) }
       if let lengths = layer.builder.lengths(argument) { return .value(try layer.tensor(of: lengths)) }
       let values = try unified(try items.map(operand)).map { try layer.expand($0, axis: 0) }

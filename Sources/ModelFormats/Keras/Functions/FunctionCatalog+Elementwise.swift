@@ -105,7 +105,9 @@ extension FunctionCatalog {
       "cast": { call in
         let x = try call.tensor(0, "x")
         guard let dtype = try call.dtype("dtype") else { throw call.wrong("dtype is missing") }
-        return [try call.layer.cast(x, to: dtype)]
+        // Floats become short integers by way of 32 bits, and wrap.
+        let short = call.type(x).dtype.isFloat && [.int8, .int16, .uint8].contains(dtype)
+        return [try call.layer.cast(short ? try call.layer.cast(x, to: .int32) : x, to: dtype)]
       },
       "saturate_cast": { call in
         let x = try call.tensor(0, "x", "value")

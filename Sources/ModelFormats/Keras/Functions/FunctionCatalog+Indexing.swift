@@ -64,7 +64,11 @@ extension FunctionCatalog {
     },
     "take_along_axis": { call in
       let x = try call.tensor(0, "x")
-      guard let given = try call.int("axis") else { throw call.unsupported("the form without axis") }
+      guard let given = try call.int("axis") else {
+        let flat = try call.layer.reshape(x, [call.type(x).elementCount])
+        let picks = try indices(call, try call.required(1, "indices"), call.type(flat).dims[0])
+        return [try call.layer.add(Gather(axis: 0), [flat, try call.layer.reshape(picks, [call.type(picks).elementCount])], "gather")]
+      }
       let axis = try call.axis(given, of: x)
       var picks = try indices(call, try call.required(1, "indices"), call.type(x).dims[axis])
       guard call.type(picks).rank == call.type(x).rank else { throw call.wrong("x and indices differ in rank") }

@@ -301,6 +301,7 @@ extension FunctionCatalog {
     let axis = try call.int("axis")
     let (a, b) = (try call.axis(try axis ?? call.int("axisa") ?? -1, of: x), try call.axis(try axis ?? call.int("axisb") ?? -1, of: y))
     let c = try axis ?? call.int("axisc") ?? -1
+    call.ignore("axisa", "axisb", "axisc")
     x = try call.axisLast(x, a)
     y = try call.axisLast(y, b)
     let (m, n) = (try call.length(x, -1), try call.length(y, -1))

@@ -17,8 +17,10 @@ extension FunctionCatalog {
       return try call.layer.addAll(TopK(k: k), [x], "top_k")
     },
     "in_top_k": { call in
-      let targets = try call.tensor(0, "targets")
-      let predictions = try call.floatTensor(1, "predictions")
+      // TensorFlow's first argument is the predictions, in its older name.
+      let old = !call.isKeras && call.function.hasPrefix("compat")
+      let targets = try call.tensor(old ? 1 : 0, "targets")
+      let predictions = try call.floatTensor(old ? 0 : 1, "predictions")
       guard let k = try call.int("k") else { throw call.wrong("k is missing") }
       let indices = try call.layer.reshape(try call.cast(targets, .int32), call.dims(of: targets) + [1])
       let own = try call.layer.add(Gather(axis: 1, batchDims: 1), [predictions, indices], "own")
@@ -150,7 +152,9 @@ extension FunctionCatalog {
   ) throws -> ValueID {
     let axes = try call.axes(try call.ints("axis"), of: x)
     let keeps = try call.bool("keepdims") ?? false
-    let method = try call.string("method") ?? "linear"
+    // Keras's operation Quantile forgets the method.
+    let given = try call.string("method") ?? "linear"
+    let method = call.isKeras && call.isNode && call.function == "quantile" ? "linear" : given
     let flat = try call.joined(x, axes)
     let axis = call.rank(flat) - 1
     let dtype = call.dtype(of: x)

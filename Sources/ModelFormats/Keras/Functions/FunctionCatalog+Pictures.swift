@@ -174,6 +174,31 @@ extension FunctionCatalog {
         let split = try call.layer.reshape(edges, dims + [2])
         return [first ? try call.layer.transpose(split, [0, 3, 1, 2, 4]) : split]
       },
+      "ssim": { call in
+        let values = try call.unified([try call.required(0, "image1", "img1"), try call.required(1, "image2", "img2")])
+        let (x, y) = (try call.float(values[0]), try call.float(values[1]))
+        guard call.rank(x) == 4, call.rank(y) == 4, try call.string("data_format") != "channels_first" else {
+          throw call.unsupported("another form than [batch, height, width, channels]")
+        }
+        let limit = try call.double("max_val") ?? 1
+        let (size, sigma) = (try call.int("filter_size") ?? 11, try call.double("filter_sigma") ?? 1.5)
+        guard (1...255).contains(size), sigma > 0 else { throw call.wrong("filter_size and filter_sigma are out of range") }
+        let wave = (0..<size).map { exp(-0.5 * (Double($0) - Double(size - 1) / 2) * (Double($0) - Double(size - 1) / 2) / (sigma * sigma)) }
+        let sum = wave.reduce(0, +)
+        let kernel = wave.flatMap { a in wave.map { a * $0 / (sum * sum) } }
+        func mean(_ value: ValueID) throws -> ValueID { try filtered(call, value, [kernel], size, size, .valid) }
+        let c1 = (try call.double("k1") ?? 0.01) * limit * (try call.double("k1") ?? 0.01) * limit
+        let c2 = (try call.double("k2") ?? 0.03) * limit * (try call.double("k2") ?? 0.03) * limit
+        let (a, b) = (try mean(x), try mean(y))
+        let cross = try call.affine(try call.apply(.mul, a, b), 2, 0)
+        let squares = try call.apply(.add, try call.apply(.square, a), try call.apply(.square, b))
+        let light = try call.apply(.div, try call.affine(cross, 1, c1), try call.affine(squares, 1, c1))
+        let product = try call.affine(try mean(try call.apply(.mul, x, y)), 2, 0)
+        let powers = try mean(try call.apply(.add, try call.apply(.square, x), try call.apply(.square, y)))
+        let contrast = try call.apply(
+          .div, try call.affine(try call.apply(.sub, product, cross), 1, c2), try call.affine(try call.apply(.sub, powers, squares), 1, c2))
+        return [try call.reduce(.mean, try call.apply(.mul, light, contrast), [1, 2, 3], false)]
+      },
       "image_gradients": { call in
         let x = try call.floatTensor(0, "image")
         guard call.rank(x) == 4 else { throw call.wrong("needs rank 4, found \(call.type(x).message)") }

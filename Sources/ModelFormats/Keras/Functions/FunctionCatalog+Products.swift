@@ -5,10 +5,14 @@ extension FunctionCatalog {
   /// Sums of products.
   static let products: [String: Meaning] = [
     "matmul": { call in
-      let (a, b) = try factors(call)
+      let (a, b) = try factors(call, integers: true)
       let (left, right) = (try transposed(call, "transpose_a", "adjoint_a"), try transposed(call, "transpose_b", "adjoint_b"))
       for name in ["a_is_sparse", "b_is_sparse"] where try call.bool(name) == true { throw call.unsupported(name) }
-      return [try product(call, a, b, left, right)]
+      let dtype = call.dtype(of: a)
+      guard !dtype.isFloat else { return [try product(call, a, b, left, right)] }
+      // Exact to 53 bits.
+      let found = try product(call, try call.cast(a, .float64), try call.cast(b, .float64), left, right)
+      return [try call.cast(found, dtype)]
     },
     "matvec": { call in
       let (a, b) = try factors(call)
@@ -72,11 +76,12 @@ extension FunctionCatalog {
   }
 
   /// The two factors as floats.
-  private static func factors(_ call: FunctionCall) throws -> (ValueID, ValueID) {
+  private static func factors(_ call: FunctionCall, integers: Bool = false) throws -> (ValueID, ValueID) {
     let values = try call.unified([
       try call.required(0, "x1", "a", "x", "input"), try call.required(1, "x2", "b", "y", "rhs"),
     ])
-    guard call.type(values[0]).dtype.isFloat else { throw call.unsupported("the product of integers") }
+    let dtype = call.dtype(of: values[0])
+    guard dtype.isFloat || (integers && [.int32, .int64].contains(dtype)) else { throw call.unsupported("the product of integers") }
     return (values[0], values[1])
   }
 

@@ -31,6 +31,9 @@ extension FunctionCatalog {
       },
       "norm": { call in
         let (x, axes, keeps) = try operands(call)
+        if axes.count == 2, let kind = try call.json("ord"), let result = try matrixNorm(call, try call.float(x), axes, keeps, kind) {
+          return [result]
+        }
         return [try norm(call, try call.float(x), axes, keeps, try order(call, axes.count))]
       },
       "reduce_euclidean_norm": { call in
@@ -169,12 +172,40 @@ extension FunctionCatalog {
     case "euclidean", "fro": return 2
     case nil: break
     case let name?:
+      if name == "-inf" || name == "-Infinity" { return -.infinity }
       guard ["inf", "Infinity", "np.inf"].contains(name) else { throw call.unsupported("ord \(KilnError.quoted(name))") }
     }
     let number = value.stringValue == nil ? try call.double("ord") ?? 2 : .infinity
     // Over two axes a number means a matrix norm, but in TensorFlow for 2.
     guard axisCount == 1 || (!call.isKeras && number == 2) else { throw call.unsupported("ord \(number) over several axes") }
     return number
+  }
+
+  /// The norms of matrices that are not the Euclidean one; nil for that.
+  private static func matrixNorm(
+    _ call: FunctionCall, _ x: ValueID, _ axes: [Int], _ keeps: Bool, _ kind: JSON
+  ) throws -> ValueID? {
+    // The order of the axes tells rows from columns.
+    guard let given = try call.ints("axis", "axes", "reduction_indices"), given.count == 2 else { return nil }
+    let (rows, columns) = (try call.axis(given[0], of: x), try call.axis(given[1], of: x))
+    let number = kind.doubleValue ?? (["inf", "Infinity"].contains(kind.stringValue ?? "") ? .infinity : kind.stringValue == "-inf" ? -.infinity : nil)
+    var result: ValueID
+    switch (kind.stringValue, number) {
+    case ("fro"?, _), ("euclidean"?, _): return nil
+    case (_, 2?) where !call.isKeras: return nil
+    case ("nuc"?, _), (_, 2?), (_, -2?):
+      let others = call.dims(of: x).indices.filter { !axes.contains($0) }
+      let values = try call.layer.addAll(SingularValues(), [try call.layer.transpose(x, others + [rows, columns])], "svd")[1]
+      result = try call.reduce(kind.stringValue == "nuc" ? .sum : number == 2 ? .max : .min, values, [call.rank(values) - 1], false)
+    case (_, let number?) where number.magnitude == 1 || number.isInfinite:
+      let (inner, outer) = number.isInfinite ? (columns, rows) : (rows, columns)
+      let sums = try call.reduce(.sum, try call.apply(.abs, x), [inner], true)
+      result = try call.reduce(number > 0 ? .max : .min, sums, [outer], true)
+    default: throw call.unsupported("ord \(LayerConfig.describe(kind)) over two axes")
+    }
+    let dims = call.dims(of: x).indices.filter { keeps || !axes.contains($0) }.map { axes.contains($0) ? 1 : call.dims(of: x)[$0] }
+    result = try call.layer.reshape(result, dims)
+    return result
   }
 
   private static func norm(
@@ -187,8 +218,8 @@ extension FunctionCatalog {
     if order == 2 {
       return try call.layer.unary(.sqrt, try call.reduce(.sum, try call.layer.unary(.square, x), axes, keeps))
     }
-    guard order > 0 else { throw call.unsupported("order \(order)") }
     let dtype = call.type(x).dtype
+    if order == 0 { return try call.reduce(.sum, try call.cast(try call.apply(.notEqual, x, 0), dtype), axes, keeps) }
     let powers = try call.layer.binary(.pow, size, try call.layer.scalar(order, dtype))
     return try call.layer.binary(.pow, try call.reduce(.sum, powers, axes, keeps), try call.layer.scalar(1 / order, dtype))
   }

@@ -51,13 +51,14 @@ extension FunctionCatalog {
         }
         // One index over the joined axes.
         let dims = call.dims(of: x)
-        let lengths = try (0..<depth).map { try call.length(x, batch + $0) }
+        // The length of the first of these axes may be open.
+        let lengths = try (0..<depth).map { $0 == 0 ? 1 : try call.length(x, batch + $0) }
         var strides = [Int64](repeating: 1, count: depth)
         for axis in stride(from: depth - 2, through: 0, by: -1) { strides[axis] = strides[axis + 1] * Int64(lengths[axis + 1]) }
         let weights = call.layer.constant(try Tensor(integers: strides, dtype: .int64, shape: [depth]), "strides")
         picks = try call.reduce(
           .sum, try call.apply(.mul, try call.cast(picks, .int64), weights), [call.rank(picks) - 1], false)
-        let count = lengths.reduce(Dim(1)) { $0 * Dim($1) }
+        let count = dims[batch..<batch + depth].reduce(Dim(1), *)
         x = try call.layer.reshape(x, Array(dims[..<batch]) + [count] + dims[(batch + depth)...])
         return [try call.layer.add(Gather(axis: batch, batchDims: batch), [x, picks], "gather")]
       },

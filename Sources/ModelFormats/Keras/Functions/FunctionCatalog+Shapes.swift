@@ -6,7 +6,7 @@ extension FunctionCatalog {
   static let shapes: [String: Meaning] = [
     "reshape": { call in
       let x = try call.tensor(0, "x", "tensor")
-      guard let target = try call.ints("newshape", "shape") else { throw call.wrong("shape is missing") }
+      guard let target = try call.dims(nil, "newshape", "shape") else { throw call.wrong("shape is missing") }
       return [try reshaped(call, x, target)]
     },
     "ravel": { call in
@@ -64,7 +64,7 @@ extension FunctionCatalog {
     },
     "concatenate": { call in
       let values = try call.list(0, "values", "xs")
-      let axis = try call.int("axis") ?? (call.isKeras ? -1 : 0)
+      let axis = try call.int("axis") ?? 0
       return [try call.layer.add(Concat(axis: try call.axis(axis, of: values[0])), values, "concat")]
     },
     "append": { call in
@@ -77,10 +77,19 @@ extension FunctionCatalog {
       let values = try call.list(0, "xs")
       return [try call.layer.add(Concat(axis: call.type(values[0]).rank > 1 ? 1 : 0), values, "concat")]
     },
-    "vstack": { call in
-      let values = try call.list(0, "xs").map { call.type($0).rank == 1 ? try call.layer.expand($0, axis: 0) : $0 }
-      return [try call.layer.add(Concat(axis: 0), values, "concat")]
+    // Keras on TensorFlow joins vectors end to end, too.
+    "vstack": { call in [try call.layer.add(Concat(axis: 0), try call.list(0, "xs"), "concat")] },
+    "dstack": { call in
+      let values = try call.list(0, "xs").map { value -> ValueID in
+        var x = value
+        while call.rank(x) < 2 { x = try call.layer.expand(x, axis: 0) }
+        return call.rank(x) == 2 ? try call.layer.expand(x, axis: 2) : x
+      }
+      return [try call.layer.add(Concat(axis: 2), values, "concat")]
     },
+    "vsplit": { call in try split(call, axis: 0) },
+    "hsplit": { call in try split(call, axis: 1) },
+    "dsplit": { call in try split(call, axis: 2) },
     "stack": { call in
       let values = try call.list(0, "values", "x")
       let rank = call.type(values[0]).rank + 1
@@ -100,33 +109,7 @@ extension FunctionCatalog {
           try call.sliced(x, axis: axis, Slice.Range(start: index, end: index + 1)), axis: axis)
       }
     },
-    "split": { call in
-      let x = try call.tensor(0, "x", "value")
-      let axis = try call.axis(try call.int("axis") ?? 0, of: x)
-      guard let given = try call.json("indices_or_sections", "num_or_size_splits") else {
-        throw call.wrong("the sections are missing")
-      }
-      call.ignore("num")
-      let length = try call.length(x, axis)
-      if let count = given.intValue {
-        guard count > 0, length % count == 0, count <= 4096 else { throw call.wrong("\(length) does not split in \(count)") }
-        return try parts(call, x, axis, (1..<count).map { $0 * (length / count) })
-      }
-      var numbers = try call.integers(given, "sections")
-      if !call.isKeras {
-        // TensorFlow's are lengths, one of them −1 at most.
-        guard numbers.count(where: { $0 < 0 }) <= 1 else { throw call.wrong("two lengths of −1") }
-        let rest = length - numbers.filter { $0 >= 0 }.reduce(0, +)
-        numbers = numbers.map { $0 < 0 ? rest : $0 }
-        guard rest >= 0, numbers.reduce(0, +) == length else { throw call.wrong("lengths \(numbers) do not sum to \(length)") }
-        var sum = 0
-        numbers = numbers.dropLast().map {
-          sum += $0
-          return sum
-        }
-      }
-      return try parts(call, x, axis, numbers)
-    },
+    "split": { call in try split(call, axis: nil) },
     "array_split": { call in
       let x = try call.tensor(0, "x")
       let axis = try call.axis(try call.int("axis") ?? 0, of: x)
@@ -143,15 +126,21 @@ extension FunctionCatalog {
     },
     "tile": { call in
       let x = try call.tensor(0, "x", "input")
-      guard var repeats = try call.ints("repeats", "multiples") else { throw call.wrong("repeats are missing") }
+      guard var repeats = try call.dims(nil, "repeats", "multiples") else { throw call.wrong("repeats are missing") }
       let rank = max(call.type(x).rank, repeats.count)
       guard rank <= maximumRank else { throw call.wrong("too many axes") }
-      repeats = [Int](repeating: 1, count: rank - repeats.count) + repeats
+      repeats = [Dim](repeating: 1, count: rank - repeats.count) + repeats
       let dims = [Dim](repeating: 1, count: rank - call.type(x).rank) + call.type(x).dims
       var result = try call.layer.reshape(x, dims)
       for (axis, count) in repeats.enumerated() where count != 1 {
-        guard (1...1 << 20).contains(count) else { throw call.wrong("repeats must be 1 or more, found \(count)") }
-        result = try repeated(call, result, axis, count, whole: true)
+        guard (1...1 << 20).contains(count.fixed ?? 1) else { throw call.wrong("repeats must be 1 or more, found \(count)") }
+        if call.dims(of: result)[axis] == 1 {
+          var dims = call.dims(of: result)
+          dims[axis] = count
+          result = try call.broadcast(result, dims)
+        } else {
+          result = try repeated(call, result, axis, count, whole: true)
+        }
       }
       return [result]
     },
@@ -163,7 +152,7 @@ extension FunctionCatalog {
       let axis = try call.axis(given ?? 0, of: x)
       if repeats.count == 1, let count = repeats.first {
         guard (1...1 << 20).contains(count) else { throw call.wrong("repeats must be 1 or more, found \(count)") }
-        return [count == 1 ? x : try repeated(call, x, axis, count, whole: false)]
+        return [count == 1 ? x : try repeated(call, x, axis, Dim(count), whole: false)]
       }
       let length = try call.length(x, axis)
       guard repeats.count == length, repeats.allSatisfy({ (0...1 << 16).contains($0) }),
@@ -204,6 +193,17 @@ extension FunctionCatalog {
       guard axes.count == 2 else { throw call.wrong("axes must be two") }
       let (a, b) = (try call.axis(axes[0], of: x), try call.axis(axes[1], of: x))
       if turns == 0 { return [x] }
+      if turns == 2, call.isKeras, call.dims(of: x)[a] != call.dims(of: x)[b] {
+        // Keras on TensorFlow reads the image that was turned once under the sides of the result.
+        let others = (0..<call.rank(x)).filter { $0 != a && $0 != b }
+        let moved = try call.layer.transpose(x, others + [a, b])
+        let dims = call.dims(of: moved)
+        let rank = dims.count
+        func turned(_ value: ValueID) throws -> ValueID { try call.matrixTransposed(try call.reversed(value, axes: [rank - 1])) }
+        let twice = try turned(try call.layer.reshape(try turned(moved), dims))
+        let back = (others + [a, b]).indices.map { axis in (others + [a, b]).firstIndex(of: axis) ?? axis }
+        return [try call.layer.transpose(try call.layer.reshape(twice, dims), back)]
+      }
       if turns == 2 { return [try call.layer.add(Reverse(axes: [a, b].sorted()), [x], "reverse")] }
       var order = Array(0..<call.type(x).rank)
       order.swapAt(a, b)
@@ -234,8 +234,8 @@ extension FunctionCatalog {
     "pad": { try pad($0) },
     "broadcast_to": { call in
       let x = try call.tensor(0, "x", "input")
-      guard let shape = try call.ints("shape"), shape.allSatisfy({ $0 >= 0 }) else { throw call.wrong("shape is missing") }
-      return [try call.layer.add(BroadcastTo(shape.map { Dim($0) }), [x], "broadcast")]
+      guard let shape = try call.dims(nil, "shape"), shape.allSatisfy({ ($0.fixed ?? 0) >= 0 }) else { throw call.wrong("shape is missing") }
+      return [try call.layer.add(BroadcastTo(shape), [x], "broadcast")]
     },
     "zeros_like": { try filled($0, 0) },
     "ones_like": { try filled($0, 1) },
@@ -249,7 +249,7 @@ extension FunctionCatalog {
     "triu": { try triangle($0, lower: false) },
     "diagonal": { [try diagonal($0)] },
     "trace": { call in
-      let values = try diagonal(call)
+      let values = call.isKeras ? try diagonal(call) : try diagonal(call, try call.tensor(0, "x"))
       return [try call.reduce(.sum, values, [call.type(values).rank - 1], false)]
     },
     "diff": { call in
@@ -265,20 +265,21 @@ extension FunctionCatalog {
     },
   ]
 
-  static func reshaped(_ call: FunctionCall, _ x: ValueID, _ target: [Int]) throws -> ValueID {
+  static func reshaped(_ call: FunctionCall, _ x: ValueID, _ target: [Dim]) throws -> ValueID {
     let type = call.type(x)
-    guard target.allSatisfy({ $0 >= -1 }), target.count(where: { $0 == -1 }) <= 1, target.count <= maximumRank else {
-      throw call.wrong("shape \(target.shapeText) must be at most \(maximumRank) lengths, one of them −1 at most")
+    let text = target.map { $0.fixed.map(String.init) ?? "?" }.joined(separator: ",")
+    guard target.allSatisfy({ ($0.fixed ?? 0) >= -1 }), target.count(where: { $0 == -1 }) <= 1, target.count <= maximumRank else {
+      throw call.wrong("shape [\(text)] must be at most \(maximumRank) lengths, one of them −1 at most")
     }
-    var dims = target.map { Dim($0) }
-    let known = target.filter { $0 != -1 }.reduce(Dim(1)) { $0 * Dim($1) }
+    var dims = target
+    let known = target.filter { $0 != -1 }.reduce(Dim(1), *)
     if let open = target.firstIndex(of: -1) {
       guard let rest = type.elementCount.exactlyDivided(by: known) else {
-        throw call.wrong("\(type.message) does not reshape to \(target.shapeText)")
+        throw call.wrong("\(type.message) does not reshape to [\(text)]")
       }
       dims[open] = rest
-    } else if let count = type.elementCount.fixed, count != known.fixed {
-      throw call.wrong("\(type.message) does not reshape to \(target.shapeText)")
+    } else if let count = type.elementCount.fixed, let fixed = known.fixed, count != fixed {
+      throw call.wrong("\(type.message) does not reshape to [\(text)]")
     }
     return try call.layer.reshape(x, dims)
   }
@@ -288,6 +289,37 @@ extension FunctionCatalog {
       throw call.wrong("axes \(order) do not name every axis of \(call.type(x).message) once")
     }
     return try call.layer.transpose(x, order)
+  }
+
+  /// Equal parts, or parts between given ends; TensorFlow's are lengths.
+  private static func split(_ call: FunctionCall, axis fixed: Int?) throws -> [ValueID] {
+    let x = try call.tensor(0, "x", "value")
+    let given = try fixed ?? call.int("axis") ?? 0
+    // A vector has one axis to split.
+    let axis = try call.axis(given == 1 && fixed != nil && call.rank(x) == 1 ? 0 : given, of: x)
+    guard let sections = try call.json("indices_or_sections", "num_or_size_splits") else {
+      throw call.wrong("the sections are missing")
+    }
+    call.ignore("num")
+    let length = try call.length(x, axis)
+    if let count = sections.intValue {
+      guard count > 0, length % count == 0, count <= 4096 else { throw call.wrong("\(length) does not split in \(count)") }
+      return try parts(call, x, axis, (1..<count).map { $0 * (length / count) })
+    }
+    var numbers = try call.integers(sections, "sections")
+    if !call.isKeras {
+      // TensorFlow's are lengths, one of them −1 at most.
+      guard numbers.count(where: { $0 < 0 }) <= 1 else { throw call.wrong("two lengths of −1") }
+      let rest = length - numbers.filter { $0 >= 0 }.reduce(0, +)
+      numbers = numbers.map { $0 < 0 ? rest : $0 }
+      guard rest >= 0, numbers.reduce(0, +) == length else { throw call.wrong("lengths \(numbers) do not sum to \(length)") }
+      var sum = 0
+      numbers = numbers.dropLast().map {
+        sum += $0
+        return sum
+      }
+    }
+    return try parts(call, x, axis, numbers)
   }
 
   /// The parts of an axis between the given ends.
@@ -302,14 +334,14 @@ extension FunctionCatalog {
 
   /// The axis `count` times over, as a whole or element by element.
   private static func repeated(
-    _ call: FunctionCall, _ x: ValueID, _ axis: Int, _ count: Int, whole: Bool
+    _ call: FunctionCall, _ x: ValueID, _ axis: Int, _ count: Dim, whole: Bool
   ) throws -> ValueID {
     var dims = call.type(x).dims
     let place = whole ? axis : axis + 1
     guard dims.count < maximumRank else { throw call.unsupported("a tensor of rank \(dims.count)") }
     dims.insert(1, at: place)
     let expanded = try call.layer.reshape(x, dims)
-    dims[place] = Dim(count)
+    dims[place] = count
     let spread = try call.layer.add(BroadcastTo(dims), [expanded], "broadcast")
     dims[axis] = dims[axis] * dims[axis + 1]
     dims.remove(at: axis + 1)

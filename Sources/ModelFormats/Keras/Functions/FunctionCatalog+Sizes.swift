@@ -63,6 +63,7 @@ extension FunctionCatalog {
       return [try call.constant(values, [rows, columns], try call.dtype("dtype") ?? .float32)]
     },
     "meshgrid": { call in
+      guard call.isKeras else { throw call.unsupported("the file's form, in which TensorFlow leaves out operands,") }
       let first = call.argument(0, "x", "args")
       var trees: [FunctionCall.Argument] = if case .list(let items)? = first { items } else { first.map { [$0] } ?? [] }
       for position in 1..<16 { trees += call.argument(position, []).map { [$0] } ?? [] }
@@ -87,6 +88,52 @@ extension FunctionCatalog {
       let mask = try call.apply(.less, places, try call.layer.expand(lengths, axis: -1))
       return [try call.cast(mask, try call.dtype("dtype") ?? .bool)]
     },
+    // einops: `b (h p) w -> b h (p w)`, lengths of new axes by name.
+    "rearrange": { call in
+      let x = try call.tensor(0, "tensor")
+      guard let pattern = call.argument(1, "pattern")?.constant?.stringValue else { throw call.wrong("the pattern is missing") }
+      let wrong = call.wrong("the pattern \(KilnError.quoted(pattern)) does not fit \(call.type(x).message)")
+      func groups(_ text: Substring) throws -> [[String]] {
+        var result: [[String]] = []
+        var open = false
+        let spaced = text.flatMap { $0 == "(" || $0 == ")" ? [" ", $0, " "] : [$0] }
+        for word in String(spaced).split(separator: " ") {
+          if word == "(" {
+            result.append([])
+            open = true
+          } else if word == ")" {
+            open = false
+          } else if open, !result.isEmpty {
+            result[result.count - 1].append(String(word))
+          } else {
+            result.append([String(word)])
+          }
+        }
+        return result
+      }
+      let sides = pattern.split(separator: ">", omittingEmptySubsequences: false)
+      guard sides.count == 2, sides[0].last == "-", pattern.utf8.count <= 256 else { throw wrong }
+      let (from, to) = (try groups(sides[0].dropLast()), try groups(sides[1]))
+      let labels = from.flatMap { $0 }
+      guard from.count == call.rank(x), Set(labels).count == labels.count, Set(to.flatMap { $0 }) == Set(labels), labels.count <= maximumRank,
+        to.flatMap({ $0 }).count == labels.count
+      else { throw wrong }
+      var lengths: [String: Dim] = [:]
+      for label in labels { if let length = try call.int(label) { lengths[label] = Dim(length) } }
+      for (group, dim) in zip(from, call.dims(of: x)) {
+        let open = group.filter { lengths[$0] == nil }
+        let known = group.compactMap { lengths[$0] }.reduce(Dim(1), *)
+        guard open.count <= 1 else { throw wrong }
+        if let label = open.first {
+          guard let rest = dim.exactlyDivided(by: known) else { throw wrong }
+          lengths[label] = rest
+        }
+      }
+      let split = try call.layer.reshape(x, labels.compactMap { lengths[$0] })
+      let order = to.flatMap { $0 }.compactMap { labels.firstIndex(of: $0) }
+      let moved = try call.layer.transpose(split, order)
+      return [try call.layer.reshape(moved, to.map { $0.compactMap { lengths[$0] }.reduce(Dim(1), *) })]
+    },
     "ensure_shape": { call in
       call.ignore("shape")
       return [try call.tensor(0, "x")]
@@ -110,7 +157,7 @@ extension FunctionCatalog {
         results[axis] = try call.apply(.mod, rest, Double(shape[axis]))
         rest = try call.apply(.floorDiv, rest, Double(shape[axis]))
       }
-      let found = results.compactMap { $0 }
+      let found = call.rank(x) == 1 ? results.compactMap { $0 } : results.compactMap { $0 }.reversed()
       // TensorFlow gives the places one below the other.
       return call.isKeras ? found : [try call.stack(found, axis: 0)]
     },

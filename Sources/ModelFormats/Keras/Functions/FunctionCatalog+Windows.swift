@@ -71,7 +71,8 @@ extension FunctionCatalog {
         let (kernel, dilation, padding, stride) = try window(call)
         guard call.rank(x) == 4 else { throw call.wrong("needs rank 4, found \(call.type(x).message)") }
         let wide = try call.padded(try call.padded(x, axis: 2, padding[0], padding[0]), axis: 3, padding[1], padding[1])
-        let (places, count) = try positions(call, [try call.length(wide, 2), try call.length(wide, 3)], kernel, dilation, stride)
+        let (places, counts) = try positions(call, [try call.length(wide, 2), try call.length(wide, 3)], kernel, dilation, stride)
+        let count = counts.reduce(1, *)
         let dims = call.dims(of: wide)
         let flat = try call.layer.reshape(wide, [dims[0], dims[1], dims[2] * dims[3]])
         let picked = try call.gather(flat, places, axis: 2)
@@ -85,7 +86,8 @@ extension FunctionCatalog {
         }
         if size.count == 1 { size.append(size[0]) }
         let wide = [size[0] + 2 * padding[0], size[1] + 2 * padding[1]]
-        let (places, count) = try positions(call, wide, kernel, dilation, stride)
+        let (places, counts) = try positions(call, wide, kernel, dilation, stride)
+        let count = counts.reduce(1, *)
         let dims = call.dims(of: x)
         let area = kernel[0] * kernel[1]
         guard let channels = dims[1].fixed.map({ $0 / area }), channels * area == dims[1].fixed, dims[2] == Dim(count) else {
@@ -104,11 +106,14 @@ extension FunctionCatalog {
       "extract_patches": { call in
         let x = try call.tensor(0, "images")
         let first = try call.string("data_format") == "channels_first" ? DataFormat.channelsFirst : .channelsLast
-        let single = call.rank(x) == 3
+        let volumes = try call.isKeras && call.json("size")?.arrayValue?.count == 3
+        let single = call.rank(x) == (volumes ? 4 : 3)
         let images = try call.layer.channelsLast(single ? try call.layer.expand(x, axis: 0) : x, first)
-        guard call.rank(images) == 4, let size = try spatial(call, call.isKeras ? "size" : "sizes", 2) else { throw call.wrong("size is missing") }
-        let strides = try spatial(call, "strides", 2) ?? size
-        let dilations = try spatial(call, call.isKeras ? "dilation_rate" : "rates", 2) ?? [1, 1]
+        let rank = call.rank(images) - 2
+        guard [2, 3].contains(rank), let size = try spatial(call, call.isKeras ? "size" : "sizes", rank) else { throw call.wrong("size is missing") }
+        let strides = try spatial(call, "strides", rank) ?? size
+        let ones = [Int](repeating: 1, count: rank)
+        let dilations = try spatial(call, call.isKeras ? "dilation_rate" : "rates", rank) ?? ones
         let patches = try patches(call, images, size, strides, dilations, try padding(call))
         let result = try call.layer.back(patches, first)
         return [single ? try call.dropped(result, axis: 0) : result]
@@ -224,26 +229,25 @@ extension FunctionCatalog {
     return (try pair("kernel_size", nil), try pair("dilation", 1), try pair("padding", 0), try pair("stride", 1))
   }
 
-  /// The flat places of each window element at each position: [kernel row, kernel column, row, column].
+  /// The flat places of each window element at each position: [window axes, axes of positions].
   private static func positions(
     _ call: FunctionCall, _ size: [Int], _ kernel: [Int], _ dilation: [Int], _ stride: [Int]
-  ) throws -> (places: [Int], count: Int) {
-    let counts = (0..<2).map { axis -> Int in
+  ) throws -> (places: [Int], counts: [Int]) {
+    let counts = size.indices.map { axis -> Int in
       let reach = dilation[axis] * (kernel[axis] - 1) + 1
       return size[axis] < reach ? 0 : (size[axis] - reach) / stride[axis] + 1
     }
-    try call.limited(kernel[0] * kernel[1], counts[0], counts[1])
-    var places: [Int] = []
-    for i in 0..<kernel[0] {
-      for j in 0..<kernel[1] {
-        for row in 0..<counts[0] {
-          for column in 0..<counts[1] {
-            places.append((row * stride[0] + i * dilation[0]) * size[1] + column * stride[1] + j * dilation[1])
-          }
-        }
+    try call.limited(kernel.reduce(1, *), counts.reduce(1, *))
+    let strides = size.rowMajorStrides
+    func spread(_ lengths: [Int], _ steps: [Int]) -> [Int] {
+      var places = [0]
+      for axis in lengths.indices {
+        places = places.flatMap { base in (0..<lengths[axis]).map { base + $0 * steps[axis] * strides[axis] } }
       }
+      return places
     }
-    return (places, counts[0] * counts[1])
+    let starts = spread(counts, stride)
+    return (spread(kernel, dilation).flatMap { offset in starts.map { $0 + offset } }, counts)
   }
 
   /// Patches of [batch, height, width, channels] in the channels.
@@ -251,8 +255,9 @@ extension FunctionCatalog {
     _ call: FunctionCall, _ x: ValueID, _ size: [Int], _ strides: [Int], _ dilations: [Int], _ padding: Padding
   ) throws -> ValueID {
     var images = x
+    let rank = size.count
     if padding == .same {
-      for axis in 0..<2 {
+      for axis in 0..<rank {
         let length = try call.length(x, axis + 1)
         let reach = dilations[axis] * (size[axis] - 1) + 1
         let total = max(0, ((length + strides[axis] - 1) / strides[axis] - 1) * strides[axis] + reach - length)
@@ -260,18 +265,13 @@ extension FunctionCatalog {
       }
     }
     let dims = call.dims(of: images)
-    let lengths = [try call.length(images, 1), try call.length(images, 2)]
-    let (places, _) = try positions(call, lengths, size, dilations, strides)
-    let counts = (0..<2).map { axis -> Int in
-      let reach = dilations[axis] * (size[axis] - 1) + 1
-      return lengths[axis] < reach ? 0 : (lengths[axis] - reach) / strides[axis] + 1
-    }
-    let (rows, columns) = (counts[0], counts[1])
-    let flat = try call.layer.reshape(images, [dims[0], dims[1] * dims[2], dims[3]])
-    let picked = try call.layer.reshape(
-      try call.gather(flat, places, axis: 1), [dims[0], Dim(size[0] * size[1]), Dim(rows), Dim(columns), dims[3]])
+    let lengths = try (0..<rank).map { try call.length(images, $0 + 1) }
+    let (places, counts) = try positions(call, lengths, size, dilations, strides)
+    let (area, count, channels) = (Dim(size.reduce(1, *)), Dim(counts.reduce(1, *)), dims[rank + 1])
+    let flat = try call.layer.reshape(images, [dims[0], Dim(lengths.reduce(1, *)), channels])
+    let picked = try call.layer.reshape(try call.gather(flat, places, axis: 1), [dims[0], area, count, channels])
     return try call.layer.reshape(
-      try call.layer.transpose(picked, [0, 2, 3, 1, 4]), [dims[0], Dim(rows), Dim(columns), Dim(size[0] * size[1]) * dims[3]])
+      try call.layer.transpose(picked, [0, 2, 1, 3]), [dims[0]] + counts.map { Dim($0) } + [area * channels])
   }
 
   private static func blocks(_ call: FunctionCall, _ amounts: String) throws -> (block: [Int], low: [Int], high: [Int]) {

@@ -24,7 +24,7 @@ enum FunctionCatalog {
   ]
 
   /// TensorFlow's names without their module.
-  private static let tensorFlowAliases: [String: String] = [
+  static let tensorFlowAliases: [String: String] = [
     "reduce_mean": "mean", "reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "reduce_prod": "prod",
     "reduce_any": "any", "reduce_all": "all", "reduce_std": "std", "reduce_variance": "var",
     "reduce_logsumexp": "logsumexp", "concat": "concatenate", "clip_by_value": "clip", "pow": "power",
@@ -76,6 +76,11 @@ enum FunctionCatalog {
 
   /// `ExpandDims` → `expand_dims`; nil when it is not known.
   static func kerasName(_ className: String) -> String? {
+    let name = kerasAliases[snakeCase(className)] ?? snakeCase(className)
+    return meanings[name] == nil || onlyTensorFlow.contains(name) || refusals[name] != nil ? nil : name
+  }
+
+  private static func snakeCase(_ className: String) -> String {
     var name = ""
     var previous: Character = "A"
     for character in className {
@@ -83,20 +88,20 @@ enum FunctionCatalog {
       name += character.lowercased()
       previous = character
     }
-    name = kerasAliases[name] ?? name
-    return meanings[name] == nil || onlyTensorFlow.contains(name) ? nil : name
+    return name
   }
 
   /// The catalogue's name of a function of `keras.ops`; nil when there is none.
   static func kerasFunction(_ function: String) -> String? {
     let name = kerasAliases[function] ?? function
-    return meanings[name] == nil || onlyTensorFlow.contains(name) ? nil : name
+    return meanings[name] == nil || onlyTensorFlow.contains(name) || refusals[name] != nil ? nil : name
   }
 
   /// The reader of a `keras.ops` node.
   static func operation(_ className: String, _ config: LayerConfig) -> any KerasLayerReader {
     guard let name = kerasName(className), let meaning = meanings[name] else {
-      return unknown(className, "operation \(KilnError.quoted(className)) of keras.ops", config)
+      let reason = refusals[snakeCase(className)].map { " (\($0))" } ?? ""
+      return unknown(className, "operation \(KilnError.quoted(className)) of keras.ops\(reason)", config)
     }
     return FunctionNode(library: .keras, function: name, name: name, meaning: meaning, arguments: config.everything())
   }
@@ -110,7 +115,9 @@ enum FunctionCatalog {
     return FunctionNode(library: .tensorFlow, function: function, name: name, meaning: meaning, arguments: [])
   }
 
-  static func isKnownOperation(_ className: String) -> Bool { kerasName(className) != nil }
+  static func isKnownOperation(_ className: String) -> Bool {
+    kerasName(className) != nil || refusals[snakeCase(className)] != nil
+  }
 
   private static func unknown(_ className: String, _ what: String, _ config: LayerConfig) -> UnknownLayer {
     _ = config.everything()

@@ -88,7 +88,7 @@ enum Interpolation: String, CaseIterable {
     guard first <= last else { return }
     spread(first, (first...last).map { source in
       let distance = abs(Double(source) + 0.5 - centre) / scale
-      return distance > radius ? 0 : function(distance)
+      return distance >= radius ? 0 : function(distance)
     }, add, length)
   }
 

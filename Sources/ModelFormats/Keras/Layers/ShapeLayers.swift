@@ -76,11 +76,10 @@ struct Cropping: KerasLayerReader {
 
 /// Keras `UpSampling1D` to `3D`: pixels repeated, or interpolated with half-pixel centres.
 struct UpSampling: KerasLayerReader {
-  private enum Interpolation: String, CaseIterable { case nearest, bilinear }
-
   let rank: Int
   let factors: [Int]
-  let isBilinear: Bool
+  let interpolation: Interpolation
+  var isBilinear: Bool { interpolation == .bilinear }
   let coordinates: Resize.Coordinates
   let format: DataFormat
 
@@ -88,7 +87,8 @@ struct UpSampling: KerasLayerReader {
     self.rank = rank
     factors = config.ints("size", count: rank) ?? [Int](repeating: 2, count: rank)
     format = config.imageFormat(rank: rank, isSymmetric: factors.allSatisfy { $0 == 1 })
-    isBilinear = rank == 2 && config.choice("interpolation", Interpolation.nearest) == .bilinear
+    interpolation = rank == 2 ? config.choice("interpolation", Interpolation.nearest) : .nearest
+    let isBilinear = interpolation == .bilinear
     // Keras 2 of its own calls TensorFlow 1's resize_bilinear or Theano's, which take corners for samples.
     let isOwnKeras2 = config.dialect.generation == .keras2 && !config.dialect.isTensorFlowKeras
     coordinates = isOwnKeras2 ? .asymmetric : .halfPixel
@@ -104,12 +104,20 @@ struct UpSampling: KerasLayerReader {
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    let x = isBilinear ? try call.floatInput() : try call.input()
+    let x = interpolation == .nearest ? try call.input() : try call.floatInput()
     guard call.type(x).rank == rank + 2 else {
       throw KilnError(.badInput, "needs an input of rank \(rank + 2), found \(call.type(x).message)")
     }
     let last = try call.channelsLast(x, format)
     let dims = zip(call.type(last).dims.dropFirst(), factors).map { $0 * Dim($1) }
+    if interpolation != .nearest && !isBilinear {
+      let (rows, columns) = (try call.fixed(last, axis: 1), try call.fixed(last, axis: 2))
+      guard let height = checkedProduct([rows, factors[0]]), let width = checkedProduct([columns, factors[1]]) else {
+        throw KilnError(.badInput, "the images become too large")
+      }
+      let frame = ImageFrame(height: height, width: width)
+      return [KerasTensor(try call.back(try frame.resized(call, last, interpolation), format))]
+    }
     let op =
       isBilinear
       ? Resize(.bilinear, coordinates: coordinates, dims: dims) : Resize(.nearest, coordinates: .asymmetric, dims: dims)

@@ -9,6 +9,19 @@ enum BackendFunctions {
     "std": "std", "not_equal": "not_equal", "batch_normalization": "batch_normalization", "constant": "identity",
   ]
 
+  /// K's names of arguments that the catalogue has under another one.
+  static let renames: [String: [String: String]] = [
+    "tile": ["n": "repeats"], "permute_dimensions": ["pattern": "perm"], "reverse": ["axes": "axis"],
+    "clip": ["min_value": "clip_value_min", "max_value": "clip_value_max"], "gather": ["reference": "params"],
+    "concatenate": ["tensors": "values"], "pow": ["a": "y"], "one_hot": ["num_classes": "depth"],
+  ]
+
+  /// K's values of arguments that are left out.
+  static let defaults: [String: [(key: String, value: JSON)]] = [
+    "argmax": [("axis", .int(-1))], "argmin": [("axis", .int(-1))], "concatenate": [("axis", .int(-1))],
+    "expand_dims": [("axis", .int(-1))],
+  ]
+
   static let meanings: [String: FunctionCatalog.Meaning] = [
     // max(x, 0) with a slope below and a limit above.
     "relu": { call in

@@ -279,9 +279,14 @@ final class ExpressionEvaluator {
       }
     }
     do {
-      let arguments = named.map { (key: $0.0, value: $0.1) }
+      var arguments = named.map { (key: function.renames[$0.0] ?? $0.0, value: $0.1) }
+      let parameters = function.parameters.map { function.renames[$0] ?? $0 }
+      for (key, value) in function.defaults
+      where !arguments.contains(where: { $0.key == key }) && positional.count <= parameters.firstIndex(of: key) ?? 0 {
+        arguments.append((key, .constant(value)))
+      }
       let functionCall = FunctionCall(
-        call, function.library, function.function, positional: positional, named: arguments, parameters: function.parameters)
+        call, function.library, function.function, positional: positional, named: arguments, parameters: parameters)
       let results = try function.meaning(functionCall)
       try functionCall.finish()
       let noted = LayerCall(around: call, arguments: positional, keywords: arguments)

@@ -10,6 +10,10 @@ struct NamedFunction {
   let meaning: FunctionCatalog.Meaning
   /// The names of the arguments by position; empty when any are taken.
   let parameters: [String]
+  /// Names of arguments that the catalogue has under another one.
+  var renames: [String: String] = [:]
+  /// Values of arguments that are left out, where they are not the catalogue's own.
+  var defaults: [(key: String, value: JSON)] = []
 
   /// Functions whose first argument is a list of tensors.
   static let takesList: Set<String> = ["concatenate", "stack", "hstack", "vstack", "dstack", "add_n"]
@@ -50,11 +54,14 @@ struct NamedFunction {
 
   private static func backend(_ text: String, _ whole: String) -> NamedFunction? {
     guard let row = FunctionSignatures.backend[text] else { return nil }
+    let renames = BackendFunctions.renames[text] ?? [:]
+    let defaults = BackendFunctions.defaults[text] ?? []
     if let own = BackendFunctions.meanings[text] {
       return NamedFunction(library: .tensorFlow, function: whole, name: text, meaning: own, parameters: row)
     }
     let name = BackendFunctions.aliases[text] ?? FunctionCatalog.tensorFlowName(text) ?? FunctionCatalog.kerasFunction(text)
     guard let name, let meaning = FunctionCatalog.meanings[name] else { return nil }
-    return NamedFunction(library: .tensorFlow, function: whole, name: name, meaning: meaning, parameters: row)
+    return NamedFunction(
+      library: .tensorFlow, function: whole, name: name, meaning: meaning, parameters: row, renames: renames, defaults: defaults)
   }
 }
