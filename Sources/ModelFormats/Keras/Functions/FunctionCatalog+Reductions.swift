@@ -188,20 +188,23 @@ extension FunctionCatalog {
     // The order of the axes tells rows from columns.
     guard let given = try call.ints("axis", "axes", "reduction_indices"), given.count == 2 else { return nil }
     let (rows, columns) = (try call.axis(given[0], of: x), try call.axis(given[1], of: x))
-    let number = kind.doubleValue ?? (["inf", "Infinity"].contains(kind.stringValue ?? "") ? .infinity : kind.stringValue == "-inf" ? -.infinity : nil)
+    let name = kind.stringValue ?? ""
+    if name == "fro" || name == "euclidean" { return nil }
+    let number = kind.doubleValue ?? (["inf", "Infinity"].contains(name) ? .infinity : name == "-inf" ? -Double.infinity : 0)
+    if number == 2, !call.isKeras { return nil }
     var result: ValueID
-    switch (kind.stringValue, number) {
-    case ("fro"?, _), ("euclidean"?, _): return nil
-    case (_, 2?) where !call.isKeras: return nil
-    case ("nuc"?, _), (_, 2?), (_, -2?):
+    if name == "nuc" || number.magnitude == 2 {
       let others = call.dims(of: x).indices.filter { !axes.contains($0) }
-      let values = try call.layer.addAll(SingularValues(), [try call.layer.transpose(x, others + [rows, columns])], "svd")[1]
-      result = try call.reduce(kind.stringValue == "nuc" ? .sum : number == 2 ? .max : .min, values, [call.rank(values) - 1], false)
-    case (_, let number?) where number.magnitude == 1 || number.isInfinite:
+      let matrices = try call.layer.transpose(x, others + [rows, columns])
+      let values = try call.layer.addAll(SingularValues(), [matrices], "svd")[1]
+      let reduction: Reduce.Kind = name == "nuc" ? .sum : number > 0 ? .max : .min
+      result = try call.reduce(reduction, values, [call.rank(values) - 1], false)
+    } else if number.magnitude == 1 || number.isInfinite {
       let (inner, outer) = number.isInfinite ? (columns, rows) : (rows, columns)
       let sums = try call.reduce(.sum, try call.apply(.abs, x), [inner], true)
       result = try call.reduce(number > 0 ? .max : .min, sums, [outer], true)
-    default: throw call.unsupported("ord \(LayerConfig.describe(kind)) over two axes")
+    } else {
+      throw call.unsupported("ord \(LayerConfig.describe(kind)) over two axes")
     }
     let dims = call.dims(of: x).indices.filter { keeps || !axes.contains($0) }.map { axes.contains($0) ? 1 : call.dims(of: x)[$0] }
     result = try call.layer.reshape(result, dims)
