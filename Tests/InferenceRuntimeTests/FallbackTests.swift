@@ -18,6 +18,11 @@ import Testing
     case let op as Resize: return op.dims.count > 2
     // These kernels take float32.
     case is Softmax, is LayerNorm, is RMSNorm, is BatchNorm, is Pool: return types != [.float32]
+    // Rare functions and factorisations run by their definitions.
+    case let op as Elementwise where op.function.isSpecial: return true
+    case is Cholesky, is FourierTransform, is LU, is QR, is Scatter, is SingularValues, is Sort, is SymmetricEigen,
+      is TriangularSolve:
+      return true
     default: return false
     }
   }

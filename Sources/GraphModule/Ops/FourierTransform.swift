@@ -22,7 +22,7 @@ package struct FourierTransform: OpDefinition {
       inputs[0].dtype == inputs[1].dtype && inputs[0].rank == inputs[1].rank, Self.name,
       "the parts must be alike, found \(inputs[0].message) and \(inputs[1].message)")
     for (a, b) in zip(inputs[0].dims, inputs[1].dims) { try Expect.equal(a, b, Self.name, "the dims of both parts") }
-    let dims = zip(inputs[0].dims, inputs[1].dims).map(Axes.merged)
+    let dims = inputs[0].dims
     try Expect.that((dims[dims.count - 1].fixed ?? 0) <= 1 << 24, Self.name, "\(inputs[0].message) is too long")
     return [TensorType(inputs[0].dtype, dims), TensorType(inputs[0].dtype, dims)]
   }

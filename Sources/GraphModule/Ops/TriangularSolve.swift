@@ -35,7 +35,7 @@ package struct TriangularSolve: OpDefinition {
     for (x, y) in zip(a.dims.dropLast(), b.dims.dropLast()) {
       try Expect.equal(x, y, Self.name, "the dims of \(a.message) and \(b.message)")
     }
-    return [TensorType(b.dtype, zip(a.dims.dropLast(), b.dims.dropLast()).map(Axes.merged) + [b.dims[b.rank - 1]])]
+    return [TensorType(b.dtype, Array(a.dims.dropLast()) + [b.dims[b.rank - 1]])]
   }
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {

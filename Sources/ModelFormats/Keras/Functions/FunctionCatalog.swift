@@ -18,7 +18,7 @@ enum FunctionCatalog {
     "layer_norm": "layer_normalization", "rmsnorm": "rms_normalization", "rms_norm": "rms_normalization",
     "swish": "silu", "hard_swish": "hard_silu", "rgbto_grayscale": "rgb_to_grayscale",
     "rgbto_hsv": "rgb_to_hsv", "hsvto_rgb": "hsv_to_rgb", "conj": "conjugate", "is_in": "isin",
-    "all_close": "allclose", "search_sorted": "searchsorted", "ctcdecode": "ctc_decode",
+    "all_close": "allclose", "extract_patches_3d": "extract_patches", "search_sorted": "searchsorted", "ctcdecode": "ctc_decode",
     "ctcloss": "ctc_loss", "nan_median": "nanmedian", 
     "affine": "affine_transform", 
   ]

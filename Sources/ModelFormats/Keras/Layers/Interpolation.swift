@@ -22,10 +22,9 @@ enum Interpolation: String, CaseIterable {
     var result = [Double](repeating: 0, count: size * length)
     guard let (radius, function) = antialiasKernel, scale != 0 else { return result }
     for position in 0..<size {
-      let centre = (Double(position) + 0.5 - translation) / scale
-      // A pixel whose centre lies outside the image takes nothing.
-      guard centre >= 0, centre <= Double(length) else { continue }
-      kernel(centre, radius, { result[position * length + $0] += $1 }, length, scale: antialias ? max(1 / scale, 1) : 1, function)
+      let step = 1 / Float(scale)
+      antialiased(
+        position, step, -step * Float(translation), radius, { result[position * length + $0] += $1 }, length, widens: antialias, function)
     }
     return result
   }
@@ -37,7 +36,7 @@ enum Interpolation: String, CaseIterable {
       func add(_ source: Int, _ weight: Double) { result[row + source] += weight }
       let centre = (Double(position) + 0.5) * scale
       if antialias, let (radius, function) = antialiasKernel {
-        kernel(centre, radius, add, length, scale: max(scale, 1), function)
+        antialiased(position, 1 / (Float(size) / Float(length)), 0, radius, add, length, function)
         continue
       }
       switch self {
@@ -80,14 +79,35 @@ enum Interpolation: String, CaseIterable {
   }
 
   private func kernel(
-    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int, scale: Double = 1,
+    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int,
     _ function: (Double) -> Double
   ) {
-    let first = max(Int((centre - radius * scale - 0.5).rounded(.up)), 0)
-    let last = min(Int((centre + radius * scale - 0.5).rounded(.down)), length - 1)
+    let first = max(Int((centre - radius - 0.5).rounded(.up)), 0)
+    let last = min(Int((centre + radius - 0.5).rounded(.down)), length - 1)
     guard first <= last else { return }
     spread(first, (first...last).map { source in
-      let distance = abs(Double(source) + 0.5 - centre) / scale
+      let distance = abs(Double(source) + 0.5 - centre)
+      return distance >= radius ? 0 : function(distance)
+    }, add, length)
+  }
+
+  /// Weights by a kernel as wide as the steps of the new positions. In Float, as TensorFlow has it: rounding decides which
+  /// pixels lie on the kernel's edge.
+  private func antialiased(
+    _ position: Int, _ step: Float, _ start: Float, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int,
+    widens: Bool = true, _ function: (Double) -> Double
+  ) {
+    let centre = (Float(position) + 0.5) * step + start
+    // A pixel whose centre lies outside the image takes nothing.
+    guard centre >= 0, centre <= Float(length) else { return }
+    let scale = widens ? max(step, 1) : 1
+    let inverse = 1 / scale
+    let reach = Float(radius) * scale
+    let first = max(Int((centre - reach - 0.5).rounded(.up)), 0)
+    let last = min(Int((centre + reach - 0.5).rounded(.down)), length - 1)
+    guard first <= last else { return }
+    spread(first, (first...last).map { source in
+      let distance = Double(abs((Float(source) + 0.5 - centre) * inverse))
       return distance >= radius ? 0 : function(distance)
     }, add, length)
   }

@@ -249,7 +249,10 @@ final class ExpressionEvaluator {
     if ["K.int_shape", "int_shape", "keras.backend.int_shape"].contains(name), let first = positional.first, case .leaf(let tensor) = first {
       return .constant(.array(call.type(tensor.value).dims.map { $0.fixed.map { .int($0) } ?? .null }))
     }
-    guard let found = NamedFunction.find(name, isKeras3: call.dialect.isKeras3) else {
+    guard let found = NamedFunction.find(name) else {
+      if let reason = name.split(separator: ".").last.flatMap({ FunctionCatalog.refusals[String($0)] }) {
+        throw error("the function \(KilnError.quoted(name)) is not supported (\(reason))", column)
+      }
       throw error(
         "unknown function \(KilnError.quoted(name))" + (NamedFunction.nearest(to: name).map { " (nearest: \($0))" } ?? ""), column)
     }

@@ -40,16 +40,19 @@ extension FunctionSignatures {
     bitwise_or: x y
     bitwise_right_shift: x y
     bitwise_xor: x y
+    blackman: x
     broadcast_to: x shape
     cast: x dtype
     categorical_crossentropy: target output from_logits axis
     cbrt: x
     cdist: x y
     ceil: x
+    celu: x alpha
     cholesky: x upper
     cholesky_inverse: x upper
     clip: x x_min x_max
     concatenate: xs axis
+    conj: x
     conjugate: x
     conv: inputs kernel strides padding data_format dilation_rate
     conv_transpose: inputs kernel strides padding output_padding data_format dilation_rate
@@ -66,6 +69,7 @@ extension FunctionSignatures {
     ctc_loss: target output target_length output_length mask_index
     cumprod: x axis dtype
     cumsum: x axis dtype
+    deg2rad: x
     depth_to_space: x block_size data_format
     depthwise_conv: inputs kernel strides padding data_format dilation_rate
     det: x
@@ -78,10 +82,13 @@ extension FunctionSignatures {
     divide_no_nan: x1 x2
     dot: x1 x2
     dot_product_attention: query key value bias mask scale is_causal flash_attention attn_logits_soft_cap
+    dsplit: x indices_or_sections
+    dstack: xs
     eig: x
     eigh: x
     einsum: subscripts operands
     elastic_transform: images alpha sigma interpolation fill_mode fill_value seed data_format
+    elu: x alpha
     empty_like: x dtype
     equal: x1 x2
     erf: x
@@ -92,6 +99,7 @@ extension FunctionSignatures {
     expand_dims: x axis
     expm1: x
     extract_patches: images size strides dilation_rate padding data_format
+    extract_patches_3d: volumes size strides dilation_rate padding data_format
     extract_sequences: x sequence_length sequence_stride
     eye: N M k dtype
     fabs: x
@@ -110,14 +118,21 @@ extension FunctionSignatures {
     full_like: x fill_value dtype
     gaussian_blur: images kernel_size sigma data_format
     gcd: x1 x2
+    gelu: x approximate
     get_item: x key
     glu: x axis
     greater: x1 x2
     greater_equal: x1 x2
+    hamming: x
+    hanning: x
+    hard_shrink: x threshold
+    hard_sigmoid: x
     hard_silu: x
     hard_swish: x
+    hard_tanh: x
     heaviside: x1 x2
     histogram: x bins range
+    hsplit: x indices_or_sections
     hstack: xs
     hsv_to_rgb: images data_format
     hypot: x1 x2
@@ -142,6 +157,7 @@ extension FunctionSignatures {
     layer_normalization: x gamma beta axis epsilon
     lcm: x1 x2
     ldexp: x1 x2
+    leaky_relu: x negative_slope
     left_shift: x y
     less: x1 x2
     less_equal: x1 x2
@@ -214,8 +230,10 @@ extension FunctionSignatures {
     ptp: x axis keepdims
     qr: x mode
     quantile: x q axis method keepdims
+    rad2deg: x
     ravel: x
     real: x
+    rearrange: tensor pattern axes_lengths
     reciprocal: x
     relu: x
     repeat: x repeats axis
@@ -251,6 +269,7 @@ extension FunctionSignatures {
     slice_update: inputs start_indices updates
     slogdet: x
     sobel_edges: images data_format
+    soft_shrink: x threshold
     softmax: x axis
     softplus: x
     softsign: x
@@ -265,7 +284,9 @@ extension FunctionSignatures {
     split: x indices_or_sections axis
     sqrt: x
     square: x
+    squareplus: x b
     squeeze: x axis
+    ssim: image1 image2 max_val filter_size filter_sigma k1 k2 data_format
     stack: x axis
     std: x axis keepdims
     stft: x sequence_length sequence_stride fft_length window center
@@ -281,6 +302,7 @@ extension FunctionSignatures {
     tanh: x
     tanh_shrink: x
     tensordot: x1 x2 axes
+    threshold: x threshold default_value
     tile: x repeats
     top_k: x k sorted
     trace: x offset axis1 axis2
@@ -297,8 +319,10 @@ extension FunctionSignatures {
     vander: x N increasing
     var: x axis keepdims
     vdot: x1 x2
+    view: x dtype
     view_as_complex: x
     view_as_real: x
+    vsplit: x indices_or_sections
     vstack: xs
     where: condition x1 x2
     zeros: shape dtype

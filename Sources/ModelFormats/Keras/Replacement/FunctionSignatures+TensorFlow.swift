@@ -40,10 +40,13 @@ extension FunctionSignatures {
     clip_by_value: t clip_value_min clip_value_max
     complex: real imag
     concat: values axis
+    conj: x
+    constant: value dtype shape
     conv2d_transpose: input filters output_shape strides padding data_format dilations
     conv_transpose: input filters output_shape strides padding data_format dilations
     convert_image_dtype: image dtype saturate
     convert_to_tensor: value dtype dtype_hint
+    convolution: input filters strides padding data_format dilations
     cos: x
     cosh: x
     count_nonzero: input axis keepdims dtype
@@ -68,6 +71,7 @@ extension FunctionSignatures {
     eigh: tensor
     eigvalsh: tensor
     einsum: equation inputs
+    elu: features
     ensure_shape: x shape
     equal: x y
     erf: x
@@ -90,6 +94,7 @@ extension FunctionSignatures {
     function: func input_signature autograph jit_compile reduce_retracing experimental_implements experimental_autograph_options experimental_attributes experimental_relax_shapes experimental_compile experimental_follow_type_hints
     gather: params indices validate_indices axis batch_dims
     gather_nd: params indices batch_dims
+    gelu: features approximate
     global_norm: t_list
     grayscale_to_rgb: images
     greater: x y
@@ -105,12 +110,14 @@ extension FunctionSignatures {
     image_gradients: image
     in_top_k: targets predictions k
     inv: input adjoint
+    invert: x
     irfft: input_tensor fft_length
     is_finite: x
     is_inf: x
     is_nan: x
     l2_loss: t
     l2_normalize: x axis epsilon dim
+    leaky_relu: features alpha
     left_shift: x y
     less: x y
     less_equal: x y
@@ -221,11 +228,13 @@ extension FunctionSignatures {
     space_to_batch: input block_shape paddings
     space_to_batch_nd: input block_shape paddings
     space_to_depth: input block_size data_format
+    sparse_softmax_cross_entropy_with_logits: labels logits
     split: value num_or_size_splits axis num
     sqrt: x
     square: x
     squared_difference: x y
     squeeze: input axis
+    ssim: img1 img2 max_val filter_size filter_sigma k1 k2 return_index_map
     stack: values axis
     stft: signals frame_length frame_step fft_length window_fn pad_end
     stop_gradient: input
@@ -244,6 +253,7 @@ extension FunctionSignatures {
     transpose: a perm conjugate
     triangular_solve: matrix rhs lower adjoint
     truediv: x y
+    truncatemod: x y
     unravel_index: indices dims
     unsorted_segment_mean: data segment_ids num_segments
     unstack: value num axis

@@ -22,7 +22,7 @@ struct NamedFunction {
   static let common: Set<String> = ["name", "dtype"]
 
   /// The function of `K.mean`, `tf.nn.relu`, `ops.mean`; a name alone is of `keras.ops`, else of TensorFlow, else of K.
-  static func find(_ text: String, isKeras3: Bool) -> NamedFunction? {
+  static func find(_ text: String) -> NamedFunction? {
     for prefix in ["K.", "keras.backend.", "tf.keras.backend.", "backend."] where text.hasPrefix(prefix) {
       return backend(String(text.dropFirst(prefix.count)), text)
     }
@@ -41,14 +41,16 @@ struct NamedFunction {
   private static func keras(_ text: String, _ whole: String) -> NamedFunction? {
     let last = text.split(separator: ".").last.map(String.init) ?? text
     guard let name = FunctionCatalog.kerasFunction(last), let meaning = FunctionCatalog.meanings[name] else { return nil }
-    let parameters = FunctionSignatures.keras[text] ?? FunctionSignatures.keras[last] ?? []
+    // These find their operands by position alone.
+    let isOpen = ["einsum", "meshgrid"].contains(name)
+    let parameters = isOpen ? [] : FunctionSignatures.keras[text] ?? FunctionSignatures.keras[last] ?? []
     return NamedFunction(library: .keras, function: whole, name: name, meaning: meaning, parameters: parameters)
   }
 
   private static func tensorFlow(_ text: String, _ whole: String) -> NamedFunction? {
     guard let name = FunctionCatalog.tensorFlowName(text), let meaning = FunctionCatalog.meanings[name] else { return nil }
     let last = text.split(separator: ".").last.map(String.init) ?? text
-    let parameters = FunctionSignatures.tensorFlow[text] ?? FunctionSignatures.tensorFlow[last] ?? []
+    let parameters = name == "einsum" ? [] : FunctionSignatures.tensorFlow[text] ?? FunctionSignatures.tensorFlow[last] ?? []
     return NamedFunction(library: .tensorFlow, function: whole, name: name, meaning: meaning, parameters: parameters)
   }
 
