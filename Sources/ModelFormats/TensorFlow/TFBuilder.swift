@@ -13,6 +13,8 @@ final class TFBuilder {
   private var evaluations: [ValueID: Tensor?] = [:]
   private var producers: [ValueID: Int] = [:]
   private var indexed = 0
+  /// How many sizes that depend on the data have a symbol.
+  var sizes = 0
   /// How deep values are being made on demand.
   var depth = 0
 
@@ -37,6 +39,11 @@ final class TFBuilder {
     }
     captured[ObjectIdentifier(value)] = id
     return id
+  }
+
+  /// An input that is not a capture.
+  func addInput(_ name: String, _ type: TensorType) throws -> TFValue {
+    .value(try graph.addInput(free(name), type), self, name: name)
   }
 
   /// A name that no value has.

@@ -29,6 +29,11 @@ struct TFConditions {
     return nil
   }
 
+  /// The predicates that a node runs under, by name; the side of each.
+  mutating func sides(_ frame: TFFrame, _ node: Int, _ frameID: Int) throws -> [String: Int] {
+    try all(frame, node, frameID).mapValues(\.side)
+  }
+
   /// What holds where an operand is read.
   private mutating func edge(_ frame: TFFrame, _ reference: TFReference, _ frameID: Int) throws -> [String: Guard] {
     guard let position = frame.node(named: reference.node) else { return [:] }

@@ -22,6 +22,7 @@ enum TFControlFlow {
       return try branches(converter, key, frame, node).flatMap { child in
         try converter.keys(child, try results(converter, child))
       }
+    case "Exit", "RefExit": return try TFLoopFrame.find(converter, key, frame).needs(converter, frame)
     default: return nil
     }
   }
@@ -50,6 +51,8 @@ enum TFControlFlow {
       return try call.named(call.values([try call.select(try call.x(0), try call.x(2), try call.x(1))]))
     case "If", "StatelessIf", "Case", "StatelessCase":
       return try branch(converter, key, frame, node)
+    case "Exit", "RefExit": return try TFLoopFrame.find(converter, key, frame).convert(converter, key, frame)
+    case "While", "StatelessWhile": return try TFLoop.convert(converter, frame, node, frame.path(key.node))
     default: return nil
     }
   }

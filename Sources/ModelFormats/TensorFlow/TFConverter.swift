@@ -17,6 +17,8 @@ final class TFConverter {
   private var children: [TFOutput: TFFrame] = [:]
   /// Finished nodes; nil where a problem stands in the way.
   private(set) var results: [TFKey: [TFValue]?] = [:]
+  /// Loops of TensorFlow 1 by the names of their frames.
+  var loops: [String: TFLoopFrame] = [:]
   /// Outputs that stand for another tensor, which only a value tells: of a branch on a constant.
   private var redirects: [TFOutput: (frame: TFFrame, reference: TFReference)] = [:]
   /// Outputs that have a value already.
@@ -38,12 +40,12 @@ final class TFConverter {
   }
 
   /// A converter of a function's body, or of a part of a frame, inside another.
-  init(inside outer: TFConverter, frame: TFFrame, builder: TFBuilder) throws {
+  init(inside outer: TFConverter, frame: TFFrame, builder: TFBuilder, diagnostics: TFDiagnostics) throws {
     guard outer.depth < TFFrame.maximumDepth else {
       throw KilnError(.badInput, "loops and branches are nested deeper than \(TFFrame.maximumDepth) levels")
     }
     model = outer.model
-    diagnostics = outer.diagnostics
+    self.diagnostics = diagnostics
     self.builder = builder
     depth = outer.depth + 1
     frames = [frame]
@@ -53,7 +55,7 @@ final class TFConverter {
 
   // MARK: Finding what an operand is
 
-  private static let transparent: Set<String> = [
+  static let transparent: Set<String> = [
     "Identity", "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2", "Snapshot", "RefIdentity", "EnsureShape",
     "PlaceholderWithDefault", "IdentityN", "Switch", "RefSwitch", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3",
     "DisableCopyOnRead", "Copy", "CopyHost", "LoopCond", "MutexV2", "TensorArrayCloseV3", "PartitionedCallIdentity",
@@ -247,6 +249,9 @@ final class TFConverter {
       return try pick(made, output)
     }
   }
+
+  /// Enters the results of a node that was converted with another.
+  func finish(_ key: TFKey, _ values: [TFValue]) { results[key] = .some(values) }
 
   /// Lets an output stand for another tensor.
   func redirect(_ output: TFOutput, to frame: TFFrame, _ reference: TFReference) {

@@ -14,6 +14,15 @@ final class TFDiagnostics {
     if !errors.contains(where: { $0.node == node && $0.error == error }) { errors.append((op, node, error)) }
   }
 
+  var isEmpty: Bool { errors.isEmpty && unsupportedNodes.isEmpty }
+
+  /// Takes over what another conversion found.
+  func merge(_ other: TFDiagnostics) {
+    for (op, nodes) in other.unsupportedNodes { for node in nodes { unsupported(op, node) } }
+    for (op, node, error) in other.errors { add(error, op, node) }
+    opCounts.merge(other.opCounts) { $0 + $1 }
+  }
+
   func count(_ op: String) { opCounts[op, default: 0] += 1 }
 
   /// Moves everything to the import's own list.

@@ -17,6 +17,8 @@ final class TFEndpoints {
   /// Inputs in the order of the file or the signature.
   private var inputs: [(name: String, value: TFValue)] = []
   private var wantedInputs: [String] = []
+  /// Inputs that say whether the model is being trained, which are taken to be false.
+  private var flags: [(value: TFValue, input: ValueID)] = []
 
   init(_ model: TFModel, _ options: ImportOptions, _ converter: TFConverter) throws {
     self.model = model
@@ -96,6 +98,15 @@ final class TFEndpoints {
         converter.bound[output] = value
         continue
       }
+      if !isAsked, model.inputs == nil, try isTrainingFlag(node) {
+        converter.bound[output] = .constant(try Tensor([false], shape: []), converter.builder, name: name)
+        if let value = converter.bound[output] {
+          let id = try converter.builder.graph.addInput(name, TensorType(.bool, []))
+          flags.append((value, id))
+          inputs.append((name, value))
+        }
+        continue
+      }
       var declared: TFShape? = shape
       if case .shape(let own)? = node.attributes["shape"], node.op == "Placeholder" { declared = declared ?? own }
       guard let dataType = type ?? TFEndpoints.type(node, reference.index), let dtype = dataType.dtype else { continue }
@@ -146,6 +157,24 @@ final class TFEndpoints {
     return nil
   }
 
+  /// Whether a scalar decides about dropout or the statistics of batches: nodes that only training has run where it is true.
+  private func isTrainingFlag(_ node: TFNode) throws -> Bool {
+    guard case .type(let type)? = node.attributes["dtype"], type.number == 10 else { return false }
+    if case .shape(let shape)? = node.attributes["shape"], let dims = shape.dims, !dims.isEmpty { return false }
+    let frame = converter.root
+    for (index, other) in frame.nodes.enumerated() {
+      let isTraining: Bool
+      switch other.op {
+      case "RandomUniform": isTraining = true
+      case "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3":
+        if case .bool(false)? = other.attributes["is_training"] { isTraining = false } else { isTraining = true }
+      default: isTraining = false
+      }
+      if isTraining, try converter.conditions.sides(frame, index, frame.id)["\(node.name):0"] == 1 { return true }
+    }
+    return false
+  }
+
   /// The declared shape with what the caller gave; nil when the rank is unknown.
   private static func dims(_ declared: [Int?]?, _ given: [Int?]?, _ name: String) throws -> [Dim]? {
     guard let declared else { return given.map { symbols($0, name) } }
@@ -180,7 +209,20 @@ final class TFEndpoints {
       found.append((output, value))
     }
     let computed = found.filter { !$0.0.isGuess || $0.1.evaluated == nil }
-    return try (computed.isEmpty ? found : computed).map { Graph.Output(name: $0.0.name, value: try converter.builder.id($0.1)) }
+    return try (computed.isEmpty ? found : computed).map { output, value in
+      Graph.Output(name: output.name, value: try guarded(try converter.builder.id(value), output.name))
+    }
+  }
+
+  /// NaN where a flag of training is true after all: what is computed then is not in the graph.
+  private func guarded(_ id: ValueID, _ name: String) throws -> ValueID {
+    var result = id
+    let builder = converter.builder
+    for (value, input) in flags where converter.read.contains(ObjectIdentifier(value)) && builder.graph.type(of: id).dtype.isFloat {
+      let nan = try builder.scalar(.nan, builder.graph.type(of: id).dtype)
+      result = try builder.graph.addOne(Elementwise(.select), [input, nan, result], name: "\(name)/inference")
+    }
+    return result
   }
 
   /// The inputs that the outputs need, in order; those that a signature or the caller names all stay.
@@ -188,7 +230,8 @@ final class TFEndpoints {
     let declared = Set(model.inputs?.map(\.name) ?? [])
     return try inputs.compactMap { name, value in
       let isAsked = declared.contains(name) || wantedInputs.contains(name)
-      return isAsked || converter.read.contains(ObjectIdentifier(value)) ? try value.materialised() : nil
+      guard isAsked || converter.read.contains(ObjectIdentifier(value)) else { return nil }
+      return try flags.first { $0.value === value }?.input ?? value.materialised()
     }
   }
 }

@@ -149,11 +149,28 @@ final class TFValue {
   }
 }
 
-/// A TensorArray or TensorList as rows of a tensor [size, element...]; nil rows are not written yet.
+/// A TensorArray or TensorList as rows of a tensor [size, element...].
 struct TFList {
+  /// What every stage of one list has in common.
+  final class Info {
+    let dtype: DType
+    /// The number of rows.
+    let size: TFValue
+    /// The dims of a row, once a row was written or they are declared.
+    var element: [Dim]?
+
+    init(dtype: DType, size: TFValue, element: [Dim]? = nil) {
+      self.dtype = dtype
+      self.size = size
+      self.element = element
+    }
+  }
+
+  var info: Info
+  /// The rows; nil before the first is written.
   var rows: TFValue?
-  var size: TFValue?
-  var dtype: DType
-  /// The shape of an element as far as it is declared.
-  var element: TFShape
+  /// Elements one by one, of a list that is pushed to and popped from.
+  var items: [TFValue]?
+  /// Elements that were written to known places of a list without rows.
+  var slots: [Int: TFValue] = [:]
 }
