@@ -33,7 +33,12 @@ enum TFControlFlow {
     return elements[0]
   }
 
-  /// The results of a control flow node; nil for other nodes.
+  /// What `convert` takes care of.
+  static let ops: Set<String> = [
+    "Merge", "RefMerge", "If", "StatelessIf", "Case", "StatelessCase", "Exit", "RefExit", "While", "StatelessWhile",
+  ]
+
+  /// The results of a control flow node; nil for other nodes, and where a problem stands in the way.
   static func convert(_ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ node: TFNode) throws -> [TFValue]? {
     switch node.op {
     case "Merge", "RefMerge":
@@ -46,7 +51,7 @@ enum TFControlFlow {
       }
       guard let predicate = try converter.value(frame, merge.predicate), let no = try converter.value(frame, merge.input(0)),
         let yes = try converter.value(frame, merge.input(1))
-      else { return [] }
+      else { return nil }
       let call = TFCall(converter, frame, node, frame.path(key.node), [predicate, no, yes])
       return try call.named(call.values([try call.select(try call.x(0), try call.x(2), try call.x(1))]))
     case "If", "StatelessIf", "Case", "StatelessCase":
@@ -97,12 +102,12 @@ enum TFControlFlow {
       }
       return []
     }
-    guard let condition = try converter.value(frame, selector) else { return [] }
+    guard let condition = try converter.value(frame, selector) else { return nil }
     var picked: [ValueID] = []
     let call = TFCall(converter, frame, node, frame.path(key.node), [condition])
     for index in try results(converter, children[0]).indices {
       let values = try children.map { try converter.value($0, try converter.result(index, of: $0).1) }.compactMap { $0 }
-      guard values.count == children.count else { return [] }
+      guard values.count == children.count else { return nil }
       var ids = try values.map { try call.builder.id($0) }
       let types = ids.map(call.type)
       guard types.allSatisfy({ $0 == types[0] }) else {

@@ -264,7 +264,7 @@ final class TFConverter {
     let path = frame.path(key.node)
     diagnostics.count(node.op)
     do {
-      if let made = try TFControlFlow.convert(self, key, frame, node) { return made }
+      if TFControlFlow.ops.contains(node.op) { return try TFControlFlow.convert(self, key, frame, node) }
       if let name = shapeless[TFOutput(key: key, index: 0)] {
         throw KilnError(.badInput, "the file does not say the shape of the input \(KilnError.quoted(name))", hint: "--input-shape \(name)=1,…")
       }

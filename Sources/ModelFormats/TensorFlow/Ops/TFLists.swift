@@ -138,9 +138,23 @@ extension TFOpCatalog {
     return TFValue.list(list, call.builder, name: call.name)
   }
 
-  /// The rows one after another along their first axis, and their lengths.
+  /// The elements one after another along their first axis, and their lengths.
   private static func joined(_ call: TFCall, _ index: Int) throws -> [TFValue] {
-    // A TensorArray's operands are its handle and its flow.
+    let list = try state(call, index)
+    if list.rows == nil {
+      let size = list.info.size.known?.fixed?.first ?? 0
+      let values = try list.items ?? (0..<size).map { place in
+        guard let value = list.slots[place] else { throw call.unsupported("a list that is not full") }
+        return value
+      }
+      let lengths = try values.map { value -> Double in
+        guard let length = value.type.dims.first?.fixed else { throw call.unsupported("a list of unknown lengths") }
+        return Double(length)
+      }
+      guard !values.isEmpty else { throw call.unsupported("an empty list") }
+      let all = try call.concat(try values.map { try call.builder.id($0) }, axis: 0)
+      return call.values([all, try call.numbers(lengths, [lengths.count], .int64, "lengths")])
+    }
     let rows = try call.builder.id(try rows(call, index)[0])
     let dims = call.type(rows).dims
     guard dims.count >= 2, let count = dims[0].fixed, let length = dims[1].fixed else { throw call.unsupported("a list of unknown lengths") }
