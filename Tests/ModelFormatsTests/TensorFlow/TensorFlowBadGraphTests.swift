@@ -41,8 +41,8 @@ import Testing
       Case(name: "unknown op", bytes: x + G.node("r", "ReadFile", ["x"]), message: "op 'ReadFile' (node 'r') is not supported"),
       Case(
         name: "all unknown ops", bytes: x + G.node("r", "ReadFile", ["x"]) + G.node("s", "PyFunc", ["r"]) + G.node("t", "PyFunc", ["s"]),
-        message: "op 'PyFunc' (nodes 't', 's') is not supported"),
-      Case(name: "cycle", bytes: x + G.node("a", "AddV2", ["x", "b"]) + G.node("b", "Relu", ["a"]) + G.node("y", "Relu", ["b"]), message: "'a', 'b' form a cycle"),
+        message: "op 'PyFunc' (nodes 's', 't') is not supported; op 'ReadFile' (node 'r') is not supported"),
+      Case(name: "cycle", bytes: x + G.node("a", "AddV2", ["x", "b"]) + G.node("b", "Relu", ["a"]) + G.node("y", "Relu", ["b"]), message: "nodes 'a', 'b', 'y' form a cycle"),
       Case(name: "cycle of identities", bytes: x + G.node("a", "Identity", ["b"]) + G.node("b", "Identity", ["a"]) + G.node("y", "Relu", ["b"]), message: "cycle"),
       Case(name: "missing operand", bytes: x + G.node("y", "Relu", ["nowhere"]), message: "there is no tensor 'nowhere:0'"),
       Case(name: "no such output", bytes: x + G.node("a", "Relu", ["x"]) + G.node("y", "Relu", ["a:3"]), message: "has no output 3"),
