@@ -13,8 +13,31 @@ extension Model {
     return symbol
   }
 
+  /// Predicts with a stateful model, as many samples at a time as it takes.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when the samples are no multiple of that number, as Keras does.
+  func predictInTurn(
+    _ inputs: [Tensor], _ batch: Int, _ batchSize: Int?, _ state: inout ModelState
+  ) throws -> [Tensor] {
+    guard batchSize ?? batch == batch else {
+      throw KilnError(.usage, "the model is stateful and takes \(batch) samples at once, found a batch size of \(batchSize ?? 0)")
+    }
+    let samples = inputs.first?.shape.first ?? batch
+    guard batch > 0, samples > 0, samples % batch == 0, inputs.allSatisfy({ $0.shape.first == samples }) else {
+      throw KilnError(
+        .badInput, "the model is stateful and takes \(batch) samples at once, found \(samples)",
+        hint: "give a multiple of \(batch) samples")
+    }
+    if samples == batch { return try run(inputs, &state) }
+    var parts: [[Tensor]] = []
+    for start in stride(from: 0, to: samples, by: batch) {
+      parts.append(try run(inputs.map { $0.rows(start..<start + batch) }, &state))
+    }
+    return try outputs.indices.map { index in try Tensor.joined(parts.map { $0[index] }) }
+  }
+
   /// Predicts batch after batch into one tensor for each output; nil when one batch holds all, or batches make no sense.
-  func predictInBatches(_ inputs: [Tensor], _ batchSize: Int) throws -> [Tensor]? {
+  func predictInBatches(_ inputs: [Tensor], _ batchSize: Int, _ state: inout ModelState) throws -> [Tensor]? {
     guard batchSize >= 1 else { throw KilnError(.usage, "the batch size must be 1 or more, found \(batchSize)") }
     guard let symbol = batchSymbol, let samples = inputs.first?.shape.first, samples > batchSize else { return nil }
     let bindings = try source.bind(inputs.map(\.shape))
@@ -25,7 +48,7 @@ extension Model {
     while start < samples {
       let end = min(start + batchSize, samples)
       let batch = inputs.map { $0.rows(start..<end) }
-      parts.append(try plans.executor(batch.map(\.shape)).run(batch))
+      parts.append(try run(batch, &state))
       start = end
     }
     return try outputs.indices.map { index in try Tensor.joined(parts.map { $0[index] }) }

@@ -15,11 +15,16 @@ public final class Model: Sendable {
     public var exact: Bool
     /// How many plans (one for each combination of input shapes) are kept.
     public var maximumPlans: Int
+    /// How many iterations the model's loops may take in one prediction.
+    public var maximumIterations: Int
 
-    public init(threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16) {
+    public init(
+      threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16, maximumIterations: Int = 100_000_000
+    ) {
       self.threads = threads
       self.exact = exact
       self.maximumPlans = maximumPlans
+      self.maximumIterations = maximumIterations
     }
   }
 
@@ -35,6 +40,18 @@ public final class Model: Sendable {
   let source: Graph
   let plans: PlanCache
 
+  /// The state that a stateful model starts with.
+  public let initialState: ModelState
+  /// The number of samples that a stateful model takes at once, when it is fixed. Its inputs are then described with a
+  /// free first axis; more samples are that many at a time, one batch after the other.
+  public let stateBatch: Int?
+
+  /// Whether the model has layers that hand their state from one prediction to the next.
+  public var isStateful: Bool { !initialState.tensors.isEmpty }
+
+  /// Whether predictions can be prepared in a `Session`: not for strings, and not when sizes depend on the data.
+  public var hasSessions: Bool { !plans.hasDataSizes && !(inputs + outputs).contains { $0.dtype == .string } }
+
   /// Loads a `.kiln` file. Its weights stay mapped from the file.
   ///
   /// - Throws: `KilnError` when the file cannot be read or is not a sound `.kiln` file.
@@ -46,17 +63,25 @@ public final class Model: Sendable {
   package init(graph: Graph, options: Options = Options()) throws {
     let pool = ThreadPool.shared(options.threads)
     name = graph.name
+    let types = graph.inputs.map(graph.type(of:)) + graph.outputs.map { graph.type(of: $0.value) }
+    let batch = graph.states.isEmpty ? nil : types.first?.dims.first?.fixed
+    let isFixed = batch.map { batch in types.allSatisfy { $0.dims.first?.fixed == batch } } ?? false
+    stateBatch = isFixed ? batch : nil
     inputs = graph.inputs.map { input in
       let name = graph[input].name
-      return TensorDescription(name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)])
+      return TensorDescription(
+        name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)], isBatched: isFixed)
     }
-    outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value)) }
+    outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value), isBatched: isFixed) }
     metadata = graph.metadata
     threads = pool.count
     source = graph
+    let (lifted, initial) = try RuntimeGraph.prepare(graph).liftingStates()
+    initialState = ModelState(tensors: initial)
     plans = PlanCache(
-      try RuntimeGraph.prepare(graph), options: PlanOptions(threads: pool.count, exact: options.exact), pool: pool,
-      limit: options.maximumPlans)
+      lifted,
+      options: PlanOptions(threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations),
+      pool: pool, limit: options.maximumPlans)
   }
 
   /// Predicts from named inputs.
@@ -98,13 +123,33 @@ public final class Model: Sendable {
     return first
   }
 
-  /// Predicts from inputs in the model's order.
+  /// Predicts from inputs in the model's order. A stateful model starts afresh, and hands its state from batch to batch.
   public func predict(_ inputs: [Tensor], batchSize: Int? = nil) throws -> [Tensor] {
+    var state = initialState
+    return try predict(inputs, batchSize: batchSize, state: &state)
+  }
+
+  /// Predicts from inputs in the model's order, going on from a state.
+  ///
+  /// - Parameter state: `initialState`, or what an earlier prediction left here.
+  public func predict(_ inputs: [Tensor], batchSize: Int? = nil, state: inout ModelState) throws -> [Tensor] {
     guard inputs.count == self.inputs.count else {
       throw KilnError(.badInput, "the model has \(self.inputs.count) inputs, found \(inputs.count)")
     }
     let fitting = try zip(inputs, self.inputs).map { try InputConversion.fit($0, $1) }
-    if let batchSize, let batched = try predictInBatches(fitting, batchSize) { return batched }
-    return try plans.executor(fitting.map(\.shape)).run(fitting)
+    guard state.tensors.count == initialState.tensors.count else {
+      throw KilnError(.usage, "the state is that of another model")
+    }
+    if let stateBatch { return try predictInTurn(fitting, stateBatch, batchSize, &state) }
+    if let batchSize, let batched = try predictInBatches(fitting, batchSize, &state) { return batched }
+    return try run(fitting, &state)
+  }
+
+  /// One run of the plan.
+  func run(_ inputs: [Tensor], _ state: inout ModelState) throws -> [Tensor] {
+    if state.tensors.isEmpty { return try plans.run(inputs) }
+    let results = try plans.run(inputs + state.tensors)
+    state.tensors = Array(results.suffix(state.tensors.count))
+    return Array(results.dropLast(state.tensors.count))
   }
 }

@@ -39,7 +39,7 @@ extension Model {
     guard inputs.count == self.inputs.count else {
       throw KilnError(.badInput, "the model has \(self.inputs.count) inputs, found \(inputs.count)")
     }
-    let fitting = try zip(inputs, self.inputs).map { try InputConversion.fit($0, $1) }
+    let fitting = try zip(inputs, self.inputs).map { try InputConversion.fit($0, $1) } + initialState.tensors
     let executor = try plans.executor(fitting.map(\.shape))
     var best: [Int64] = []
     for _ in 0..<max(1, repeats) {

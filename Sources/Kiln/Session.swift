@@ -3,7 +3,7 @@ import TensorModule
 
 /// A prediction prepared for fixed input shapes, in memory that the caller sees: running it again allocates nothing.
 ///
-/// A session holds the memory of one prediction, so one task uses it at a time; make one for each task.
+/// A stateful model goes on from run to run, until `resetStates`. A session holds the memory of one prediction, so one task uses it at a time; make one for each task.
 ///
 ///     let session = try model.session(shapes: ["input": [1, 28, 28, 1]])
 ///     session.inputBytes(0).copyMemory(from: pixels)
@@ -15,8 +15,15 @@ public final class Session {
   private let owned: [RuntimeMemory]
   private var inputs: [UnsafeMutableRawBufferPointer]
   private var outputs: [UnsafeMutableRawBufferPointer]
+  /// What the states start with; their inputs and outputs stand behind the model's own.
+  private let initialStates: [Tensor]
+  private let inputCount: Int
+  private let outputCount: Int
 
-  init(_ executor: Executor) throws {
+  init(_ executor: Executor, _ initialStates: [Tensor]) throws {
+    self.initialStates = initialStates
+    inputCount = executor.plan.inputs.count - initialStates.count
+    outputCount = executor.plan.outputs.count - initialStates.count
     self.executor = executor
     workspace = try executor.take()
     for spec in executor.plan.inputs + executor.plan.outputs where spec.dtype == .string {
@@ -33,13 +40,14 @@ public final class Session {
       workspace.setInput(index, buffer.baseAddress)
     }
     for (index, buffer) in outputs.enumerated() { workspace.setOutput(index, buffer.baseAddress) }
+    resetStates()
   }
 
   deinit { executor.give(workspace) }
 
   /// The dtypes and shapes, in the model's order.
-  public var inputShapes: [Shape] { executor.plan.inputs.map(\.shape) }
-  public var outputShapes: [Shape] { executor.plan.outputs.map(\.shape) }
+  public var inputShapes: [Shape] { executor.plan.inputs.prefix(inputCount).map(\.shape) }
+  public var outputShapes: [Shape] { executor.plan.outputs.prefix(outputCount).map(\.shape) }
 
   /// The memory that input `index` is read from.
   public func inputBytes(_ index: Int) -> UnsafeMutableRawBufferPointer { inputs[index] }
@@ -66,7 +74,21 @@ public final class Session {
   }
 
   /// Computes the outputs from the inputs.
-  public func run() throws { try executor.run(workspace) }
+  public func run() throws {
+    try executor.run(workspace)
+    // What was made is what the next run reads.
+    for index in initialStates.indices {
+      let (input, output) = (inputCount + index, outputCount + index)
+      swap(&inputs[input], &outputs[output])
+      workspace.setInput(input, inputs[input].baseAddress)
+      workspace.setOutput(output, outputs[output].baseAddress)
+    }
+  }
+
+  /// Makes the next run begin with the states that the model starts with.
+  public func resetStates() {
+    for (index, tensor) in initialStates.enumerated() { inputs[inputCount + index].copyMemory(from: tensor.bytes) }
+  }
 
   private func check(_ memory: UnsafeMutableRawBufferPointer, _ spec: TensorSpec) throws {
     guard memory.count == spec.byteCount else {
@@ -88,12 +110,13 @@ extension Model {
   public func session(shapes: [String: Shape] = [:]) throws -> Session {
     let ordered = try inputs.map { input in
       if let shape = shapes[input.name] { return shape }
-      let known = input.dims.compactMap { $0 }
+      var known = input.dims.compactMap { $0 }
+      if let stateBatch { known.insert(stateBatch, at: 0) }
       guard known.count == input.dims.count else {
         throw KilnError(.badInput, "input \(KilnError.quoted(input.name)): a shape is needed for \(input.typeText)")
       }
       return known
     }
-    return try Session(plans.executor(ordered))
+    return try Session(plans.executor(ordered + initialState.tensors.map(\.shape)), initialState.tensors)
   }
 }

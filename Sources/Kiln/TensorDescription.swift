@@ -12,11 +12,12 @@ public struct TensorDescription: Sendable, Hashable {
   /// `[batch,28,28,1]`: the dims with the names of the free ones.
   public let shapeText: String
 
-  init(_ name: String, _ type: TensorType, alias: String? = nil) {
+  /// - Parameter isBatched: the first axis counts samples although its length is known.
+  init(_ name: String, _ type: TensorType, alias: String? = nil, isBatched: Bool = false) {
     self.name = name
     self.alias = alias
     dtype = type.dtype
-    dims = type.dims.map(\.fixed)
+    dims = type.dims.enumerated().map { $0 == 0 && isBatched ? nil : $1.fixed }
     shapeText = "[" + type.dims.map(\.description).joined(separator: ",") + "]"
   }
 

@@ -3,10 +3,13 @@ import TensorModule
 
 /// The `.kiln` container: a safetensors file whose metadata hold the graph in text form, hashes and check vectors.
 ///
-/// Constants are stored under their names in the graph. Check vectors are tensors named `kiln.check/N/input/NAME` and
+/// Constants are stored under their names in the graph, those of subgraphs as `kiln.graph/N/NAME`. Check vectors are tensors named `kiln.check/N/input/NAME` and
 /// `kiln.check/N/output/NAME`. Every tensor has an XXH64; one more covers the metadata.
 package enum KilnFile {
   package static let formatVersion = "1"
+
+  /// Beginnings of names that are not a weight's own.
+  private static let reserved = [CheckVector.prefix, Graph.storedPrefix]
 
   /// Writes a model under a temporary name, then gives it its name.
   ///
@@ -20,12 +23,14 @@ package enum KilnFile {
       hashes[name] = .string(XXH64.text(stored.bytes))
     }
     let graph = model.graph.compacted()
-    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
-      let name = graph[id].name
-      guard name != "__metadata__", !name.hasPrefix(CheckVector.prefix) else {
-        throw KilnError(.unsupportedModel, "a weight cannot have the name \(KilnError.quoted(name))")
+    for (index, part) in graph.allGraphs.enumerated() {
+      for (id, tensor) in part.constants.sorted(by: { $0.key.index < $1.key.index }) {
+        let name = part[id].name
+        guard index > 0 || name != "__metadata__" && !reserved.contains(where: name.hasPrefix) else {
+          throw KilnError(.unsupportedModel, "a weight cannot have the name \(KilnError.quoted(name))")
+        }
+        try add(Graph.storedName(name, subgraph: index), tensor)
       }
-      try add(name, tensor)
     }
     var checks: [JSON] = []
     for (index, check) in model.checks.enumerated() {

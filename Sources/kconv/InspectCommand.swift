@@ -43,6 +43,13 @@ struct InspectCommand: ParsableCommand {
     out += "\n"
     for input in graph.inputs { out += "input  \(KilnError.escaped(graph[input].name)): \(graph.type(of: input).message)\n" }
     for output in graph.outputs { out += "output \(KilnError.escaped(output.name)): \(graph.type(of: output.value).message)\n" }
+    for state in graph.states {
+      out += "state  \(KilnError.escaped(graph[state.value].name)): \(graph.type(of: state.value).message)\n"
+    }
+    let devices = Dictionary(grouping: graph.nodes.map(\.device).filter { !$0.isEmpty }) { $0 }
+    for (device, nodes) in devices.sorted(by: { $0.key < $1.key }) {
+      out += "device \(KilnError.escaped(device)): \(nodes.count) nodes\n"
+    }
     out += "\n"
     var table = TextTable(["parameters", "FLOPs", "output", "layer", "ops"], rightAligned: 2)
     for row in summary.rows {

@@ -6,14 +6,24 @@ struct Batches {
   private let model: Model
   private let samples: Samples
   private let size: Int
+  private let resetsStates: Bool
 
   /// Samples that run at once when nobody says otherwise: enough to keep the kernels busy, few enough to stay in memory.
   private static let defaultSize = 32
 
   /// - Parameter size: nil for the default. A model with inputs or outputs that do not count samples runs all at once.
-  init(model: Model, samples: Samples, size: Int?) throws {
+  /// - Parameter resetsStates: a stateful model begins each batch afresh.
+  init(model: Model, samples: Samples, size: Int?, resetsStates: Bool = false) throws {
     self.model = model
     self.samples = samples
+    self.resetsStates = resetsStates
+    if let batch = model.stateBatch {
+      guard size ?? batch == batch else {
+        throw KilnError(.usage, "--batch-size: the model is stateful and takes \(batch) samples at once")
+      }
+      self.size = batch
+      return
+    }
     guard model.isBatched else {
       if size != nil { throw KilnError(.usage, "--batch-size: the model's inputs and outputs do not all count samples") }
       self.size = samples.count
@@ -26,9 +36,11 @@ struct Batches {
     var parts: [[Tensor]] = []
     var bar = ProgressBar(total: samples.count, unit: "samples")
     var start = 0
+    var state = model.initialState
     repeat {
       let end = min(start + size, samples.count)
-      let outputs = try model.predict(try model.isBatched ? samples.batch(start..<end) : samples.all())
+      if resetsStates { state = model.initialState }
+      let outputs = try model.predict(try model.isBatched ? samples.batch(start..<end) : samples.all(), state: &state)
       if model.isBatched, end - start < samples.count {
         for (output, tensor) in zip(model.outputs, outputs) where tensor.shape.first != end - start {
           throw KilnError(

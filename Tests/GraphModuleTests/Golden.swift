@@ -56,6 +56,8 @@ struct Golden: Sendable, CustomTestStringConvertible {
 
   @Test func everyOpHasAGolden() {
     let covered = Set(Golden.all.map(\.op.opName))
-    #expect(Set(OpCatalog.all.map { $0.name }).subtracting(covered).isEmpty)
+    // What runs graphs has no numbers of its own.
+    let ops = OpCatalog.all.filter { !($0 is any ControlFlowOp.Type) }.map { $0.name }
+    #expect(Set(ops).subtracting(covered).isEmpty)
   }
 }

@@ -16,7 +16,16 @@ import Testing
     let product = try graph.addOne(MatMul(epilogue: Epilogue(bias: true)), [x, w, b], name: "dense", scope: "top")
     _ = graph.addConstant("vocabulary", Tensor(strings: ["", "é", ByteString([0xFF, 0, 0x41])], shape: [3]))
     _ = graph.addConstant("empty", try Tensor([Int64](), shape: [0, 2]))
-    let y = try graph.addOne(Elementwise(.relu), [product], name: "relu \u{1}")
+    let relu = try graph.addOne(Elementwise(.relu), [product], name: "relu \u{1}", device: "/device:GPU:0")
+    // Weights of subgraphs, with names that the outer graph has too.
+    var body = Graph(name: "body")
+    _ = body.declareInput("i", TensorType(.int64, []))
+    let h = body.declareInput("h", TensorType(.float32, [.symbol("batch"), 5]))
+    let inner = body.addConstant("dense/bias", try Tensor([2, 2, 2, 2, 2] as [Float], shape: [5]))
+    let words = body.addConstant("vocabulary", Tensor(strings: ["x"], shape: [1]))
+    let sum = try body.addOne(Elementwise(.add), [h, inner], name: "sum")
+    body.outputs = [.init(name: "h", value: sum), .init(name: "words", value: words)]
+    let y = try graph.add(Loop(carried: 1, maxTrips: 2, body: body), [relu], name: "loop")[0]
     graph.outputs = [Graph.Output(name: "y", value: y), Graph.Output(name: "z", value: product)]
     let input = try Tensor([1, 2, 3] as [Float], shape: [1, 3])
     let results = try ReferenceBackend.run(graph, [input])

@@ -26,7 +26,20 @@ import Testing
         difference.outside == 0,
         "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
     }
+    if fixture.name.hasPrefix("stateful/") { try goesOn(model, inputs, fixture) }
+    // A profile takes one batch.
+    if model.stateBatch != nil { return }
     let slow = try model.profile(inputs.map(\.tensor), repeats: 1).nodes.filter { $0.kernel == "reference" }
     if !slow.isEmpty { print("slow: \(fixture.name): \(slow.map { "\($0.op) \($0.outputType)" })") }
+  }
+
+  /// Two calls with one state give what the framework gave in its second call.
+  private func goesOn(_ model: Model, _ inputs: [(name: String, tensor: Tensor)], _ fixture: FixtureCase) throws {
+    let second = try NumPyFile.read(npy: "\(fixture.folder)/second_0.npy")
+    var state = model.initialState
+    let given = try model.inputs.map { input in try #require(inputs.first { $0.name == input.name }).tensor }
+    _ = try model.predict(given, state: &state)
+    let difference = try TensorDifference.between(try model.predict(given, state: &state)[0], second, .framework)
+    #expect(difference.outside == 0, "the second call: \(difference.maximumAbsolute)")
   }
 }

@@ -10,6 +10,8 @@ package enum AttributeValue: Hashable, Sendable {
   case string(String)
   case dims([Dim])
   case list([AttributeValue])
+  /// A closed subgraph: what it reads from around it are its inputs.
+  indirect case graph(Graph)
 
   package static func ints(_ values: [Int]) -> AttributeValue { .list(values.map { .int($0) }) }
   package static func floats(_ values: [Double]) -> AttributeValue { .list(values.map { .float($0) }) }
@@ -24,6 +26,7 @@ package enum AttributeValue: Hashable, Sendable {
     case (.string(let a), .string(let b)): a == b
     case (.dims(let a), .dims(let b)): a == b
     case (.list(let a), .list(let b)): a == b
+    case (.graph(let a), .graph(let b)): a == b
     default: false
     }
   }
@@ -37,6 +40,9 @@ package enum AttributeValue: Hashable, Sendable {
     case .string(let value): hasher.combine(value)
     case .dims(let value): hasher.combine(value)
     case .list(let value): hasher.combine(value)
+    case .graph(let value):
+      hasher.combine(value.inputs.count)
+      hasher.combine(value.nodes.count)
     }
   }
 }
@@ -121,6 +127,18 @@ package struct AttributeReader {
   package mutating func dims(_ name: String) throws -> [Dim] {
     guard case .dims(let dims) = try value(name) else { throw mismatch(name, "dims") }
     return dims
+  }
+
+  package mutating func graph(_ name: String) throws -> Graph {
+    guard case .graph(let graph) = try value(name) else { throw mismatch(name, "a graph") }
+    return graph
+  }
+
+  package mutating func graphs(_ name: String) throws -> [Graph] {
+    try list(name).map {
+      guard case .graph(let graph) = $0 else { throw mismatch(name, "a list of graphs") }
+      return graph
+    }
   }
 
   package mutating func dtype(_ name: String) throws -> DType {

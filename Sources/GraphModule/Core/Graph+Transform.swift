@@ -6,7 +6,7 @@ extension Graph {
   ///
   /// - Parameter keepDeadNodes: also keep nodes that no output needs (then only the numbering changes).
   package func compacted(keepDeadNodes: Bool = false) -> Graph {
-    var live = Set(outputs.map(\.value))
+    var live = Set(outputs.map(\.value) + states.flatMap { [$0.value, $0.next] })
     var kept: [Node] = []
     for node in nodes.reversed() where keepDeadNodes || node.outputs.contains(where: live.contains) {
       live.formUnion(node.inputs)
@@ -23,17 +23,21 @@ extension Graph {
     for node in kept.reversed() {
       for output in node.outputs { map[output] = copy.declare(self[output].name, type(of: output)) }
       copy.nodes.append(
-        Node(op: node.op, inputs: node.inputs.map { map[$0]! }, outputs: node.outputs.map { map[$0]! }, scope: node.scope))
+        Node(op: node.op, inputs: node.inputs.map { map[$0]! }, outputs: node.outputs.map { map[$0]! }, scope: node.scope,
+          device: node.device))
     }
     copy.outputs = outputs.map { Output(name: $0.name, value: map[$0.value]!) }
+    copy.states = states.map { State(value: map[$0.value]!, next: map[$0.next]!) }
     return copy
   }
 
   /// The graph for given input shapes: every symbol bound, every type inferred anew.
   ///
-  /// - Parameter shapes: one for each input, in order.
+  /// - Parameters:
+  ///   - shapes: one for each input, in order.
+  ///   - allowingDataSizes: leave dims as symbols that nodes bind when they run.
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit its input's type, or an op refuses the shapes.
-  package func specialized(to shapes: [Shape]) throws -> Graph {
+  package func specialized(to shapes: [Shape], allowingDataSizes: Bool = false) throws -> Graph {
     let bindings = try bind(shapes)
     var copy = self
     for (input, shape) in zip(inputs, shapes) {
@@ -44,11 +48,25 @@ extension Graph {
       let op = (node.op as? any SymbolicAttributes)?.substituting(bindings) ?? node.op
       let types = try op.infer(node.inputs.map { copy.type(of: $0) })
       for (output, type) in zip(node.outputs, types) {
-        guard type.shape != nil else {
+        guard allowingDataSizes || type.shape != nil else {
           throw KilnError(.badInput, "the shape of \(KilnError.quoted(self[output].name)) is not known: \(type.message)")
         }
         copy.setType(type, of: output)
       }
+      copy.nodes[index].op = op
+    }
+    return copy
+  }
+
+  /// The graph with some symbols replaced by numbers, every type inferred anew.
+  package func substituting(_ bindings: [String: Int]) throws -> Graph {
+    var copy = self
+    for input in inputs { copy.setType(type(of: input).substituting(bindings), of: input) }
+    for index in copy.nodes.indices {
+      let node = copy.nodes[index]
+      let op = (node.op as? any SymbolicAttributes)?.substituting(bindings) ?? node.op
+      let types = try op.infer(node.inputs.map { copy.type(of: $0) })
+      for (output, type) in zip(node.outputs, types) { copy.setType(type, of: output) }
       copy.nodes[index].op = op
     }
     return copy
@@ -98,9 +116,10 @@ extension Graph: Equatable {
     let a = left.compacted(keepDeadNodes: true)
     let b = right.compacted(keepDeadNodes: true)
     return a.name == b.name && a.metadata == b.metadata && a.values == b.values && a.inputs == b.inputs
-      && a.outputs == b.outputs && a.constants == b.constants && a.nodes.count == b.nodes.count
+      && a.outputs == b.outputs && a.constants == b.constants && a.states == b.states && a.nodes.count == b.nodes.count
       && zip(a.nodes, b.nodes).allSatisfy {
         $0.op.isEqual(to: $1.op) && $0.inputs == $1.inputs && $0.outputs == $1.outputs && $0.scope == $1.scope
+          && $0.device == $1.device
       }
   }
 }

@@ -24,12 +24,16 @@ package struct Node: Sendable {
   package var outputs: [ValueID]
   /// The name scope: the path of layers it came from (`block1/conv`), empty at the top.
   package var scope: String
+  /// Where the source file wants the node to run (`cpu`, `/device:GPU:0`), empty when it does not say. Devices that this
+  /// machine does not have are kept and have no effect.
+  package var device: String
 
-  package init(op: any OpDefinition, inputs: [ValueID], outputs: [ValueID], scope: String) {
+  package init(op: any OpDefinition, inputs: [ValueID], outputs: [ValueID], scope: String, device: String = "") {
     self.op = op
     self.inputs = inputs
     self.outputs = outputs
     self.scope = scope
+    self.device = device
   }
 }
 
@@ -53,6 +57,8 @@ package struct Graph: Sendable {
   package private(set) var inputs: [ValueID] = []
   package var outputs: [Output] = []
   package private(set) var constants: [ValueID: Tensor] = [:]
+  /// What one run hands to the next.
+  package var states: [State] = []
   /// Facts about the source: framework, version, backend. Names are lower case with underscores.
   package var metadata: [String: String] = [:]
   private var names: [String: ValueID] = [:]
@@ -81,6 +87,11 @@ package struct Graph: Sendable {
     return id
   }
 
+  /// Adds an input to a graph that is being built by hand; the name gets a suffix when it is taken.
+  package mutating func declareInput(_ name: String, _ type: TensorType) -> ValueID {
+    adoptInput(Value(name: name, type: type))
+  }
+
   /// Adds a constant; the name gets a suffix when it is taken.
   package mutating func addConstant(_ name: String, _ tensor: Tensor) -> ValueID {
     let id = declare(name, TensorType(tensor.dtype, shape: tensor.shape))
@@ -90,19 +101,19 @@ package struct Graph: Sendable {
 
   /// Adds a node at the end, with inferred result types. Names get a suffix when they are taken.
   package mutating func add(
-    _ op: any OpDefinition, _ operands: [ValueID], name: String, scope: String = ""
+    _ op: any OpDefinition, _ operands: [ValueID], name: String, scope: String = "", device: String = ""
   ) throws -> [ValueID] {
     let types = try op.infer(operands.map(type(of:)))
     let results = types.enumerated().map { declare($0 == 0 ? name : "\(name):\($0)", $1) }
-    nodes.append(Node(op: op, inputs: operands, outputs: results, scope: scope))
+    nodes.append(Node(op: op, inputs: operands, outputs: results, scope: scope, device: device))
     return results
   }
 
   /// Adds a node that has one result.
   package mutating func addOne(
-    _ op: any OpDefinition, _ operands: [ValueID], name: String, scope: String = ""
+    _ op: any OpDefinition, _ operands: [ValueID], name: String, scope: String = "", device: String = ""
   ) throws -> ValueID {
-    let results = try add(op, operands, name: name, scope: scope)
+    let results = try add(op, operands, name: name, scope: scope, device: device)
     guard let first = results.first else { throw KilnError(.internal, "op '\(op.opName)' has no result") }
     return first
   }
@@ -123,6 +134,12 @@ package struct Graph: Sendable {
     values[id.index].name = name
     names[name] = id
   }
+
+  /// Makes these values the inputs, in this order; one that was an input and is left out must be a constant now, or unread.
+  package mutating func setInputs(_ ids: [ValueID]) { inputs = ids }
+
+  /// Makes a constant a value that nothing defines; it must become an input.
+  mutating func removeConstant(_ id: ValueID) { constants[id] = nil }
 
   mutating func setConstant(_ id: ValueID, _ tensor: Tensor) { constants[id] = tensor }
 

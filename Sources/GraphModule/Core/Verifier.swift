@@ -3,7 +3,12 @@ import TensorModule
 /// Checks that a graph is well formed: runs after every importer, and in tests after every rewrite.
 package enum Verifier {
   /// Throws for the first fault, with the nodes around it.
-  package static func verify(_ graph: Graph) throws {
+  package static func verify(_ graph: Graph) throws { try verify(graph, depth: 0) }
+
+  private static func verify(_ graph: Graph, depth: Int) throws {
+    guard depth <= Graph.maximumDepth else {
+      throw KilnError(.badInput, "graphs are nested deeper than \(Graph.maximumDepth)")
+    }
     var names: Set<String> = []
     for value in graph.values where !names.insert(value.name).inserted {
       throw KilnError(.badInput, "two values have the name \(KilnError.quoted(value.name))")
@@ -18,6 +23,7 @@ package enum Verifier {
           "constant \(KilnError.quoted(graph[id].name)) is declared \(graph.type(of: id).message) and holds \(tensor.dtype.name)\(tensor.shape.shapeText)")
       }
     }
+    var symbols = Set(graph.symbols)
     var defined = Set(graph.inputs).union(graph.constants.keys)
     for (index, node) in graph.nodes.enumerated() {
       for input in node.inputs where !defined.contains(input) {
@@ -26,6 +32,15 @@ package enum Verifier {
       }
       for output in node.outputs where !graph.values.indices.contains(output.index) {
         throw fault(graph, index, "makes '#\(output.index)', which is not a value of the graph")
+      }
+      for subgraph in (node.op as? any ControlFlowOp)?.subgraphs ?? [] {
+        do { try verify(subgraph, depth: depth + 1) } catch let error as KilnError {
+          throw error.inside(node.outputs.first.map { graph[$0].name } ?? node.op.opName)
+        }
+      }
+      let named = Set(node.op.attributes.flatMap { $0.value.dimSymbols }).subtracting(symbols)
+      if node.op is any DataDependentOp { symbols.formUnion(named) } else if let unknown = named.sorted().first {
+        throw fault(graph, index, "names the size \(KilnError.quoted(unknown)), which nothing before it has")
       }
       let types: [TensorType]
       do { types = try node.op.infer(node.inputs.map(graph.type(of:))) } catch let error as KilnError {
@@ -40,6 +55,16 @@ package enum Verifier {
           throw fault(graph, index, "is declared \(graph.type(of: output)) where its op makes \(type)")
         }
         try check(type, name: graph[output].name)
+      }
+    }
+    var stateValues: Set<ValueID> = []
+    for state in graph.states {
+      guard graph.constants[state.value] != nil, stateValues.insert(state.value).inserted else {
+        throw KilnError(.badInput, "a state is not a constant, or is listed twice")
+      }
+      guard defined.contains(state.next), graph.type(of: state.next) == graph.type(of: state.value) else {
+        throw KilnError(
+          .badInput, "state \(KilnError.quoted(graph[state.value].name)) is \(graph.type(of: state.value).message) and has no next value of that type")
       }
     }
     var outputNames: Set<String> = []

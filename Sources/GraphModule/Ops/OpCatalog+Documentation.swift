@@ -64,7 +64,8 @@ extension OpCatalog {
     case .word(let word): "`\(word)`"
     case .string: "text"
     case .dims: "dims"
-    case .list: "list"
+    case .list(let items): if case .graph? = items.first { "list of graphs" } else { "list" }
+    case .graph: "graph"
     }
   }
 

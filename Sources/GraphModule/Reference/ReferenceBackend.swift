@@ -10,7 +10,10 @@ package enum ReferenceBackend {
   package static func run(
     _ graph: Graph, _ inputs: [ReferenceTensor], fetch: [ValueID]? = nil
   ) throws -> [ReferenceTensor] {
-    let bound = try graph.specialized(to: inputs.map(\.shape))
+    let bound = try graph.specialized(to: inputs.map(\.shape), allowingDataSizes: true)
+    // Grows by the sizes that nodes find.
+    var sizes: [String: Int] = [:]
+    let hasDataSizes = bound.nodes.contains { $0.op is any DataDependentOp }
     var values: [ValueID: ReferenceTensor] = [:]
     for (id, input) in zip(bound.inputs, inputs) {
       guard input.dtype == bound.type(of: id).dtype else {
@@ -29,12 +32,22 @@ package enum ReferenceBackend {
         }
         return value
       }
-      let results = try node.op.evaluated(operands, node.outputs.map(bound.type(of:)))
-      for (id, result) in zip(node.outputs, results) {
-        guard result.shape == bound.type(of: id).shape, result.dtype == bound.type(of: id).dtype else {
+      var op = node.op
+      var types = node.outputs.map(bound.type(of:))
+      if hasDataSizes {
+        if let op = op as? any DataDependentOp {
+          for (id, result) in zip(node.outputs, try op.run(operands, &sizes)) { values[id] = result }
+          continue
+        }
+        op = (op as? any SymbolicAttributes)?.substituting(sizes) ?? op
+        types = try op.infer(operands.map { TensorType($0.dtype, shape: $0.shape) })
+      }
+      let results = try op.evaluated(operands, types)
+      for ((id, type), result) in zip(zip(node.outputs, types), results) {
+        guard result.shape == type.shape, result.dtype == type.dtype else {
           throw KilnError(
             .internal,
-            "op '\(node.op.opName)' promised \(bound.type(of: id)) and made \(result.dtype.name)\(result.shape.shapeText)"
+            "op '\(op.opName)' promised \(type) and made \(result.dtype.name)\(result.shape.shapeText)"
           )
         }
         values[id] = result
@@ -44,6 +57,16 @@ package enum ReferenceBackend {
       guard let value = values[id] else { throw KilnError(.internal, "value '\(bound[id].name)' was not computed") }
       return value
     }
+  }
+
+  /// One of several runs that hand on the graph's states.
+  ///
+  /// - Parameter states: what the states hold, in the graph's order; their next values when it returns. Empty: they start.
+  package static func run(_ graph: Graph, _ inputs: [Tensor], states: inout [Tensor]) throws -> [Tensor] {
+    let (lifted, initial) = graph.liftingStates()
+    let results: [Tensor] = try run(lifted, inputs + (states.isEmpty ? initial : states))
+    states = Array(results.suffix(initial.count))
+    return Array(results.dropLast(initial.count))
   }
 
   /// The same for plain tensors; results are rounded to their dtype.

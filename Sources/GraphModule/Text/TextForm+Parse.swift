@@ -3,7 +3,8 @@ import TensorModule
 extension TextForm {
   /// Reads a graph back. Everything is checked: names, types against the ops' inference, attributes, limits.
   ///
-  /// - Parameter resolve: gives the tensor of a constant whose values are not in the text.
+  /// - Parameter resolve: gives the tensor of a constant whose values are not in the text, by its name; of a constant in a
+  ///   subgraph, by its `Graph.storedName`.
   /// - Throws: `KilnError` (`badInput`) with the line number.
   package static func parse(
     _ text: String, resolve: (String, TensorType) throws -> Tensor = { name, _ in
@@ -12,21 +13,36 @@ extension TextForm {
   ) throws -> Graph {
     var scanner = TextScanner(text)
     do {
-      return try parseGraph(&scanner, resolve)
+      try scanner.keyword("graph")
+      var count = 0
+      let graph = try parseGraph(&scanner, Nesting(depth: 0, index: 0), &count, resolve)
+      try scanner.expectEnd()
+      return graph
     } catch let error as KilnError {
       throw error.inside("line \(scanner.line)")
     }
   }
 
+  /// Where in the text a graph stands: how deep, and as which one in order of their beginnings.
+  private struct Nesting {
+    var depth: Int
+    var index: Int
+  }
+
+  private typealias Resolve = (String, TensorType) throws -> Tensor
+
+  /// The graph after its keyword.
   private static func parseGraph(
-    _ scanner: inout TextScanner, _ resolve: (String, TensorType) throws -> Tensor
+    _ scanner: inout TextScanner, _ nesting: Nesting, _ count: inout Int, _ resolve: Resolve
   ) throws -> Graph {
-    try scanner.keyword("graph")
+    guard nesting.depth <= Graph.maximumDepth else {
+      throw KilnError(.badInput, "graphs are nested deeper than \(Graph.maximumDepth)")
+    }
     var graph = Graph(name: try scanner.quotedString())
     try scanner.expect("{")
     while !scanner.accept("}") {
       if scanner.peek("%") {
-        try parseNode(&scanner, &graph)
+        try parseNode(&scanner, &graph, nesting, &count, resolve)
         continue
       }
       switch try scanner.bareWord() {
@@ -42,25 +58,31 @@ extension TextForm {
         guard let shape = type.shape, graph.value(named: name) == nil else {
           throw KilnError(.badInput, "constant \(KilnError.quoted(name)) has no fixed type, or exists already")
         }
-        let tensor = scanner.accept("=") ? try literal(&scanner, type.dtype, shape) : try resolve(name, type)
+        let tensor = scanner.accept("=") ? try literal(&scanner, type.dtype, shape)
+          : try resolve(Graph.storedName(name, subgraph: nesting.index), type)
         guard tensor.dtype == type.dtype, tensor.shape == shape else {
           throw KilnError(
             .badInput,
             "constant \(KilnError.quoted(name)): expected \(type.message), found \(tensor.dtype.name)\(tensor.shape.shapeText)")
         }
         _ = graph.addConstant(name, tensor)
+      case "state":
+        let value = try reference(&scanner, graph)
+        try scanner.expect("=")
+        graph.states.append(State(value: value, next: try reference(&scanner, graph)))
       case "output":
         let name = try scanner.quotedString()
         try scanner.expect("=")
         graph.outputs.append(Graph.Output(name: name, value: try reference(&scanner, graph)))
-      case let other: throw KilnError(.badInput, "expected meta, input, const, output or a node, found '\(KilnError.escaped(other))'")
+      case let other: throw KilnError(.badInput, "expected meta, input, const, state, output or a node, found '\(KilnError.escaped(other))'")
       }
     }
-    try scanner.expectEnd()
     return graph
   }
 
-  private static func parseNode(_ scanner: inout TextScanner, _ graph: inout Graph) throws {
+  private static func parseNode(
+    _ scanner: inout TextScanner, _ graph: inout Graph, _ nesting: Nesting, _ count: inout Int, _ resolve: Resolve
+  ) throws {
     var results: [(name: String, type: TensorType)] = []
     repeat { results.append(try declaration(&scanner)) } while scanner.accept(",")
     try scanner.expect("=")
@@ -79,11 +101,12 @@ extension TextForm {
       repeat {
         let name = try scanner.bareWord()
         try scanner.expect(":")
-        attributes.append((name, try attribute(&scanner, depth: 0)))
+        attributes.append((name, try attribute(&scanner, depth: 0, nesting, &count, resolve)))
       } while scanner.accept(",")
       try scanner.expect("}")
     }
     let scope = scanner.accept("@") ? try scanner.word() : ""
+    let device = scanner.acceptWord("on") ? try scanner.word() : ""
     var reader = try AttributeReader(op: opName, attributes)
     let op = try definition.init(from: &reader)
     try reader.finish()
@@ -101,7 +124,7 @@ extension TextForm {
       }
       outputs.append(graph.declare(result.name, type))
     }
-    graph.nodes.append(Node(op: op, inputs: operands, outputs: outputs, scope: scope))
+    graph.nodes.append(Node(op: op, inputs: operands, outputs: outputs, scope: scope, device: device))
   }
 
   private static func declaration(_ scanner: inout TextScanner) throws -> (String, TensorType) {
@@ -171,14 +194,16 @@ extension TextForm {
     return value
   }
 
-  private static func attribute(_ scanner: inout TextScanner, depth: Int) throws -> AttributeValue {
+  private static func attribute(
+    _ scanner: inout TextScanner, depth: Int, _ nesting: Nesting, _ count: inout Int, _ resolve: Resolve
+  ) throws -> AttributeValue {
     guard depth < 16 else { throw KilnError(.badInput, "an attribute is nested too deeply") }
     if scanner.peek("\"") { return .string(try scanner.quotedString()) }
     if scanner.peek("<") { return .dims(try dims(&scanner, open: "<", close: ">")) }
     if scanner.accept("[") {
       var items: [AttributeValue] = []
       if scanner.accept("]") { return .list(items) }
-      repeat { items.append(try attribute(&scanner, depth: depth + 1)) } while scanner.accept(",")
+      repeat { items.append(try attribute(&scanner, depth: depth + 1, nesting, &count, resolve)) } while scanner.accept(",")
       try scanner.expect("]")
       return .list(items)
     }
@@ -188,13 +213,20 @@ extension TextForm {
     case "false": return .bool(false)
     case "nan": return .float(.nan)
     case "inf": return .float(.infinity)
+    case "graph" where scanner.peek("\""):
+      count += 1
+      return .graph(try parseGraph(&scanner, Nesting(depth: nesting.depth + 1, index: count), &count, resolve))
     case let word: return .word(word)
     }
   }
 
   private static func literal(_ scanner: inout TextScanner, _ dtype: DType, _ shape: Shape) throws -> Tensor {
     if dtype == .string { return Tensor(strings: try texts(&scanner, shape), shape: shape) }
-    guard case .list(let items) = try attribute(&scanner, depth: 0), items.count == checkedProduct(shape) else {
+    var count = 0
+    let list = try attribute(&scanner, depth: 14, Nesting(depth: Graph.maximumDepth, index: 0), &count) { name, _ in
+      throw KilnError(.badInput, "no constant \(KilnError.quoted(name))")
+    }
+    guard case .list(let items) = list, items.count == checkedProduct(shape) else {
       throw wrongCount(shape)
     }
     if dtype.isFloat {

@@ -8,6 +8,7 @@ import TensorModule
 ///       const %conv/kernel: float32[3,3,1,16]
 ///       const %axis: int64[2] = [1, 2]
 ///       %conv: float32[batch,6,6,16] = conv(%x, %conv/kernel) {strides: [1, 1], padding: same} @conv
+///       state %h = %lstm:1
 ///       output "probabilities" = %conv
 ///     }
 ///
@@ -20,22 +21,42 @@ package enum TextForm {
   ///
   /// - Parameter inlineConstants: write small constants out. Without it every constant is left to the resolver.
   package static func print(_ graph: Graph, inlineConstants: Bool = true) -> String {
-    let graph = graph.compacted(keepDeadNodes: true)
-    var out = "graph \(quoted(graph.name)) {\n"
-    for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) { out += "  meta \(word(key)) = \(quoted(value))\n" }
-    for id in graph.inputs { out += "  input \(reference(graph[id].name)): \(graph.type(of: id))\n" }
-    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
-      out += "  const \(reference(graph[id].name)): \(graph.type(of: id))"
-      if inlineConstants, tensor.count <= inlineLimit { out += " = \(literal(tensor))" }
-      out += "\n"
-    }
-    for node in graph.nodes { out += "  \(line(node, in: graph))\n" }
-    for output in graph.outputs { out += "  output \(quoted(output.name)) = \(reference(graph[output.value].name))\n" }
-    return out + "}\n"
+    block(graph, Style(inlineConstants: inlineConstants, indent: "")) + "\n"
   }
 
-  /// One node: `%y: float32[batch,10] = softmax(%x) {axis: -1} @head`.
-  package static func line(_ node: Node, in graph: Graph) -> String {
+  /// How subgraphs in attributes are written.
+  private struct Style {
+    var inlineConstants: Bool
+    var indent: String
+  }
+
+  private static func block(_ graph: Graph, _ style: Style) -> String {
+    let graph = graph.compacted(keepDeadNodes: true)
+    var inner = style
+    inner.indent += "  "
+    var lines: [String] = []
+    for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) { lines.append("meta \(word(key)) = \(quoted(value))") }
+    for id in graph.inputs { lines.append("input \(reference(graph[id].name)): \(graph.type(of: id))") }
+    for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
+      let isWritten = style.inlineConstants && tensor.count <= inlineLimit
+      lines.append(
+        "const \(reference(graph[id].name)): \(graph.type(of: id))" + (isWritten ? " = \(literal(tensor))" : ""))
+    }
+    for node in graph.nodes { lines.append(line(node, in: graph, inner)) }
+    for state in graph.states {
+      lines.append("state \(reference(graph[state.value].name)) = \(reference(graph[state.next].name))")
+    }
+    for output in graph.outputs {
+      lines.append("output \(quoted(output.name)) = \(reference(graph[output.value].name))")
+    }
+    let body = lines.map { "\(inner.indent)\($0)\n" }.joined()
+    return "graph \(quoted(graph.name)) {\n\(body)\(style.indent)}"
+  }
+
+  /// One node: `%y: float32[batch,10] = softmax(%x) {axis: -1} @head`. Subgraphs are left out: `graph "body" {…}`.
+  package static func line(_ node: Node, in graph: Graph) -> String { line(node, in: graph, nil) }
+
+  private static func line(_ node: Node, in graph: Graph, _ style: Style?) -> String {
     // The verifier prints nodes that name values which do not exist.
     func value(_ id: ValueID) -> Value? { graph.values.indices.contains(id.index) ? graph[id] : nil }
     let results = node.outputs.map { id in
@@ -44,12 +65,15 @@ package enum TextForm {
     let operands = node.inputs.map { id in value(id).map { reference($0.name) } ?? "%\(id.index)" }.joined(separator: ", ")
     let list = node.op.attributes
     let attributes =
-      list.isEmpty ? "" : " {" + list.map { "\($0.name): \(text($0.value))" }.joined(separator: ", ") + "}"
+      list.isEmpty ? "" : " {" + list.map { "\($0.name): \(text($0.value, style))" }.joined(separator: ", ") + "}"
     let scope = node.scope.isEmpty ? "" : " @\(word(node.scope))"
-    return "\(results) = \(node.op.opName)(\(operands))\(attributes)\(scope)"
+    let device = node.device.isEmpty ? "" : " on \(word(node.device))"
+    return "\(results) = \(node.op.opName)(\(operands))\(attributes)\(scope)\(device)"
   }
 
-  package static func text(_ value: AttributeValue) -> String {
+  package static func text(_ value: AttributeValue) -> String { text(value, nil) }
+
+  private static func text(_ value: AttributeValue, _ style: Style?) -> String {
     switch value {
     case .bool(let value): value ? "true" : "false"
     case .int(let value): String(value)
@@ -57,7 +81,8 @@ package enum TextForm {
     case .word(let value): value
     case .string(let value): quoted(value)
     case .dims(let dims): "<" + dims.map(\.description).joined(separator: ", ") + ">"
-    case .list(let values): "[" + values.map(text).joined(separator: ", ") + "]"
+    case .list(let values): "[" + values.map { text($0, style) }.joined(separator: ", ") + "]"
+    case .graph(let graph): style.map { block(graph, $0) } ?? "graph \(quoted(graph.name)) {…}"
     }
   }
 

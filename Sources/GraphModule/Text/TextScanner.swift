@@ -45,6 +45,22 @@ struct TextScanner {
     guard position == bytes.count else { throw unexpected("the end") }
   }
 
+  /// Takes a plain word if it comes next.
+  mutating func acceptWord(_ word: String) -> Bool {
+    // Without it the place stays where it was, for the line of a message.
+    let before = (position, line)
+    skipSpace()
+    let end = position + word.utf8.count
+    guard end <= bytes.count, bytes[position..<end].elementsEqual(word.utf8),
+      end == bytes.count || !TextForm.isWordByte(bytes[end])
+    else {
+      (position, line) = before
+      return false
+    }
+    position = end
+    return true
+  }
+
   /// A plain word.
   mutating func bareWord() throws -> String {
     skipSpace()

@@ -6,6 +6,7 @@ package struct Draft {
   private let workspace: Workspace
   private let baseName: String
   private let scope: String
+  private let device: String
   private(set) var nodes: [Node] = []
   private(set) var constants: [ValueID] = []
 
@@ -14,6 +15,7 @@ package struct Draft {
     let node = workspace.node(root)
     baseName = workspace.graph[node.outputs[0]].name
     scope = node.scope
+    device = node.device
   }
 
   package func type(of id: ValueID) -> TensorType { workspace.type(of: id) }
@@ -24,7 +26,7 @@ package struct Draft {
     let types = try op.infer(operands.map(workspace.type(of:)))
     guard types.count == 1 else { throw KilnError(.internal, "a rule adds a node with \(types.count) results") }
     let id = workspace.declare("\(baseName)/\(op.opName)", types[0])
-    nodes.append(Node(op: op, inputs: operands, outputs: [id], scope: scope))
+    nodes.append(Node(op: op, inputs: operands, outputs: [id], scope: scope, device: device))
     return id
   }
 

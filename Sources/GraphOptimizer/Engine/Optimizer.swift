@@ -60,6 +60,68 @@ package enum Optimizer {
           .usage, "there is no optimizer rule \(KilnError.quoted(name))", hint: "'kconv explain' lists the rules that fired")
       }
     }
+    if !graph.states.isEmpty {
+      let (lifted, initial) = graph.liftingStates()
+      let result = try run(lifted, options, rules: rules)
+      return (result.graph.loweringStates(initial), result.trace)
+    }
+    let isWanted = SizePass.applies(to: graph) && !options.disabledRules.contains(BuiltIn.staticSizes.rawValue)
+    // A graph in which a shape cannot be right is left as it is, and fails when it runs.
+    let sizes = isWanted ? (try? SizePass.run(graph)) : nil
+    guard graph.hasControlFlow || sizes != nil else { return try runRules(graph, options, rules) }
+    var trace = OptimizerTrace()
+    if let sizes {
+      trace.firings = sizes.changes.map { firing(.staticSizes, $0, in: graph) }
+    }
+    var graph = sizes?.graph ?? graph
+    if !graph.hasControlFlow {
+      let result = try runRules(graph, options, rules)
+      trace.firings += result.trace.firings
+      trace.isComplete = result.trace.isComplete
+      return (result.graph, trace)
+    }
+    for round in 0..<maximumRounds {
+      var remaining: OptimizerOptions {
+        var copy = options
+        copy.maximumSteps = options.maximumSteps.map { max(0, $0 - trace.firings.count) }
+        return copy
+      }
+      func add(_ other: OptimizerTrace) {
+        trace.firings += other.firings
+        trace.isComplete = trace.isComplete && other.isComplete
+      }
+      var isDone = true
+      if !options.disabledRules.contains(BuiltIn.controlFlow.rawValue), trace.isComplete {
+        let made = try ControlFlowPass.run(graph) { subgraph in
+          let inner = try run(subgraph, remaining, rules: rules)
+          add(inner.trace)
+          return inner.graph
+        }
+        trace.firings += made.changes.map { firing(.controlFlow, $0, in: graph) }
+        graph = made.graph
+        isDone = made.changes.isEmpty
+      }
+      if isDone && round > 0 { break }
+      let outer = try runRules(graph, remaining, rules)
+      graph = outer.graph
+      add(outer.trace)
+      if !graph.hasControlFlow { break }
+    }
+    return (graph, trace)
+  }
+
+  /// How often loops and branches are looked at again after the rules ran around them.
+  private static let maximumRounds = 4
+
+  private static func firing(_ pass: BuiltIn, _ node: Node, in graph: Graph) -> OptimizerTrace.Firing {
+    OptimizerTrace.Firing(
+      rule: pass.rawValue, phase: pass.phase, scope: node.scope, value: node.outputs.first.map { graph[$0].name } ?? "",
+      before: [], after: [])
+  }
+
+  private static func runRules(
+    _ graph: Graph, _ options: OptimizerOptions, _ rules: [Rule]
+  ) throws -> (graph: Graph, trace: OptimizerTrace) {
     var session = Session(graph, options, rules)
     try session.run()
     return (session.workspace.finished().compacted(), session.trace)
@@ -337,10 +399,12 @@ package enum BuiltIn: String, CaseIterable, Sendable {
   case commonSubexpressions = "common-subexpressions"
   case constantFolding = "constant-folding"
   case elementwiseChain = "elementwise-chain"
+  case controlFlow = "control-flow"
+  case staticSizes = "static-sizes"
 
   package var phase: Phase {
     switch self {
-    case .deadCode, .commonSubexpressions: .canonicalise
+    case .deadCode, .commonSubexpressions, .controlFlow, .staticSizes: .canonicalise
     case .constantFolding: .foldConstants
     case .elementwiseChain: .lower
     }
@@ -358,6 +422,9 @@ package enum BuiltIn: String, CaseIterable, Sendable {
     case .deadCode: "a node whose results nobody reads is removed, with what only it needed"
     case .commonSubexpressions: "equal ops on equal operands become one node; equal constants become one constant"
     case .constantFolding: "a node whose operands are all constants becomes a constant, within a memory budget"
+    case .staticSizes: "a shape that is computed from known dims becomes an attribute"
+    case .controlFlow:
+      "a constant selector's graph takes the branch's place; constants move into loops and branches, what does not change moves out of loops"
     case .elementwiseChain: "elementwise nodes that feed each other and nothing else become one loop"
     }
   }

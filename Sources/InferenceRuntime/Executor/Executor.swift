@@ -43,12 +43,12 @@ package final class Executor: Sendable {
   /// The nanoseconds that each node of the plan's report took in one prediction.
   package func timedNodes(_ inputs: [Tensor]) throws -> [Int64] {
     var times = [Int64](repeating: 0, count: plan.stepCount)
-    var hostTimes = [Int64](repeating: 0, count: plan.hostSteps.count)
+    var hostTimes = [Int64](repeating: 0, count: plan.hostActions.count)
     _ = try withTensors(inputs) { workspace in
       for segment in plan.segments {
         if segment.host >= 0 {
           let clock = ContinuousClock()
-          let duration = try clock.measure { try plan.hostSteps[Int(segment.host)].run(workspace) }
+          let duration = try clock.measure { try plan.hostActions[Int(segment.host)].run(workspace, pool) }
           hostTimes[Int(segment.host)] = duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000
         } else {
           times.withUnsafeMutableBufferPointer { buffer in
@@ -60,14 +60,8 @@ package final class Executor: Sendable {
         }
       }
     }
-    // Host steps stand in the order of their nodes.
-    var host = 0
     return plan.report.nodes.map { node in
-      if node.isFallback, host < hostTimes.count {
-        host += 1
-        return hostTimes[host - 1]
-      }
-      return times[node.steps].reduce(0, +)
+      hostTimes.indices.contains(node.host) ? hostTimes[node.host] : times[node.steps].reduce(0, +)
     }
   }
 
@@ -81,6 +75,7 @@ package final class Executor: Sendable {
         "input \(KilnError.quoted(spec.name)): expected \(spec.dtype.name)\(spec.shape.shapeText), found \(tensor.dtype.name)\(tensor.shape.shapeText)")
     }
     let workspace = try take()
+    workspace.allowIterations(plan.maximumIterations)
     defer { give(workspace) }
     for (index, tensor) in inputs.enumerated() {
       if let slot = plan.inputStrings[index] { workspace.strings[slot] = tensor } else {
@@ -101,9 +96,15 @@ package final class Executor: Sendable {
 
   /// Runs with the addresses that are in the workspace.
   package func run(_ workspace: Workspace) throws {
+    workspace.allowIterations(plan.maximumIterations)
+    try Self.run(plan, workspace, pool)
+  }
+
+  /// Runs a plan, also one inside another, with the addresses that are in its workspace.
+  static func run(_ plan: Plan, _ workspace: Workspace, _ pool: ThreadPool) throws {
     for segment in plan.segments {
       if segment.host >= 0 {
-        try plan.hostSteps[Int(segment.host)].run(workspace)
+        try plan.hostActions[Int(segment.host)].run(workspace, pool)
       } else {
         kiln_execute(
           plan.steps + Int(segment.firstStep), segment.stepCount, plan.operands, workspace.bases, pool.handle)

@@ -21,6 +21,8 @@ package final class PlanCache: Sendable {
   }
 
   private let limit: Int
+  /// The graph in stages, when sizes depend on the data.
+  private let staged: Result<StagedGraph, any Error>?
   private let state = Mutex(State())
   // Held while a plan is made, so that two callers do not make the same one.
   private let building = Mutex(())
@@ -32,12 +34,17 @@ package final class PlanCache: Sendable {
     self.options = options
     self.pool = pool
     self.limit = max(1, limit)
+    let weights = weights
+    staged = graph.hasDataSizes ? Result { try StagedGraph(graph, options, pool, weights) } : nil
   }
 
   /// The executor for inputs of these shapes, in the graph's order.
   ///
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
   package func executor(_ shapes: [Shape]) throws -> Executor {
+    guard staged == nil else {
+      throw KilnError(.unsupportedModel, "sizes in this model depend on the data, which needs plain predictions")
+    }
     if let found = find(shapes) { return found }
     return try building.withLock { _ in
       if let found = find(shapes) { return found }
@@ -52,6 +59,15 @@ package final class PlanCache: Sendable {
       return executor
     }
   }
+
+  /// The outputs for inputs of the graph's dtypes, in its order.
+  package func run(_ inputs: [Tensor]) throws -> [Tensor] {
+    if let staged { return try staged.get().run(inputs) }
+    return try executor(inputs.map(\.shape)).run(inputs)
+  }
+
+  /// Whether sizes depend on the data, so that there is no one plan for input shapes.
+  package var hasDataSizes: Bool { staged != nil }
 
   /// The number of plans that are kept.
   package var count: Int { state.withLock { $0.entries.count } }

@@ -7,25 +7,62 @@ package final class Workspace: @unchecked Sendable {
   let baseCount: Int
   /// String values of the slow path.
   var strings: [Tensor?]
-  private let arena: RuntimeMemory
+  /// The workspaces of the plans that this one runs: they lie in its arena.
+  let nested: [Workspace]
+  /// Nil in the workspace of a nested plan.
+  private let arena: RuntimeMemory?
 
   private let inputCount: Int
   private let flags: UnsafeMutablePointer<Int32>
+  /// How many more iterations the loops of this prediction may take; shared with the nested plans.
+  private let iterations: UnsafeMutablePointer<Int>
 
-  init(_ plan: Plan) throws {
+  convenience init(_ plan: Plan) throws {
+    let arena = try RuntimeMemory(byteCount: plan.workspaceBytes)
+    let iterations = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+    iterations.initialize(to: plan.maximumIterations)
+    self.init(plan, arena: arena, base: arena.base, iterations)
+    clearFlags(plan)
+  }
+
+  private init(_ plan: Plan, arena: RuntimeMemory?, base: UnsafeMutableRawPointer, _ iterations: UnsafeMutablePointer<Int>) {
+    self.arena = arena
+    self.iterations = iterations
     inputCount = plan.inputs.count
-    arena = try RuntimeMemory(byteCount: plan.arenaBytes + plan.flagErrors.count * MemoryLayout<Int32>.stride)
-    flags = (arena.base + plan.arenaBytes).bindMemory(to: Int32.self, capacity: plan.flagErrors.count)
-    flags.initialize(repeating: 0, count: plan.flagErrors.count)
+    flags = (base + plan.arenaBytes).bindMemory(to: Int32.self, capacity: plan.flagErrors.count)
     baseCount = plan.baseCount
     bases = .allocate(capacity: plan.baseCount)
     bases.initialize(repeating: nil, count: plan.baseCount)
-    bases[Int(Plan.arenaBase)] = arena.base
+    bases[Int(Plan.arenaBase)] = base
     bases[Int(Plan.weightBase)] = UnsafeMutableRawPointer(mutating: plan.weightsBase)
     strings = [Tensor?](repeating: nil, count: plan.stringSlotCount)
+    nested = plan.hostActions.flatMap(\.nestedPlans).map {
+      Workspace($0.plan, arena: nil, base: base + Int($0.offset), iterations)
+    }
   }
 
-  deinit { bases.deallocate() }
+  deinit {
+    bases.deallocate()
+    if arena != nil { iterations.deallocate() }
+  }
+
+  /// Clears the flags of a plan; those of a nested plan lie in memory that has other uses in between.
+  @inline(__always)
+  func clearFlags(_ plan: Plan) {
+    if !plan.flagErrors.isEmpty { flags.initialize(repeating: 0, count: plan.flagErrors.count) }
+  }
+
+  func allowIterations(_ count: Int) { iterations.pointee = count }
+
+  /// Counts one iteration of a loop.
+  ///
+  /// - Throws: `KilnError` (`failed`) when the prediction has had its iterations, or its task was cancelled.
+  @inline(__always)
+  func countIteration() throws {
+    iterations.pointee -= 1
+    if iterations.pointee < 0 { throw KilnError(.failed, "the loops of this prediction did not end within their limit of iterations") }
+    if iterations.pointee & 63 == 0, Task.isCancelled { throw KilnError(.failed, "the prediction was cancelled") }
+  }
 
   /// Where input `index` is read from.
   package func setInput(_ index: Int, _ address: UnsafeMutableRawPointer?) {
@@ -36,6 +73,10 @@ package final class Workspace: @unchecked Sendable {
   package func setOutput(_ index: Int, _ address: UnsafeMutableRawPointer?) {
     bases[Int(Plan.firstInputBase) + inputCount + index] = address
   }
+
+  func inputAddress(_ index: Int) -> UnsafeMutableRawPointer? { bases[Int(Plan.firstInputBase) + index] }
+
+  func outputAddress(_ index: Int) -> UnsafeMutableRawPointer? { bases[Int(Plan.firstInputBase) + inputCount + index] }
 
   /// Throws when a kernel met wrong data, and clears the flags.
   func checkFlags(_ errors: [KilnError]) throws {
@@ -49,4 +90,6 @@ package final class Workspace: @unchecked Sendable {
     guard base >= 0, Int(base) < baseCount else { return nil }
     return bases[Int(base)].map { $0 + Int(offset) }
   }
+  @inline(__always)
+  func address(_ place: kiln_operand) -> UnsafeMutableRawPointer? { address(place.base, place.offset) }
 }

@@ -19,27 +19,28 @@ struct HostStep: Sendable {
   var outputTypes: [TensorType]
 
   func run(_ workspace: Workspace) throws {
-    let operands = try inputs.map { ReferenceTensor(try read($0, workspace)) }
+    let operands = try inputs.map { ReferenceTensor(try HostStep.read($0, workspace, name)) }
     let results: [ReferenceTensor]
     do { results = try op.evaluated(operands, outputTypes) } catch let error as KilnError {
       throw error.inside(name)
     }
-    for (result, place) in zip(results, outputs) {
-      let tensor = try result.tensor()
-      switch place {
-      case .strings(let slot): workspace.strings[slot] = tensor
-      case .memory(let type, let base, let offset):
-        guard TensorType(tensor.dtype, shape: tensor.shape) == type, let target = workspace.address(base, offset) else {
-          throw KilnError(
-            .internal, "op '\(op.opName)' promised \(type) and made \(tensor.dtype.name)\(tensor.shape.shapeText)", at: [name])
-        }
-        target.copyMemory(from: tensor.address, byteCount: tensor.byteCount)
-      case .constant: break
+    for (result, place) in zip(results, outputs) { try HostStep.write(try result.tensor(), place, workspace, name) }
+  }
+
+  static func write(_ tensor: Tensor, _ place: Operand, _ workspace: Workspace, _ name: String) throws {
+    switch place {
+    case .strings(let slot): workspace.strings[slot] = tensor
+    case .memory(let type, let base, let offset):
+      guard TensorType(tensor.dtype, shape: tensor.shape) == type, let target = workspace.address(base, offset) else {
+        throw KilnError(
+          .internal, "\(type) was promised and \(tensor.dtype.name)\(tensor.shape.shapeText) was made", at: [name])
       }
+      target.copyMemory(from: tensor.address, byteCount: tensor.byteCount)
+    case .constant: break
     }
   }
 
-  private func read(_ operand: Operand, _ workspace: Workspace) throws -> Tensor {
+  static func read(_ operand: Operand, _ workspace: Workspace, _ name: String) throws -> Tensor {
     switch operand {
     case .constant(let tensor): return tensor
     case .strings(let slot):

@@ -8,11 +8,11 @@ import TensorModule
 /// Steps address their operands as (base, offset). Base 0 is the call's arena, base 1 the lowest address among weights,
 /// then one base for each input and one for each output: those are read and written in place.
 package final class Plan: @unchecked Sendable {
-  /// A run of native steps, or one node on the slow path.
+  /// A run of native steps, or what runs between two of them.
   struct Segment {
     var firstStep: Int32
     var stepCount: Int32
-    /// An index in `hostSteps`, or −1.
+    /// An index in `hostActions`, or −1.
     var host: Int32
   }
 
@@ -25,7 +25,7 @@ package final class Plan: @unchecked Sendable {
   let steps: UnsafePointer<kiln_step>
   let operands: UnsafePointer<kiln_operand>
   let segments: [Segment]
-  let hostSteps: [HostStep]
+  let hostActions: [HostAction]
   /// The number of string values that host steps hand to each other.
   let stringSlotCount: Int
   /// Where string inputs and outputs live, by position; nil for other dtypes.
@@ -34,6 +34,12 @@ package final class Plan: @unchecked Sendable {
   let weightsBase: UnsafeRawPointer?
   /// One for each error flag; the flags lie behind the arena's planned part.
   let flagErrors: [KilnError]
+  /// Inputs that steps write over; only those that the builder was told may be.
+  let overwrittenInputs: Set<Int>
+  /// Outputs that lie in the memory of the input whose place they take.
+  let inPlaceOutputs: Set<Int>
+  /// How many iterations of loops one prediction may take.
+  let maximumIterations: Int
   private let memory: ParameterMemory
   private let weights: [RuntimeMemory]
   private let constants: [Tensor]
@@ -45,7 +51,10 @@ package final class Plan: @unchecked Sendable {
   var baseCount: Int { Int(Plan.firstInputBase) + inputs.count + outputs.count }
 
   /// Whether nothing is left to the slow path, so that a prediction allocates nothing.
-  package var isNative: Bool { hostSteps.isEmpty }
+  package var isNative: Bool { hostActions.allSatisfy(\.isNative) }
+
+  /// Bytes of the arena with the error flags behind it.
+  var workspaceBytes: Int { arenaBytes + flagErrors.count * MemoryLayout<Int32>.stride }
 
   init(_ parts: Parts) {
     inputs = parts.inputs
@@ -56,7 +65,10 @@ package final class Plan: @unchecked Sendable {
     steps = parts.steps
     operands = parts.operands
     segments = parts.segments
-    hostSteps = parts.hostSteps
+    hostActions = parts.hostActions
+    overwrittenInputs = parts.overwrittenInputs
+    inPlaceOutputs = parts.inPlaceOutputs
+    maximumIterations = parts.maximumIterations
     stringSlotCount = parts.stringSlotCount
     inputStrings = parts.inputStrings
     outputStrings = parts.outputStrings
@@ -76,7 +88,10 @@ package final class Plan: @unchecked Sendable {
     var steps: UnsafePointer<kiln_step>
     var operands: UnsafePointer<kiln_operand>
     var segments: [Segment]
-    var hostSteps: [HostStep]
+    var hostActions: [HostAction]
+    var overwrittenInputs: Set<Int>
+    var inPlaceOutputs: Set<Int>
+    var maximumIterations: Int
     var stringSlotCount: Int
     var flagErrors: [KilnError]
     var inputStrings: [Int?]

@@ -32,21 +32,43 @@ package struct PlanBuilder {
 
   private enum Item {
     case native([PendingStep], temporaries: [Int], firstFlag: Int)
-    case host(HostStep, values: [ValueID], results: [ValueID])
+    case host(HostAction, values: [ValueID], results: [ValueID])
+    case control(PendingControl)
+
+    var temporaries: [Int] {
+      switch self {
+      case .native(_, let temporaries, _): temporaries
+      case .control(let pending): pending.temporaries
+      case .host: []
+      }
+    }
+
+    /// Those of each step.
+    var operands: [[StepOperand]] {
+      switch self {
+      case .native(let steps, _, _): steps.map(\.operands)
+      case .control(let pending): [pending.operands]
+      case .host: []
+      }
+    }
   }
 
-  private let graph: Graph
-  private let options: PlanOptions
-  private let store: WeightStore
-  private let pool: ThreadPool
+  let graph: Graph
+  let options: PlanOptions
+  let store: WeightStore
+  let pool: ThreadPool
+  /// Inputs that may be written over, each with the output that takes its place.
+  private let overwritable: [Int: Int]
   private let parameters = ParameterMemory()
   private var lastUse: [Int]
   private var storage: [Storage?]
-  private var constantOf: [Tensor?]
+  private(set) var constantOf: [Tensor?]
   private var stringSlots: [ValueID: Int] = [:]
   private var buffers: [Buffer] = []
   private var items: [Item] = []
   private var weights: [RuntimeMemory] = []
+  private var overwrittenInputs: Set<Int> = []
+  private var inPlaceOutputs: Set<Int> = []
   private var flagMessages: [KilnError] = []
   private var report = PlanReport()
 
@@ -55,12 +77,14 @@ package struct PlanBuilder {
   /// - Parameters:
   ///   - weights: shared by the plans of one graph.
   ///   - pool: packs the weights.
+  ///   - overwritable: inputs that the plan may write over, each with the output that takes its place (as the carried
+  ///     values of a loop); the plan says which it did.
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
   package static func plan(
     _ graph: Graph, shapes: [Shape], options: PlanOptions = PlanOptions(), weights: WeightStore = WeightStore(),
-    pool: ThreadPool = .single
+    pool: ThreadPool = .single, overwritable: [Int: Int] = [:]
   ) throws -> Plan {
-    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights, pool)
+    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights, pool, overwritable)
     return try builder.build()
   }
 
@@ -69,7 +93,10 @@ package struct PlanBuilder {
     OpCatalog.all.filter { $0 is any CPUBinding.Type }.map { $0.name }.sorted()
   }
 
-  private init(_ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool) {
+  private init(
+    _ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool, _ overwritable: [Int: Int]
+  ) {
+    self.overwritable = overwritable
     self.graph = graph
     self.options = options
     self.store = store
@@ -87,7 +114,8 @@ package struct PlanBuilder {
     for (index, input) in graph.inputs.enumerated() {
       if graph.type(of: input).dtype == .string { slot(input) } else {
         storage[input.index] = Storage(buffer: buffers.count, byteOffset: 0)
-        buffers.append(Buffer(byteCount: byteCount(input), first: 0, last: end, place: .input(index)))
+        let last = overwritable[index] == nil ? end : 0
+        buffers.append(Buffer(byteCount: byteCount(input), first: 0, last: last, place: .input(index)))
       }
     }
     for (index, node) in graph.nodes.enumerated() { try lower(node, index) }
@@ -114,6 +142,14 @@ package struct PlanBuilder {
       let lowering = try attempt(op, node)
     {
       adopt(lowering, index, &entry)
+    } else if !options.referenceOnly, let op = node.op as? any ControlFlowOp {
+      for output in node.outputs {
+        if graph.type(of: output).dtype == .string { slot(output) } else { define(output, at: index) }
+      }
+      entry.kernel = op.opName
+      if Self.isPlannable(op) { items.append(.control(try pending(op, node, name: name))) } else {
+        items.append(.host(.interpreted(try interpreted(op, node, name: name)), values: node.inputs, results: node.outputs))
+      }
     } else {
       entry.kernel = PlanReport.referenceKernel
       for output in node.outputs {
@@ -121,7 +157,7 @@ package struct PlanBuilder {
       }
       let step = HostStep(
         op: node.op, name: name, inputs: [], outputs: [], outputTypes: node.outputs.map(graph.type(of:)))
-      items.append(.host(step, values: node.inputs, results: node.outputs))
+      items.append(.host(.op(step), values: node.inputs, results: node.outputs))
     }
     for input in node.inputs { extend(input, to: index) }
     report.nodes.append(entry)
@@ -164,6 +200,7 @@ package struct PlanBuilder {
         }
       } else if let buffer = takeOver(number, lowering, index) {
         storage[output.index] = Storage(buffer: buffer, byteOffset: 0)
+        if case .input(let input) = buffers[buffer].place { overwrittenInputs.insert(input) }
         extend(output, to: max(index, lastUse[output.index]))
         entry.inPlace = true
       } else {
@@ -189,7 +226,7 @@ package struct PlanBuilder {
     for candidate in candidates {
       guard let place = storage[node.inputs[candidate].index], place.byteOffset == 0 else { continue }
       let buffer = buffers[place.buffer]
-      guard case .arena = buffer.place, buffer.byteCount == size, buffer.last <= index,
+      guard isFree(buffer.place), buffer.byteCount == size, buffer.last <= index,
         lastUse[node.inputs[candidate].index] == index
       else { continue }
       let others = node.inputs.indices.filter { storage[node.inputs[$0].index]?.buffer == place.buffer }
@@ -199,6 +236,15 @@ package struct PlanBuilder {
       if !taken { return place.buffer }
     }
     return nil
+  }
+
+  /// Whether results may be written to the buffer.
+  private func isFree(_ place: Place) -> Bool {
+    switch place {
+    case .arena: true
+    case .input(let index): overwritable[index] != nil
+    case .output, .merged: false
+    }
   }
 
   /// Moves every value of the operand's buffer into the result's buffer. Their contents stay, so the result's buffer is
@@ -231,7 +277,7 @@ package struct PlanBuilder {
     return stringSlots.count - 1
   }
 
-  private func byteCount(_ value: ValueID) -> Int {
+  func byteCount(_ value: ValueID) -> Int {
     let type = graph.type(of: value)
     return (type.elementCount.fixed ?? 0) * type.dtype.byteCount
   }
@@ -266,6 +312,11 @@ package struct PlanBuilder {
         buffers[place.buffer].byteCount == byteCount(output.value)
       {
         buffers[place.buffer].place = .output(index)
+      } else if let place = storage[output.value.index], place.byteOffset == 0,
+        case .input(let input) = buffers[place.buffer].place, overwritable[input] == index,
+        buffers[place.buffer].byteCount == byteCount(output.value)
+      {
+        inPlaceOutputs.insert(index)
       } else if byteCount(output.value) > 0 {
         copies.append((output.value, index))
       }
@@ -285,9 +336,7 @@ package struct PlanBuilder {
       }
     }
     for (index, item) in items.enumerated() {
-      if case .native(_, let temporaries, _) = item {
-        requests += temporaries.map { ArenaPlanner.Request(byteCount: $0, first: index, last: index) }
-      }
+      requests += item.temporaries.map { ArenaPlanner.Request(byteCount: $0, first: index, last: index) }
     }
     let layout = ArenaPlanner.plan(requests)
     for (position, index) in arenaBuffers.enumerated() { buffers[index].offset = layout.offsets[position] }
@@ -299,7 +348,8 @@ package struct PlanBuilder {
     var steps: [kiln_step] = []
     var operands: [kiln_operand] = []
     var segments: [Plan.Segment] = []
-    var hostSteps: [HostStep] = []
+    var hostActions: [HostAction] = []
+    var nestedCount = 0
     var temporaryOffset = arenaBuffers.count
     var runStart = 0
 
@@ -318,6 +368,14 @@ package struct PlanBuilder {
       runStart = steps.count
     }
 
+    func append(_ action: HostAction, _ node: Int) {
+      closeRun()
+      report.nodes[node].host = hostActions.count
+      segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostActions.count)))
+      nestedCount += action.nestedPlans.count
+      hostActions.append(action)
+    }
+
     for (index, item) in items.enumerated() {
       switch item {
       case .native(let pending, let temporaries, let firstFlag):
@@ -325,12 +383,12 @@ package struct PlanBuilder {
         for step in pending { try append(step, temporaryOffset, firstFlag) }
         temporaryOffset += temporaries.count
         report.nodes[index].steps = start..<steps.count
-      case .host(var step, let values, let results):
-        closeRun()
-        step.inputs = try values.map(hostOperand)
-        step.outputs = try results.map(hostOperand)
-        segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostSteps.count)))
-        hostSteps.append(step)
+      case .host(let action, let values, let results):
+        append(action.with(inputs: try values.map(hostOperand), outputs: try results.map(hostOperand)), index)
+      case .control(let pending):
+        let places = try pending.operands.map { try resolve($0, anchor, layout, temporaryOffset, 0) }
+        temporaryOffset += pending.temporaries.count
+        append(action(pending, graph.nodes[index], places, nested: nestedCount), index)
       }
     }
     for copy in copies {
@@ -347,7 +405,7 @@ package struct PlanBuilder {
       TensorSpec(name: name, dtype: graph.type(of: id).dtype, shape: graph.type(of: id).shape ?? [])
     }
     for output in graph.outputs where graph.type(of: output.value).dtype == .string {
-      if let tensor = constantOf[output.value.index] { constantStrings(tensor, output.value, &hostSteps, &segments) }
+      if let tensor = constantOf[output.value.index] { constantStrings(tensor, output.value, &hostActions, &segments) }
     }
     return Plan(
       Plan.Parts(
@@ -356,7 +414,8 @@ package struct PlanBuilder {
         report: report, stepCount: steps.count,
         steps: UnsafePointer(try parameters.store(steps)),
         operands: UnsafePointer(try parameters.store(operands)),
-        segments: segments, hostSteps: hostSteps, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
+        segments: segments, hostActions: hostActions, overwrittenInputs: overwrittenInputs, inPlaceOutputs: inPlaceOutputs,
+        maximumIterations: options.maximumIterations, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
         inputStrings: graph.inputs.map { stringSlots[$0] },
         outputStrings: graph.outputs.map { stringSlots[$0.value] },
         weightsBase: anchor, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
@@ -364,23 +423,22 @@ package struct PlanBuilder {
 
   /// A string output that is a constant: handed over by a step that does nothing but that.
   private mutating func constantStrings(
-    _ tensor: Tensor, _ value: ValueID, _ hostSteps: inout [HostStep], _ segments: inout [Plan.Segment]
+    _ tensor: Tensor, _ value: ValueID, _ hostActions: inout [HostAction], _ segments: inout [Plan.Segment]
   ) {
     let place = HostStep.Operand.strings(slot: slot(value))
-    segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostSteps.count)))
-    hostSteps.append(
-      HostStep(
-        op: Elementwise(.identity), name: graph[value].name, inputs: [.constant(tensor)], outputs: [place],
-        outputTypes: [graph.type(of: value)]))
+    segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostActions.count)))
+    hostActions.append(
+      .op(
+        HostStep(
+          op: Elementwise(.identity), name: graph[value].name, inputs: [.constant(tensor)], outputs: [place],
+          outputTypes: [graph.type(of: value)])))
   }
 
   /// The lowest address that steps read weights from; their operands are offsets from it.
   private func weightsAnchor() -> UnsafeRawPointer? {
     var lowest: UnsafeRawPointer?
-    for case .native(let steps, _, _) in items {
-      for step in steps {
-        for case .memory(let address) in step.operands where lowest.map({ address < $0 }) ?? true { lowest = address }
-      }
+    for operands in items.flatMap(\.operands) {
+      for case .memory(let address) in operands where lowest.map({ address < $0 }) ?? true { lowest = address }
     }
     for output in graph.outputs {
       if let address = constantOf[output.value.index]?.address, lowest.map({ address < $0 }) ?? true { lowest = address }

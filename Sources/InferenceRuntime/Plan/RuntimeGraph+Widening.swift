@@ -6,15 +6,18 @@ extension RuntimeGraph {
   ///
   /// Constants are widened now. Values are rounded to 16 bits where a `cast` of the graph says so, and at the outputs, as
   /// the ops' definitions do. Inputs and outputs keep their dtypes; a graph without 16-bit floats comes back unchanged.
-  static func widened(_ graph: Graph) throws -> Graph {
-    guard graph.values.contains(where: { isNarrow($0.type.dtype) }) else { return graph }
+  static func widened(_ graph: Graph) throws -> Graph { try widened(graph, isInner: false) }
+
+  /// - Parameter isInner: the graph is a subgraph, whose inputs and outputs are widened as well.
+  private static func widened(_ graph: Graph, isInner: Bool) throws -> Graph {
+    guard hasNarrow(graph) else { return graph }
     var out = Graph(name: graph.name)
     out.metadata = graph.metadata
     var map: [ValueID: ValueID] = [:]
     for input in graph.inputs {
       let type = graph.type(of: input)
-      let id = try out.addInput(graph[input].name, type)
-      map[input] = try isNarrow(type.dtype) ? out.addOne(Cast(.float32), [id], name: graph[input].name) : id
+      let id = try out.addInput(graph[input].name, isInner && isNarrow(type.dtype) ? type.with(dtype: .float32) : type)
+      map[input] = try isNarrow(type.dtype) && !isInner ? out.addOne(Cast(.float32), [id], name: graph[input].name) : id
     }
     for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
       map[id] = out.addConstant(graph[id].name, isNarrow(tensor.dtype) ? try tensor.converted(to: .float32) : tensor)
@@ -25,7 +28,11 @@ extension RuntimeGraph {
         return operand
       }
       let name = node.outputs.first.map { graph[$0].name } ?? node.op.opName
-      var results = try out.add(wide(node.op), operands, name: name, scope: node.scope)
+      var op = wide(node.op)
+      if let control = op as? any ControlFlowOp {
+        op = control.replacing(subgraphs: try control.subgraphs.map { try widened($0, isInner: true) })
+      }
+      var results = try out.add(op, operands, name: name, scope: node.scope, device: node.device)
       if let cast = node.op as? Cast, isNarrow(cast.dtype) {
         results = try out.add(Cast(.float32), results, name: name, scope: node.scope)
       }
@@ -34,7 +41,7 @@ extension RuntimeGraph {
     out.outputs = try graph.outputs.map { output in
       guard let value = map[output.value] else { throw KilnError(.internal, "output '\(output.name)' is not made") }
       let dtype = graph.type(of: output.value).dtype
-      let result = isNarrow(dtype) ? try out.addOne(Cast(dtype), [value], name: output.name) : value
+      let result = isNarrow(dtype) && !isInner ? try out.addOne(Cast(dtype), [value], name: output.name) : value
       return Graph.Output(name: output.name, value: result)
     }
     return out
@@ -45,6 +52,11 @@ extension RuntimeGraph {
     guard var oneHot = op as? OneHot, isNarrow(oneHot.dtype) else { return op }
     oneHot.dtype = .float32
     return oneHot
+  }
+
+  private static func hasNarrow(_ graph: Graph) -> Bool {
+    graph.values.contains { isNarrow($0.type.dtype) }
+      || graph.nodes.contains { ($0.op as? any ControlFlowOp)?.subgraphs.contains(where: hasNarrow) ?? false }
   }
 
   private static func isNarrow(_ dtype: DType) -> Bool { dtype == .float16 || dtype == .bfloat16 }

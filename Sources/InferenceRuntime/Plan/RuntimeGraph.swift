@@ -5,5 +5,8 @@ import GraphOptimizer
 package enum RuntimeGraph {
   /// The graph with arithmetic of 16-bit floats widened, after all phases of the optimizer; those of the import find
   /// little left to do.
-  package static func prepare(_ graph: Graph) throws -> Graph { try Optimizer.run(widened(graph), .all).graph }
+  package static func prepare(_ graph: Graph) throws -> Graph {
+    let (lifted, initial) = graph.liftingStates()
+    return try Optimizer.run(widened(lifted), .all).graph.loweringStates(initial)
+  }
 }

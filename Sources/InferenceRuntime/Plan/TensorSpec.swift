@@ -18,11 +18,18 @@ package struct PlanOptions: Sendable {
   package var exact: Bool
   /// Every node runs its op's definition: slow, for bisecting a wrong result.
   package var referenceOnly: Bool
+  /// How many iterations the loops of one prediction may take in all.
+  package var maximumIterations: Int
 
-  package init(threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false) {
+  package static let defaultIterations = 100_000_000
+
+  package init(
+    threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false, maximumIterations: Int = defaultIterations
+  ) {
     self.threads = threads
     self.exact = exact
     self.referenceOnly = referenceOnly
+    self.maximumIterations = maximumIterations
   }
 }
 
@@ -44,6 +51,8 @@ package struct PlanReport: Sendable {
     package var steps: Range<Int>
     /// Whether the result took over the memory of an operand.
     package var inPlace: Bool
+    /// The index of what runs the node between native steps, or −1.
+    var host = -1
 
     package var isFallback: Bool { kernel == PlanReport.referenceKernel }
   }

@@ -20,7 +20,12 @@ enum GraphCut {
     var needed = Set(starts)
     var stack = wanted.map(\.value)
     var nodes: Set<Int> = []
-    while let value = stack.popLast() {
+    while true {
+      if stack.isEmpty {
+        // A state that is read is also made.
+        stack = graph.states.filter { needed.contains($0.value) && !needed.contains($0.next) }.map(\.next)
+      }
+      guard let value = stack.popLast() else { break }
       guard needed.insert(value).inserted else { continue }
       if let node = producers[value] {
         if nodes.insert(node).inserted { stack += graph.nodes[node].inputs }
@@ -53,7 +58,8 @@ enum GraphCut {
       }
       let operands = node.inputs.compactMap { map[$0] }
       let results = try result.add(
-        node.op, operands, name: node.outputs.first.map { graph[$0].name } ?? node.op.opName, scope: node.scope)
+        node.op, operands, name: node.outputs.first.map { graph[$0].name } ?? node.op.opName, scope: node.scope,
+        device: node.device)
       for (old, new) in zip(node.outputs, results) {
         if result.value(named: graph[old].name) == nil { result.rename(new, to: graph[old].name) }
         // A value that became an input keeps its place.
@@ -66,6 +72,11 @@ enum GraphCut {
       }
       guard let value = map[output.value] else { throw KilnError(.internal, "a cut graph lacks an output") }
       return Graph.Output(name: output.name, value: value)
+    }
+    for state in graph.states {
+      if let value = map[state.value], let next = map[state.next], result.constants[value] != nil {
+        result.states.append(State(value: value, next: next))
+      }
     }
     return result
   }

@@ -16,6 +16,8 @@ final class KerasGraphBuilder {
   var imaginary: [ValueID: ValueID] = [:]
   private var scalars: [String: ValueID] = [:]
   private var callCount = 0
+  /// The place of each state in the graph's list, by the layer that keeps it.
+  private var stateIndices: [String: Int] = [:]
 
   /// How many layer calls are built. Models that call nested models twice, level by level, grow exponentially.
   static let maximumCalls = 1 << 18
@@ -35,6 +37,28 @@ final class KerasGraphBuilder {
     scalars[key] = id
     return id
   }
+
+  /// What a stateful layer reads in the place of a state: zeros in the first prediction, or what an earlier call of the
+  /// layer left.
+  ///
+  /// - Parameter key: names the state; its layer's path and which of its states.
+  func keptState(_ key: String, _ dtype: DType, _ shape: Shape) throws -> ValueID {
+    if let index = stateIndices[key] { return graph.states[index].next }
+    guard let size = checkedProduct(shape + [dtype.byteCount]), size <= KerasGraphBuilder.maximumStateBytes else {
+      throw KilnError(.unsupportedModel, "a state of shape \(shape.shapeText) is too large")
+    }
+    let value = graph.addConstant(key, try Tensor(dtype: dtype, shape: shape) { _ in })
+    stateIndices[key] = graph.states.count
+    graph.states.append(State(value: value, next: value))
+    return value
+  }
+
+  /// What the next prediction reads.
+  func keepState(_ key: String, _ next: ValueID) {
+    if let index = stateIndices[key] { graph.states[index].next = next }
+  }
+
+  private static let maximumStateBytes = 64 << 20
 
   private struct CallKey: Hashable {
     var layer: Int

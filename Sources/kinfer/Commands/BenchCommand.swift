@@ -44,7 +44,7 @@ struct BenchCommand: ParsableCommand {
     let model = try options.load()
     let loaded = ContinuousClock.now
     let difference = try self.difference(model)
-    let inputs = try BenchInputs(model.inputs).tensors(batch: batch, from: samples(model))
+    let inputs = try BenchInputs(model.inputs).tensors(batch: model.stateBatch ?? batch, from: samples(model))
     let first = ContinuousClock.now
     _ = try model.predict(inputs)
     let firstTime = ContinuousClock.now - first
@@ -62,9 +62,9 @@ struct BenchCommand: ParsableCommand {
     return try ExpectedOutputs(path: expected, of: model).largestDifference(from: prediction)
   }
 
-  /// Milliseconds of single runs, sorted: of a session, whose inputs are in place, except for strings.
+  /// Milliseconds of single runs, sorted: of a session, whose inputs are in place, where the model has sessions.
   private func measure(_ model: Model, _ inputs: [Tensor]) throws -> [Double] {
-    if (model.inputs + model.outputs).contains(where: { $0.dtype == .string }) {
+    if !model.hasSessions {
       return try measure { _ = try model.predict(inputs) }
     }
     let shapes = zip(model.inputs, inputs).map { ($0.name, $1.shape) }

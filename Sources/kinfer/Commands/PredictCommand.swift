@@ -31,6 +31,9 @@ struct PredictCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Samples that run at once.", valueName: "n"))
   var batchSize: Int?
 
+  @Flag(help: "Let a stateful model begin each batch afresh; without it the state goes from batch to batch, as in Keras.")
+  var resetStates = false
+
   func validate() throws {
     if let top, top < 1 { throw ValidationError("--top must be 1 or more, found \(top)") }
     if let batchSize, batchSize < 1 { throw ValidationError("--batch-size must be 1 or more, found \(batchSize)") }
@@ -46,6 +49,6 @@ struct PredictCommand: ParsableCommand {
     let writer = OutputWriter(path: output, format: format, top: top, labels: labels)
     let model = try options.load()
     let samples = try options.samples(input, for: model)
-    try writer.write(try Batches(model: model, samples: samples, size: batchSize).predict())
+    try writer.write(try Batches(model: model, samples: samples, size: batchSize, resetsStates: resetStates).predict())
   }
 }

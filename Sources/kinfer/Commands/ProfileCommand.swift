@@ -30,7 +30,7 @@ struct ProfileCommand: ParsableCommand {
   func run() throws {
     let model = try options.load()
     let samples = options.hasInput(input) ? try options.samples(input, for: model) : nil
-    let profile = try model.profile(BenchInputs(model.inputs).tensors(batch: batch, from: samples), repeats: repeats)
+    let profile = try model.profile(BenchInputs(model.inputs).tensors(batch: model.stateBatch ?? batch, from: samples), repeats: repeats)
     try Console.write(format == .json ? ProfileCommand.json(profile).text() + "\n" : ProfileCommand.text(profile))
   }
 

@@ -39,6 +39,7 @@ extension Golden {
       qr,
       svd,
       eigh,
+      dataSizes,
     ].flatMap { $0 }
   }
 }

@@ -27,10 +27,8 @@ enum CellLayers {
       return UnknownLayer()
     }
     let options = outerKeys.map { ($0, config.json($0) ?? .bool(false)) }
-    config.ignore("stateful", "unroll", "implementation")
-    if config.bool("stateful", false) {
-      config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")
-    }
+    config.ignore("unroll", "implementation")
+    let isStateful = config.bool("stateful", false)
     let cells: [JSON]
     if let list = cell.arrayValue {
       cells = list
@@ -55,7 +53,7 @@ enum CellLayers {
       }
       var object = values
       for (key, value) in options { object[key] = value }
-      object["stateful"] = .bool(false)
+      object["stateful"] = .bool(isStateful)
       if cells.count > 1 {
         object["return_sequences"] = position < cells.count - 1 ? .bool(true) : options[0].1
         object["return_state"] = .bool(true)

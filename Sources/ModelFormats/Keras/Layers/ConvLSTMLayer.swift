@@ -20,6 +20,7 @@ struct ConvLSTMLayer: SequenceLayer {
   let returnsSequences: Bool
   let returnsState: Bool
   let goesBackwards: Bool
+  let isStateful: Bool
   var zeroOutputForMask: Bool
   var isTimeMajor: Bool { false }
 
@@ -47,9 +48,7 @@ struct ConvLSTMLayer: SequenceLayer {
     returnsSequences = config.bool("return_sequences", false)
     returnsState = config.bool("return_state", false)
     goesBackwards = config.bool("go_backwards", false)
-    if config.bool("stateful", false) {
-      config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")
-    }
+    isStateful = config.bool("stateful", false)
     if config.bool("time_major", false) { config.unsupported("time_major: true") }
     zeroOutputForMask = config.bool("zero_output_for_mask", false)
     config.ignore("dropout", "recurrent_dropout", "unroll", "unit_forget_bias", "implementation", "consume_less")
@@ -96,9 +95,11 @@ struct ConvLSTMLayer: SequenceLayer {
     let sequence = try call.reshape(gates, [batch, Dim(steps)] + spatial + [Dim(width)])
     var h: ValueID?
     var c: ValueID?
-    if states.count == 2 {
-      h = try call.channelsLast(try call.cast(states[0], to: call.dtype), format)
-      c = try call.channelsLast(try call.cast(states[1], to: call.dtype), format)
+    let given = try states.map { try call.channelsLast(try call.cast($0, to: call.dtype), format) }
+    let starting = try call.startingStates(
+      given, isStateful: isStateful, count: 2, [batch] + spatial + [Dim(filters)])
+    if starting.count == 2 {
+      (h, c) = (starting[0], starting[1])
     } else if mask != nil {
       let zeros = try call.add(BroadcastTo([batch] + spatial + [Dim(filters)]), [try call.scalar(0, call.dtype)], "zeros")
       (h, c) = (zeros, zeros)
@@ -139,6 +140,7 @@ struct ConvLSTMLayer: SequenceLayer {
       if returnsSequences { outputs.append(try call.expand(try call.back(shown ?? output, format), axis: 1)) }
     }
     guard let h, let c else { throw KilnError(.internal, "a recurrent layer without a step") }
+    call.keep([h, c], isStateful: isStateful)
     let last = try call.back(h, format)
     let result =
       returnsSequences

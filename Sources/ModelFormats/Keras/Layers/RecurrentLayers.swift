@@ -16,6 +16,7 @@ struct RecurrentLayer: KerasLayerReader {
   let isTimeMajor: Bool
   var zeroOutputForMask: Bool
   let goesBackwards: Bool
+  let isStateful: Bool
   /// Keras 1 keeps an array for each gate, unless `consume_less` is `gpu` (since 1.0.3).
   let hasGateArrays: Bool
 
@@ -39,11 +40,9 @@ struct RecurrentLayer: KerasLayerReader {
     isTimeMajor = config.bool("time_major", false)
     zeroOutputForMask = config.bool("zero_output_for_mask", false)
     goesBackwards = config.bool("go_backwards", false)
-    if config.bool("stateful", false) {
-      config.diagnostics.warn(config.path, "the layer is stateful: each prediction starts from zeros, as after a reset")
-    }
+    isStateful = config.bool("stateful", false)
     config.ignore(
-      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "stateful", "use_cudnn",
+      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "use_cudnn",
       "consume_less")
   }
 
@@ -86,12 +85,16 @@ struct RecurrentLayer: KerasLayerReader {
     operands.append(try call.weight("recurrent_kernel", [units, width]))
     if usesBias { operands.append(try call.weight("bias", cell == .gruResetAfter ? [2, width] : [width])) }
     if let steps { operands.append(steps) }
-    operands += try states.map { try call.cast($0, to: call.dtype) }
+    let starting = try call.startingStates(
+      try states.map { try call.cast($0, to: call.dtype) }, isStateful: isStateful, count: stateCount,
+      [call.type(x).dims[0], Dim(units)])
+    operands += starting
     let op = RNN(
       cell: cell, activation: activation, recurrentActivation: recurrentActivation, goBackwards: goesBackwards,
       returnSequences: returnsSequences, zeroOutputForMask: zeroOutputForMask, bias: usesBias, mask: steps != nil,
-      initialState: !states.isEmpty)
+      initialState: !starting.isEmpty)
     var results = try call.addAll(op, operands, "rnn")
+    call.keep(results.dropFirst(), isStateful: isStateful)
     guard let output = results.first else { throw KilnError(.internal, "a recurrent op without result") }
     if isTimeMajor, returnsSequences { results[0] = try call.transpose(output, [1, 0, 2]) }
     let sequenceMask = returnsSequences ? mask : nil
