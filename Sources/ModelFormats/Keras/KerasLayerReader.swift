@@ -15,10 +15,13 @@ enum MaskRule {
 struct WeightSlot: Hashable, Sendable {
   var name: String
   var isTrainable: Bool
+  /// Whether a file may leave it out, because the configuration has it too.
+  var isOptional: Bool
 
-  init(_ name: String, trainable: Bool = true) {
+  init(_ name: String, trainable: Bool = true, optional: Bool = false) {
     self.name = name
     isTrainable = trainable
+    isOptional = optional
   }
 }
 
@@ -34,6 +37,8 @@ protocol KerasLayerReader {
   var variableOwner: String { get }
   /// The attributes of the Keras object that hold `children`, in the same order.
   var childAttributes: [String] { get }
+  /// Attributes of the Keras object that hold the layer's own variables a second time.
+  var repeatedOwners: [String] { get }
   var masking: MaskRule { get }
   /// Whether the layer does nothing when predicting.
   var isIdentity: Bool { get }
@@ -48,6 +53,7 @@ extension KerasLayerReader {
   var children: [KerasLayer] { [] }
   var variableOwner: String { "" }
   var childAttributes: [String] { children.map { _ in "layer" } }
+  var repeatedOwners: [String] { [] }
   var masking: MaskRule { .drops }
   var isIdentity: Bool { false }
 }

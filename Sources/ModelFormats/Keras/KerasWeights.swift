@@ -22,8 +22,9 @@ enum WeightMatcher {
   ///
   /// What does not fit is noted in `diagnostics`, with the layer and the numbers.
   static func match(_ groups: [StoredGroup], to layers: [KerasLayer], _ diagnostics: ImportDiagnostics) {
-    let wanting = layers.filter { !all($0).isEmpty }
     let given = groups.filter { !$0.weights.isEmpty }
+    let givenNames = Set(given.map(\.layer))
+    let wanting = layers.filter { layer in all(layer).contains { !$0.isOptional || givenNames.contains(layer.name) } }
     var byName: [String: StoredGroup] = [:]
     for group in given where byName.updateValue(group, forKey: group.layer) != nil {
       malformed(diagnostics, group.layer, "", "has two groups of weights")
@@ -54,6 +55,7 @@ enum WeightMatcher {
   private static func assign(_ group: StoredGroup, to layer: KerasLayer, _ diagnostics: ImportDiagnostics) {
     var slots = all(layer)
     if slots.count != group.weights.count { slots = withoutRepeats(slots) }
+    if slots.count != group.weights.count { slots.removeAll(where: \.isOptional) }
     guard slots.count == group.weights.count else {
       let found = group.weights.prefix(8).map {
         KilnError.quoted(String($0.path.split(separator: "/").last ?? "")) + $0.shape.shapeText
@@ -73,11 +75,12 @@ enum WeightMatcher {
   private struct Slot {
     var owners: [KerasLayer]
     var name: String
+    var isOptional: Bool
   }
 
   private static func all(_ layer: KerasLayer) -> [Slot] {
     let slots = layer.slots
-    return (slots.trainable + slots.other).map { Slot(owners: [$0.layer], name: $0.slot.name) }
+    return (slots.trainable + slots.other).map { Slot(owners: [$0.layer], name: $0.slot.name, isOptional: $0.slot.isOptional) }
   }
 
   /// A layer that two nested models share is in the config twice, under one name, and has its weights once.

@@ -7,7 +7,7 @@ struct PredictCommand: ParsableCommand {
     commandName: "predict", abstract: "Runs a model on data and prints or writes its outputs.",
     discussion: """
       Inputs: .npy, .npz (arrays by input name), .json (nested lists, or an object of them by input name), .csv (a sample \
-      a row), .png and .jpg pictures or a folder of them (resized to the model's input).
+      a row), .jsonl (a sample a line), .txt (a text a line), .png and .jpg pictures or a folder of them (resized to the model's input).
       The first axis counts samples; a missing one is an error, never guessed.
       """)
 
@@ -15,6 +15,9 @@ struct PredictCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Data of one input; NAME= may be left out when the model has one.", valueName: "[name=]file"))
   var input: [String] = []
+
+  @Option(help: ArgumentHelp("A sample of an input of strings; repeated for more.", valueName: "[name=]text"))
+  var text: [String] = []
 
   @Option(help: ArgumentHelp("Where the outputs go: .npz (all, by name), .npy, .json, or - for stdout.", valueName: "file"))
   var output: String?
@@ -48,7 +51,7 @@ struct PredictCommand: ParsableCommand {
     let labels = try labels.map { try Labels(path: $0) }
     let writer = OutputWriter(path: output, format: format, top: top, labels: labels)
     let model = try options.load()
-    let samples = try options.samples(input, for: model)
+    let samples = try options.samples(input, texts: text, for: model)
     try writer.write(try Batches(model: model, samples: samples, size: batchSize, resetsStates: resetStates).predict())
   }
 }

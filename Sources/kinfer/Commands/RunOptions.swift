@@ -55,9 +55,9 @@ struct RunOptions: ParsableArguments {
     return try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
   }
 
-  /// Reads what `--input` and further arguments name.
-  func samples(_ input: [String], for model: Model) throws -> Samples {
-    try InputReader(inputs: model.inputs, imageMode: imageMode).read(input + files)
+  /// Reads what `--input`, `--text` and further arguments name.
+  func samples(_ input: [String], texts: [String] = [], for model: Model) throws -> Samples {
+    try InputReader(inputs: model.inputs, imageMode: imageMode).read(input + files, texts: texts)
   }
 
   func hasInput(_ input: [String]) -> Bool { !(input + files).isEmpty }

@@ -12,8 +12,9 @@ struct InputReader {
   let inputs: [TensorDescription]
   let imageMode: ImageMode
 
+  /// - Parameter texts: `--text` arguments: samples of an input of strings, in their order.
   /// - Throws: `KilnError`: `usage` for an input that is not named, named twice or missing; `badInput` for its file.
-  func read(_ arguments: [String]) throws -> Samples {
+  func read(_ arguments: [String], texts: [String] = []) throws -> Samples {
     var found: [String: Samples.Source] = [:]
     func add(_ name: String, _ source: Samples.Source) throws {
       switch (found[name], source) {
@@ -32,6 +33,11 @@ struct InputReader {
       let bytes = try InputReader.isFolder(path) ? nil : MappedFile(path: path)
       if let bytes, bytes.bytes.starts(with: [0x50, 0x4B]) {
         for (name, tensor) in try arrays(NumPyFile.read(npz: path), for: name, path) { try add(name, .tensor(tensor)) }
+      } else if let bytes, InputReader.isJSONLines(path) {
+        for (name, tensor) in try placing(
+          path,
+          { try TextLines.arrays(bytes.bytes, only: { [name] in try only(name, path) }, named: { try input(named: $0, path) }) })
+        { try add(name, .tensor(tensor)) }
       } else if name == nil, let bytes, case .object(let object)? = try json(bytes, path) {
         for (name, value) in object.entries {
           let input = try input(named: name, path)
@@ -42,6 +48,12 @@ struct InputReader {
         try add(input.name, try source(path, bytes, input))
       }
     }
+    var spoken: [String: [ByteString]] = [:]
+    for text in texts {
+      let (name, value) = split(text)
+      spoken[try textInput(name).name, default: []].append(ByteString(value))
+    }
+    for (name, values) in spoken { try add(name, .tensor(try TextLines.tensor(values, for: try input(named: name, "--text")))) }
     return try Samples(
       try inputs.map { input in
         guard let source = found[input.name] else {
@@ -67,8 +79,23 @@ struct InputReader {
   private func isMany(_ path: String) -> Bool {
     guard let file = try? MappedFile(path: path) else { return false }
     if file.bytes.starts(with: [0x50, 0x4B]) { return true }
+    if InputReader.isJSONLines(path) { return true }
     if case .object? = try? json(file, path) { return true }
     return false
+  }
+
+  /// The input that `--text` is for: the one that is named, or the only one of strings.
+  private func textInput(_ name: String?) throws -> TensorDescription {
+    if let name { return try input(named: name, "--text") }
+    let textual = inputs.filter { $0.dtype == .string }
+    guard textual.count == 1 else {
+      throw KilnError(.usage, textual.isEmpty ? "--text: the model takes no strings" : "--text needs NAME=: the model's inputs of strings are \(textual.map(\.name).joined(separator: ", "))")
+    }
+    return textual[0]
+  }
+
+  private static func isJSONLines(_ path: String) -> Bool {
+    path.lowercased().hasSuffix(".jsonl") || path.lowercased().hasSuffix(".ndjson")
   }
 
   private func only(_ name: String?, _ path: String) throws -> TensorDescription {
@@ -125,9 +152,12 @@ struct InputReader {
     return .tensor(
       try placing(path) {
         if NumPyFile.isNPY(file.bytes) { return try input.adopt(NumPyFile.parse(file.bytes)) }
+        if input.dtype == .string, path.lowercased().hasSuffix(".txt") {
+          return try input.adopt(TextLines.tensor(TextLines.split(file.bytes).map { ByteString($0) }, for: input))
+        }
         if let value = try json(file, nil) { return try input.adopt(JSONTensor.tensor(value, for: input)) }
         guard path.lowercased().hasSuffix(".csv") || path.lowercased().hasSuffix(".txt") else {
-          throw KilnError(.badInput, "is none of .npy, .npz, .json, .csv, .png, .jpg")
+          throw KilnError(.badInput, "is none of .npy, .npz, .json, .jsonl, .csv, .png, .jpg, nor .txt for an input of strings")
         }
         return try CSVTensor.tensor(file.bytes, for: input)
       })

@@ -36,12 +36,4 @@ struct KerasAssets {
     guard let text = String(validating: bytes, as: UTF8.self) else { throw KilnError(.badInput, "is not UTF-8", at: [place]) }
     return text
   }
-
-  /// The lines of a vocabulary; nil when there is none. An empty line is a token too.
-  func vocabulary() throws -> [String]? {
-    guard let text = try text("vocabulary.txt") else { return nil }
-    var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-    if lines.last == "" { lines.removeLast() }
-    return lines
-  }
 }

@@ -71,16 +71,20 @@ struct VariableMatcher {
     let slots = layer.reader.weights.filter(\.isTrainable) + layer.reader.weights.filter { !$0.isTrainable }
     let owner = layer.reader.variableOwner
     let place = owner.isEmpty ? path : "\(path)/\(owner)"
-    if slots.isEmpty ? tree.contains(place) : true { assign(layer, slots.map(\.name), at: place) }
+    let needed = slots.filter { !$0.isOptional }
+    if slots.isEmpty ? tree.contains(place) : true { assign(layer, slots.map(\.name), at: place, optional: slots.count - needed.count) }
     if checksNames, let name = tree.name(of: path), name != layer.name, !slots.isEmpty {
       malformed(
         layer.path, layer.className, "its weights should be at \(KilnError.quoted(path)), which belong to \(KilnError.quoted(name))")
     }
+    for owner in layer.reader.repeatedOwners { _ = tree.take("\(path)/\(owner)") }
     for (child, attribute) in zip(layer.reader.children, layer.reader.childAttributes) { self.place(child, at: "\(path)/\(attribute)") }
   }
 
-  private func assign(_ layer: KerasLayer, _ slots: [String], at place: String) {
+  /// - Parameter optional: how many of the slots, the last ones, may be missing together.
+  private func assign(_ layer: KerasLayer, _ slots: [String], at place: String, optional: Int) {
     let weights = tree.take(place)
+    let slots = weights.count == slots.count - optional ? Array(slots.dropLast(optional)) : slots
     guard weights.count == slots.count else {
       let expected = slots.prefix(8).joined(separator: ", ") + (slots.count > 8 ? ", …" : "")
       malformed(

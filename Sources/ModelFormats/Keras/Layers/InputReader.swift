@@ -19,7 +19,6 @@ struct InputReader: KerasLayerReader {
     let name = ConfigRewrite.policyName(config.json("dtype")) ?? "float32"
     dtype = DType(name: name) ?? .float32
     if DType(name: name) == nil { config.unsupported("dtype \(KilnError.quoted(name))", nearest: "float32") }
-    if dtype == .string { config.unsupported("an input of strings", nearest: "int64") }
     for key in ["sparse", "ragged"] where config.bool(key, false) {
       config.unsupported("a \(key) input", nearest: "a dense one")
     }

@@ -1,10 +1,14 @@
 extension LayerCatalog {
-  /// Numeric preprocessing and augmentation.
+  /// Preprocessing of numbers, categories and text, and augmentation.
   static let preprocessingRows: [String: Maker] = {
     var rows: [String: Maker] = [
       "Discretization": { config, _ in Discretization(config) },
       "CategoryEncoding": { config, _ in CategoryEncoding(config) },
-      "IntegerLookup": { config, _ in IntegerLookup(config) },
+      "IntegerLookup": { config, _ in IndexLookup(config, isString: false) },
+      "StringLookup": { config, _ in IndexLookup(config, isString: true) },
+      "TextVectorization": { config, _ in TextVectorization(config) },
+      "Hashing": { config, _ in HashingLayer(config) },
+      "HashedCrossing": { config, _ in HashedCrossingLayer(config) },
       "Resizing": { config, _ in Resizing(config) },
       "CenterCrop": { config, _ in CenterCrop(config) },
       "AutoContrast": { config, _ in AutoContrast(config) },
@@ -15,6 +19,15 @@ extension LayerCatalog {
       "STFTSpectrogram": { config, _ in STFTSpectrogram(config) },
       "RandomCrop": { config, _ in RandomCrop(config) },
     ]
+    rows["DenseFeatures"] = { config, _ in
+      config.diagnostics.add(
+        ImportProblem(
+          kind: .unsupported, layer: config.path, className: "DenseFeatures",
+          message: "feature columns are Python objects that the file only names; they are not loaded",
+          nearest: "StringLookup, Hashing, Discretization, CategoryEncoding"))
+      config.ignore("feature_columns", "partitioner")
+      return UnknownLayer()
+    }
     for name in augmentations { rows[name] = { config, _ in Augmentation(config) } }
     return rows
   }()
