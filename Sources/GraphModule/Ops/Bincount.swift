@@ -59,6 +59,7 @@ package struct Bincount: OpDefinition {
       OpExample(Bincount(depth: 4, binary: true, dtype: .int64), [TensorType(.int32, [9])], range: 0...4),
       OpExample(Bincount(depth: 3), [TensorType(.int32, [2, 2, 4]), TensorType(.float32, [2, 2, 4])], range: 0...3),
       OpExample(Bincount(depth: 2), [TensorType(.int32, [2, 0])], fixed: [0: []]),
+      OpExample(Bincount(depth: 2), [TensorType(.uint8, [1])], fixed: [0: [1]]),
     ]
   }
 }

@@ -38,6 +38,7 @@ package struct CheckRange: OpDefinition {
     [
       OpExample(CheckRange(-3...9), [TensorType(.int64, [2, 3])], range: -3...9),
       OpExample(CheckRange(0...0), [TensorType(.uint8, [])], fixed: [0: [0]]),
+      OpExample(CheckRange(5...6), [TensorType(.int32, [0])], fixed: [0: []]),
     ]
   }
 }

@@ -87,7 +87,8 @@ package struct AsString: OpDefinition {
     return Notation.allCases.map { OpExample(AsString($0), [x]) } + [
       OpExample(AsString(.fixed, precision: 2, width: 9, fill: "0"), [x]), OpExample(AsString(), [TensorType(.int64, [2, 2])]),
       OpExample(AsString(width: 6, fill: "-"), [TensorType(.int8, [2])]), OpExample(AsString(), [TensorType(.bool, [2])]),
-      OpExample(AsString(), [TensorType(.string, [2])]),
+      OpExample(AsString(), [TensorType(.string, [2])]), OpExample(AsString(), [TensorType(.int32, [])]),
+      OpExample(AsString(), [TensorType(.float64, [0, 2])]),
     ]
   }
 }

@@ -58,7 +58,7 @@ package struct HashCross: OpDefinition {
     return [
       OpExample(HashCross(buckets: 10), [s, TensorType(.int64, [3, 1])]),
       OpExample(HashCross(buckets: 1000, seed: 1), [TensorType(.int32, [4])]),
-      OpExample(HashCross(buckets: 5), [s, s, s]),
+      OpExample(HashCross(buckets: 5), [s, s, s]), OpExample(HashCross(buckets: 5), [TensorType(.string, [0])]),
     ]
   }
 }

@@ -16,7 +16,10 @@ package struct RegexFullMatch: OpDefinition {
 
   package var attributes: Attributes { [("pattern", .string(pattern))] }
 
-  package init(from reader: inout AttributeReader) throws { try self.init(pattern: try reader.string("pattern")) }
+  package init(from reader: inout AttributeReader) throws {
+    let pattern = try reader.string("pattern")
+    do { try self.init(pattern: pattern) } catch let error as KilnError { throw KilnError(.badInput, error.message) }
+  }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     try Expect.count(inputs, 1...1, Self.name)
@@ -32,6 +35,7 @@ package struct RegexFullMatch: OpDefinition {
     [
       try? OpExample(RegexFullMatch(pattern: "a|two.*"), [TensorType(.string, [3, 4])]),
       try? OpExample(RegexFullMatch(pattern: ""), [TensorType(.string, [])]),
+      try? OpExample(RegexFullMatch(pattern: "b"), [TensorType(.string, [0])]),
     ].compactMap { $0 }
   }
 }

@@ -26,8 +26,10 @@ package struct RegexReplace: OpDefinition {
   }
 
   package init(from reader: inout AttributeReader) throws {
-    try self.init(
-      pattern: try reader.string("pattern"), rewrite: try reader.string("rewrite"), global: try reader.bool("global"))
+    let (pattern, rewrite, isGlobal) = (try reader.string("pattern"), try reader.string("rewrite"), try reader.bool("global"))
+    do { try self.init(pattern: pattern, rewrite: rewrite, global: isGlobal) } catch let error as KilnError {
+      throw KilnError(.badInput, error.message)
+    }
   }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {

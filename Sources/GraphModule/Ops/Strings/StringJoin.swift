@@ -38,6 +38,7 @@ package struct StringJoin: OpDefinition {
     return [
       OpExample(StringJoin(separator: ", "), [row, row, TensorType(.string, [])]),
       OpExample(StringJoin(), [TensorType(.string, [2, 1]), row]), OpExample(StringJoin(separator: "x"), [row]),
+      OpExample(StringJoin(), [TensorType(.string, [0, 3]), row]),
     ]
   }
 }

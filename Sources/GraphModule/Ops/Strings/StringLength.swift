@@ -35,6 +35,6 @@ package struct StringLength: OpDefinition {
 
   package static var examples: [OpExample] {
     StringUnit.allCases.map { OpExample(StringLength($0), [TensorType(.string, [3, 3])]) }
-      + [OpExample(StringLength(), [TensorType(.string, [])])]
+      + [OpExample(StringLength(), [TensorType(.string, [])]), OpExample(StringLength(), [TensorType(.string, [0])])]
   }
 }

@@ -30,7 +30,7 @@ package struct StringNGrams: OpDefinition {
     guard let length = x.dims[x.rank - 1].fixed else {
       throw KilnError(.badInput, "op '\(Self.name)': the last axis of \(x.message) must be known")
     }
-    let count = widths.reduce(0) { $0 + max(length - $1 + 1, 0) }
+    let count = widths.reduce(0) { min($0 + min(max(length - $1 + 1, 0), 1 << 48), 1 << 48) }
     return [TensorType(.string, x.dims.dropLast() + [Dim(count)])]
   }
 
@@ -50,6 +50,8 @@ package struct StringNGrams: OpDefinition {
       OpExample(StringNGrams(widths: [2]), [TensorType(.string, [2, 5])]),
       OpExample(StringNGrams(widths: [1, 3], separator: "--"), [TensorType(.string, [4])]),
       OpExample(StringNGrams(widths: [3]), [TensorType(.string, [2, 2])]),
+      OpExample(StringNGrams(widths: [2]), [TensorType(.string, [1, 3])]),
+      OpExample(StringNGrams(widths: [1]), [TensorType(.string, [0, 3])]),
     ]
   }
 }

@@ -51,6 +51,7 @@ package struct StringSlice: OpDefinition {
       OpExample(StringSlice(), [x, i, i], fixed: [1: [0], 2: [2]]),
       OpExample(StringSlice(.characters), [x, i, TensorType(.int64, [2, 1])], fixed: [1: [0], 2: [1, 100]]),
       OpExample(StringSlice(), [x, i, i], fixed: [1: [0], 2: [-1]]),
+      OpExample(StringSlice(), [TensorType(.string, [0]), i, i], fixed: [1: [0], 2: [2]]),
     ]
   }
 }

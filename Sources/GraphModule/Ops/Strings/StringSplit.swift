@@ -64,6 +64,7 @@ package struct StringSplit: OpDefinition, SymbolicAttributes {
       OpExample(StringSplit(Tokenizer(.characters, ngrams: [1, 3]), length: 9), [TensorType(.string, [4])]),
       OpExample(StringSplit(Tokenizer(.whitespace, ngrams: [2], ngramSeparator: "_"), length: 1), [TensorType(.string, [])]),
       OpExample(StringSplit(Tokenizer(.whitespace), length: 0), [TensorType(.string, [2])]),
+      OpExample(StringSplit(Tokenizer(.whitespace), length: 2), [TensorType(.string, [0])]),
     ]
   }
 }

@@ -44,6 +44,7 @@ package struct StringToHashBucket: OpDefinition {
       OpExample(StringToHashBucket(buckets: 7), [TensorType(.string, [3, 5])]),
       OpExample(StringToHashBucket(buckets: 1 << 40, key: [1, -2]), [TensorType(.string, [4])]),
       OpExample(StringToHashBucket(buckets: 1), [TensorType(.string, [])]),
+      OpExample(StringToHashBucket(buckets: 9), [TensorType(.string, [0])]),
     ]
   }
 }

@@ -52,5 +52,11 @@ package struct StringToNumber: OpDefinition {
     return Double(text.utf8.first == UInt8(ascii: "+") ? String(text.dropFirst()) : text)
   }
 
-  package static var examples: [OpExample] { [OpExample(StringToNumber(.float32), [TensorType(.string, [0])])] }
+  /// Without elements: what an example draws are words.
+  package static var examples: [OpExample] {
+    [
+      OpExample(StringToNumber(.float32), [TensorType(.string, [0])]), OpExample(StringToNumber(.int64), [TensorType(.string, [1, 0])]),
+      OpExample(StringToNumber(.float64), [TensorType(.string, [0, 3])]),
+    ]
+  }
 }

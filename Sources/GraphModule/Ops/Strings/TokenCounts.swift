@@ -74,6 +74,7 @@ package struct TokenCounts: OpDefinition {
       OpExample(TokenCounts(Tokenizer(.whitespace), depth: 6, first: 1, unknown: 0, binary: false), [s([4]), s([5])]),
       OpExample(TokenCounts(Tokenizer(.characters), depth: 3, first: 0, unknown: -1, binary: true, dtype: .int64), [s([3, 2]), s([2])]),
       OpExample(TokenCounts(Tokenizer(.characters, ngrams: [1, 2]), depth: 3, first: 1, unknown: 0, binary: false), [s([]), s([9])]),
+      OpExample(TokenCounts(Tokenizer(.whitespace), depth: 2, first: 1, unknown: 0, binary: false), [s([0]), s([1])]),
     ]
   }
 }

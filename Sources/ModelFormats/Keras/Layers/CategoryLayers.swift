@@ -13,27 +13,70 @@ extension LayerConfig {
 
 /// Keras `Discretization`: how many boundaries are not above x.
 struct Discretization: KerasLayerReader {
-  let boundaries: [Double]
-  let mode: CategoryMode
+  /// Those of the configuration; nil where Keras 2 keeps a summary of the data instead.
+  private let boundaries: [Double]?
+  private let mode: CategoryMode
+  private let binCount: Int
+
+  /// Columns of a summary that are read.
+  private static let maximumSummary = 1 << 20
 
   init(_ config: LayerConfig) {
     mode = .read(config, .int, among: [.int, .oneHot, .multiHot, .count])
+    binCount = config.int("num_bins", 1, in: 1...1 << 20)
+    config.ignore("epsilon")
     // tf.keras before 2.5 calls them bins.
     let key = config.has("bin_boundaries") ? "bin_boundaries" : "bins"
     let value = config.json(key)
     let items = (value?["config"]?["value"] ?? value)?.arrayValue
-    boundaries = (items ?? []).compactMap(\.doubleValue)
+    let numbers = (items ?? []).compactMap(\.doubleValue)
+    let isSummarized = value == nil && config.json("num_bins") != nil && !config.dialect.isKeras3
+    boundaries = isSummarized ? nil : numbers
+    if isSummarized { return }
     if items == nil {
       config.unsupported("a layer without bin_boundaries in its configuration", nearest: "bin_boundaries")
-    } else if boundaries.count != items?.count || boundaries.count > 1 << 20 {
+    } else if numbers.count != items?.count || numbers.count > 1 << 20 {
       config.malformed("\(key) must be numbers")
-    } else if zip(boundaries, boundaries.dropFirst()).contains(where: { $0 > $1 }) {
+    } else if zip(numbers, numbers.dropFirst()).contains(where: { $0 > $1 }) {
       config.malformed("\(key) must ascend")
     }
-    config.ignore("num_bins", "epsilon")
+  }
+
+  var weights: [WeightSlot] { boundaries == nil ? [WeightSlot("summary", trainable: false)] : [] }
+
+  /// The boundaries that an adapted layer of Keras 2 makes of its summary [2, n] of values and their weights: the values
+  /// at equal parts of the summed weights, interpolated as NumPy does.
+  private func summarized(_ call: LayerCall) throws -> [Double] {
+    let shape = call.layer.stored["summary"]?.shape ?? []
+    guard shape.count == 2, shape[0] == 2, shape[1] <= Discretization.maximumSummary else {
+      throw KilnError(.badInput, "weight 'summary' must be [2, n], found \(shape.shapeText)")
+    }
+    let rows = try call.weightTensor("summary", shape).floats
+    let (values, weights) = (rows[..<shape[1]].map(Double.init), rows[shape[1]...])
+    let step = 1 / Double(binCount)
+    if Double(values.count) * step < 1 { return Array(values.dropLast()) }
+    var sum: Float = 0
+    let sums = weights.map { weight in
+      sum += weight
+      return sum
+    }
+    let parts = sums.map { Double($0 / sum) }
+    let count = Int((1 / step).rounded(.up))
+    return (0..<max(count - 1, 0)).map { index in
+      Double(Float(Discretization.interpolated(step + Double(index) * step, parts, values)))
+    }
+  }
+
+  /// y at x on the lines between points whose x ascend; the first or last y beyond them.
+  private static func interpolated(_ x: Double, _ xs: [Double], _ ys: [Double]) -> Double {
+    guard let place = xs.firstIndex(where: { $0 > x }) else { return ys.last ?? 0 }
+    guard place > 0 else { return ys.first ?? 0 }
+    let (left, right) = (xs[place - 1], xs[place])
+    return (ys[place] - ys[place - 1]) / (right - left) * (x - left) + ys[place - 1]
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
+    let boundaries = try boundaries ?? summarized(call)
     let x = try call.floatInput()
     let limits = call.constant(try Tensor(converting: boundaries, to: call.type(x).dtype, shape: [boundaries.count]), "boundaries")
     // NaN is below no boundary.
