@@ -17,6 +17,8 @@ struct Discretization: KerasLayerReader {
   private let boundaries: [Double]?
   private let mode: CategoryMode
   private let binCount: Int
+  /// tf.keras before 2.5 counts a value to the bin below when it is on a boundary.
+  private let closesRight: Bool
 
   /// Columns of a summary that are read.
   private static let maximumSummary = 1 << 20
@@ -26,16 +28,20 @@ struct Discretization: KerasLayerReader {
     binCount = config.int("num_bins", 1, in: 1...1 << 20)
     config.ignore("epsilon")
     // tf.keras before 2.5 calls them bins.
-    let key = config.has("bin_boundaries") ? "bin_boundaries" : "bins"
+    closesRight = !config.has("bin_boundaries") && config.has("bins")
+    let key = closesRight ? "bins" : "bin_boundaries"
     let value = config.json(key)
     let items = (value?["config"]?["value"] ?? value)?.arrayValue
-    let numbers = (items ?? []).compactMap(\.doubleValue)
+    var numbers = (items ?? []).compactMap(\.doubleValue)
+    let isComplete = numbers.count == items?.count
+    // It also adds an infinite boundary, which no value is above.
+    while closesRight, numbers.last == .infinity { numbers.removeLast() }
     let isSummarized = value == nil && config.json("num_bins") != nil && !config.dialect.isKeras3
     boundaries = isSummarized ? nil : numbers
     if isSummarized { return }
     if items == nil {
       config.unsupported("a layer without bin_boundaries in its configuration", nearest: "bin_boundaries")
-    } else if numbers.count != items?.count || numbers.count > 1 << 20 {
+    } else if !isComplete || numbers.count > 1 << 20 {
       config.malformed("\(key) must be numbers")
     } else if zip(numbers, numbers.dropFirst()).contains(where: { $0 > $1 }) {
       config.malformed("\(key) must ascend")
@@ -79,11 +85,10 @@ struct Discretization: KerasLayerReader {
     let boundaries = try boundaries ?? summarized(call)
     let x = try call.floatInput()
     let limits = call.constant(try Tensor(converting: boundaries, to: call.type(x).dtype, shape: [boundaries.count]), "boundaries")
-    // NaN is below no boundary.
-    let below = try call.binary(.less, try call.expand(x, axis: -1), limits)
-    let above = try call.unary(.not, below)
-    let isKeras3 = call.dialect.isKeras3
-    let dtype: DType = mode == .int && !isKeras3 ? .int64 : .int32
+    // NaN is below no boundary, and above none.
+    let wide = try call.expand(x, axis: -1)
+    let above = try closesRight ? call.binary(.greater, wide, limits) : call.unary(.not, try call.binary(.less, wide, limits))
+    let dtype: DType = mode == .int && !call.dialect.isKeras3 && !closesRight ? .int64 : .int32
     let bins = try call.add(Reduce(.sum, axes: [call.type(above).rank - 1]), [try call.cast(above, to: dtype)], "bins")
     return [KerasTensor(try mode.encode(call, bins, depth: boundaries.count + 1, dtype: mode == .int ? dtype : call.dtype))]
   }
@@ -104,7 +109,9 @@ struct CategoryEncoding: KerasLayerReader {
     guard let x = call.tensors.first?.value else { throw KilnError(.badInput, "is called without a tensor") }
     let dtype = call.type(x).dtype
     guard dtype != .string else { throw KilnError(.badInput, "takes numbers, found \(call.type(x).message)") }
-    let categories = dtype == .int64 || dtype == .int32 ? x : try call.cast(x, to: .int32)
+    var categories = dtype == .int64 || dtype == .int32 ? x : try call.cast(x, to: .int32)
+    // Before 2.5 a bare category is a sample.
+    if !call.dialect.isKeras3, call.dialect.isBefore(2, 5), call.type(x).rank == 1 { categories = try call.expand(categories, axis: -1) }
     let weights = call.keyword("count_weights")?.leaves.first?.value
     if weights != nil, mode != .count { throw KilnError(.badInput, "count_weights need output_mode 'count'") }
     return [KerasTensor(try mode.encode(call, try checked(call, categories), depth: depth, dtype: call.dtype, weights: weights))]
