@@ -21,6 +21,7 @@ package enum KilnFile {
       let stored = tensor.dtype == .string ? try StringTensor.encode(tensor) : tensor
       tensors.append((name, stored))
       hashes[name] = .string(XXH64.text(stored.bytes))
+      stored.releaseMapping()
     }
     let graph = model.graph.compacted()
     for (index, part) in graph.allGraphs.enumerated() {

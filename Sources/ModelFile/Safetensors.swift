@@ -105,6 +105,9 @@ enum Safetensors {
     var length: [UInt8] = []
     length.append64(UInt64(text.count))
     try file.write(length + text)
-    for (_, tensor) in ordered { try file.write(tensor.bytes) }
+    for (_, tensor) in ordered {
+      try file.write(tensor.bytes)
+      tensor.releaseMapping()
+    }
   }
 }

@@ -70,6 +70,11 @@ public final class Tensor: @unchecked Sendable {
     UnsafeRawBufferPointer(start: address, count: byteCount)
   }
 
+  /// Lets go of memory that mirrors a mapped file; the elements are read from the file again when they are used.
+  package func releaseMapping() {
+    if let file = owner as? MappedFile { file.release(bytes) } else if let base = owner as? Tensor { base.releaseMapping() }
+  }
+
   /// The same elements under another shape of equal count.
   public func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.elementCount == count)

@@ -37,6 +37,7 @@ extension HDF5File {
       let (dataset, bytes) = try check(object, path)
       try spend(bytes, at: path)
       let type = try memoryType(dataset.dtype, object, path)
+      if let tensor = inPlace(object, dataset, bytes, type) { return tensor }
       return try Tensor(dtype: dataset.dtype, shape: dataset.shape) { memory in
         guard bytes > 0 else { return }
         guard kiln_h5d_read(object.id, type.id, memory.baseAddress) >= 0 else {
@@ -44,6 +45,26 @@ extension HDF5File {
         }
       }
     }
+  }
+
+  /// Below this size an array is copied.
+  private static let smallestMapping = 64 << 10
+
+  /// The array where it lies in the file; nil when it is not there as it is in memory: chunked, of another byte order,
+  /// unaligned.
+  private func inPlace(
+    _ object: borrowing HDF5Handle, _ dataset: HDF5Dataset, _ bytes: Int, _ memoryType: borrowing HDF5Handle
+  ) -> Tensor? {
+    guard bytes >= HDF5File.smallestMapping, let list = HDF5Handle(H5Dget_create_plist(object.id)), let type = HDF5Handle(H5Dget_type(object.id)),
+      H5Pget_layout(list.id) == H5D_CONTIGUOUS, H5Pget_nfilters(list.id) == 0, H5Tequal(type.id, memoryType.id) > 0,
+      Int(clamping: H5Dget_storage_size(object.id)) == bytes
+    else { return nil }
+    // All ones means that there is no such place.
+    let offset = H5Dget_offset(object.id)
+    guard offset != haddr_t.max, let start = Int(exactly: offset), let file = mapped(), start <= file.bytes.count - bytes,
+      let address = file.bytes.baseAddress.map({ $0 + start }), Int(bitPattern: address) % dataset.dtype.byteCount == 0
+    else { return nil }
+    return Tensor(dtype: dataset.dtype, shape: dataset.shape, address: address, owner: file.owner)
   }
 
   private func check(_ object: borrowing HDF5Handle, _ path: String) throws -> (dataset: HDF5Dataset, bytes: Int) {

@@ -15,8 +15,9 @@ final class HDF5File {
   let size: Int
   private(set) var bytesRead = 0
   private let handle: HDF5Handle
-  /// Keeps the bytes of a file that lies in memory.
-  private let owner: AnyObject?
+  /// The bytes of the whole file: of one that lies in memory, or mapped when an array is first taken from there.
+  private var image: (bytes: UnsafeRawBufferPointer, owner: AnyObject)?
+  private let path: String?
 
   /// The deepest path that is followed.
   static let maximumDepth = 64
@@ -41,7 +42,7 @@ final class HDF5File {
       throw KilnError(.badInput, "the HDF5 library cannot open it (damaged or cut off)")
     }
     handle = file
-    owner = nil
+    self.path = path
   }
 
   /// Opens a file that lies in memory, such as a member of an archive, under the rules of files on the disk.
@@ -53,12 +54,21 @@ final class HDF5File {
   init(image: UnsafeRawBufferPointer, owner: AnyObject, budget: Int) throws {
     size = image.count
     self.budget = budget
-    self.owner = owner
+    path = nil
+    self.image = (image, owner)
     let opened = try HDF5Library.locked { image.isEmpty ? -1 : kiln_h5f_open_image(image.baseAddress, image.count) }
     guard let file = HDF5Handle(opened) else {
       throw KilnError(.badInput, "the HDF5 library cannot open it (damaged or cut off)")
     }
     handle = file
+  }
+
+  /// The file's bytes and what keeps them; nil when it cannot be mapped as it was opened.
+  func mapped() -> (bytes: UnsafeRawBufferPointer, owner: AnyObject)? {
+    if let image { return image }
+    guard let path, let file = try? MappedFile(path: path), file.bytes.count == size else { return nil }
+    image = (file.bytes, file)
+    return image
   }
 
   /// Whether something has that path (components separated by `/`).

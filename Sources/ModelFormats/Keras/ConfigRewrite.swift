@@ -94,7 +94,12 @@ struct ConfigRewrite: Sendable {
   /// The dtype or policy name in `dtype`, whatever its form.
   static func policyName(_ value: JSON?) -> String? {
     guard let value else { return nil }
-    if let name = value.stringValue { return name }
+    if let name = value.stringValue { return QuantizedPolicyName.split(name)?.source ?? name }
+    // A map of policies by path: what holds for the layer itself.
+    if value["config"]?["policy_map"] != nil {
+      let own = value["config"]?["default_policy"] ?? .null
+      return own.isNull ? "float32" : own["config"]?["policy_map"] == nil ? policyName(own) : nil
+    }
     if let source = value["config"]?["source_name"]?.stringValue { return source }
     return value["config"]?["name"]?.stringValue
   }

@@ -25,6 +25,29 @@ struct WeightSlot: Hashable, Sendable {
   }
 }
 
+/// One Python object of a layer that holds variables: where it is in a tree of objects, and its variables in the tree's
+/// order, which is not always that of `weights`.
+struct VariableObject {
+  /// The way from the layer over attributes, one for each spelling in which Keras wrote it; empty for the layer itself.
+  var paths: [String]
+  /// The names of `weights`, or `repeated`.
+  var slots: [String]
+
+  /// Stands for a variable that another object has too, and that is read there.
+  static let repeated = ""
+
+  init(_ paths: String..., slots: [String]) {
+    self.paths = paths
+    self.slots = slots
+  }
+
+  /// The slots in the usual order: trainable ones, then the others.
+  init(_ path: String, _ weights: [WeightSlot]) {
+    paths = [path]
+    slots = (weights.filter(\.isTrainable) + weights.filter { !$0.isTrainable }).map(\.name)
+  }
+}
+
 /// The meaning of one layer class: made once from a layer's config, then called for each of its calls.
 ///
 /// Making it never throws: wrong and unsupported options are noted in the config's diagnostics.
@@ -32,9 +55,8 @@ protocol KerasLayerReader {
   var weights: [WeightSlot] { get }
   /// Layers inside this one (of a wrapper or nested model), in the order of their weights.
   var children: [KerasLayer] { get }
-  /// The attribute of the Keras object that made the layer's own variables; empty for the object itself. A recurrent
-  /// layer's are its cell's.
-  var variableOwner: String { get }
+  /// The objects that hold `weights` in `.keras` and `.weights.h5` files. A recurrent layer's are its cell's.
+  var objects: [VariableObject] { get }
   /// The attributes of the Keras object that hold `children`, in the same order.
   var childAttributes: [String] { get }
   /// Attributes of the Keras object that hold the layer's own variables a second time.
@@ -51,7 +73,7 @@ protocol KerasLayerReader {
 extension KerasLayerReader {
   var weights: [WeightSlot] { [] }
   var children: [KerasLayer] { [] }
-  var variableOwner: String { "" }
+  var objects: [VariableObject] { [VariableObject("", weights)] }
   var childAttributes: [String] { children.map { _ in "layer" } }
   var repeatedOwners: [String] { [] }
   var masking: MaskRule { .drops }
@@ -80,6 +102,10 @@ final class KerasLayer {
   let isTrainable: Bool
   /// What it computes in: float64 for a float64 policy, else float32.
   let dtype: DType
+  /// The objects that hold its weights in a tree.
+  var objects: [VariableObject]
+  /// The name that it has in a tree.
+  var objectName: String
   /// Its calls in the model that holds it.
   var calls: [KerasCall]
   /// Its weights as the file has them, by slot name.
@@ -102,6 +128,8 @@ final class KerasLayer {
     self.reader = reader
     self.isTrainable = isTrainable
     self.dtype = dtype
+    objects = reader.objects
+    objectName = name
     self.calls = calls
   }
 

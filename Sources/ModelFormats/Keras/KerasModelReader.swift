@@ -130,19 +130,19 @@ final class KerasModelReader {
   }
 
   private func dtype(_ values: JSONObject, _ raw: JSONObject, _ config: LayerConfig) -> DType {
-    if let policy = raw["dtype"]?["class_name"]?.stringValue, policy.hasPrefix("Quantized") || policy.hasPrefix("Int4")
-    {
-      config.unsupported("dtype policy \(KilnError.quoted(policy))", nearest: "float32")
+    config.quantization = KerasQuantization.read(raw, config)
+    if let map = raw["dtype"]?["config"]?["policy_map"]?.objectValue {
+      let parts = map.entries.map { ConfigRewrite.policyName($0.value) }
+      if map.entries.contains(where: { KerasQuantization.isQuantized($0.value) }) { config.unsupported("a DTypePolicyMap with quantized policies") }
+      if parts.contains("float64"), parts.contains(where: { $0 != "float64" }) || ConfigRewrite.policyName(values["dtype"]) != "float64" {
+        config.unsupported("a DTypePolicyMap of float64 and others")
+      }
     }
     let name = ConfigRewrite.policyName(values["dtype"])
     if let name, !KerasModelReader.policies.contains(name) {
       config.unsupported(
         "dtype \(KilnError.quoted(name))", nearest: Nearest.name(to: name, among: KerasModelReader.policies.sorted()))
     }
-    if let quantization = values["quantization_config"], !quantization.isNull {
-      config.unsupported("quantization_config")
-    }
-    config.ignore("quantization_config")
     return name == "float64" ? .float64 : .float32
   }
 

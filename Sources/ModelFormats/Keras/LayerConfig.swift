@@ -8,6 +8,8 @@ final class LayerConfig {
   let path: String
   let dialect: KerasDialect
   let diagnostics: ImportDiagnostics
+  /// How the layer is quantized, for those layers that can be.
+  var quantization: KerasQuantization?
   private let values: JSONObject
   private var known: Set<String> = []
 

@@ -8,6 +8,8 @@
 package final class MappedFile: @unchecked Sendable {
   package let path: String
   package let bytes: UnsafeRawBufferPointer
+  /// Whether the bytes are in memory only.
+  private let isDecoded: Bool
 
   /// Maps the file at `path`.
   ///
@@ -23,6 +25,7 @@ package final class MappedFile: @unchecked Sendable {
     }
     let size = Int(status.st_size)
     self.path = path
+    isDecoded = false
     if size == 0 {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       return
@@ -36,6 +39,7 @@ package final class MappedFile: @unchecked Sendable {
   /// Memory that holds `contents` under a file's name: a part of it that was decoded.
   package init(path: String, contents: [UInt8]) throws {
     self.path = path
+    isDecoded = true
     if contents.isEmpty {
       bytes = UnsafeRawBufferPointer(start: nil, count: 0)
       return
@@ -46,6 +50,18 @@ package final class MappedFile: @unchecked Sendable {
     }
     contents.withUnsafeBytes { address.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(address), byteCount: $0.count) }
     bytes = UnsafeRawBufferPointer(start: address, count: contents.count)
+  }
+
+  /// Lets go of the memory that holds a part of the file, which is read again when it is used again.
+  ///
+  /// - Parameter part: a part of `bytes`; what lies outside of it stays.
+  package func release(_ part: UnsafeRawBufferPointer) {
+    guard !isDecoded, let base = bytes.baseAddress, let start = part.baseAddress, start >= base, start + part.count <= base + bytes.count else { return }
+    let page = 1 << 14
+    let first = (Int(bitPattern: start) + page - 1) / page * page
+    let length = Int(bitPattern: start + part.count) / page * page - first
+    guard length > 0, let address = UnsafeMutableRawPointer(bitPattern: first) else { return }
+    madvise(address, length, Int32(MADV_DONTNEED))
   }
 
   /// A copy of a file's bytes.

@@ -89,7 +89,7 @@ package struct ZipArchive {
       return (box.bytes, box)
     }
     let source = UnsafeRawBufferPointer(rebasing: bytes[member.dataOffset..<member.dataOffset + member.size])
-    guard ZipArchive.crc32(source) == member.checksum else {
+    guard ZipArchive.crc32(source, of: owner as? MappedFile) == member.checksum else {
       throw ZipArchive.damaged("\(KilnError.quoted(member.name)): CRC mismatch (file damaged)")
     }
     return (source, owner)
@@ -104,6 +104,18 @@ package struct ZipArchive {
       bytes = UnsafeRawBufferPointer(memory)
     }
     deinit { bytes.deallocate() }
+  }
+
+  /// The checksum of bytes of a mapped file, of which little is held in memory at a time.
+  private static func crc32(_ bytes: UnsafeRawBufferPointer, of file: MappedFile?) -> UInt32 {
+    var (checksum, position) = (UInt(0), 0)
+    while position < bytes.count {
+      let part = UnsafeRawBufferPointer(rebasing: bytes[position..<min(position + 4 << 20, bytes.count)])
+      checksum = crc32_z(checksum, part.bindMemory(to: UInt8.self).baseAddress, part.count)
+      file?.release(part)
+      position += part.count
+    }
+    return UInt32(truncatingIfNeeded: checksum)
   }
 
   static func crc32(_ bytes: UnsafeRawBufferPointer) -> UInt32 {

@@ -43,7 +43,7 @@ struct VariableMatcher {
     let list = prefix + (isDoubled ? "_layer_checkpoint_dependencies/" : "layers/")
     var counts: [String: Int] = [:]
     for layer in layers {
-      let name = VariableMatcher.snakeCase(layer.className)
+      let name = VariableMatcher.objectName(layer.className)
       let number = counts[name, default: 0]
       let slots = layer.slots
       counts[name] = number + (isDoubled && !(slots.trainable.isEmpty && slots.other.isEmpty) ? 2 : 1)
@@ -68,12 +68,12 @@ struct VariableMatcher {
       place(nested.model.layers, in: path)
       return
     }
-    let slots = layer.reader.weights.filter(\.isTrainable) + layer.reader.weights.filter { !$0.isTrainable }
-    let owner = layer.reader.variableOwner
-    let place = owner.isEmpty ? path : "\(path)/\(owner)"
-    let needed = slots.filter { !$0.isOptional }
-    if slots.isEmpty ? tree.contains(place) : true { assign(layer, slots.map(\.name), at: place, optional: slots.count - needed.count) }
-    if checksNames, let name = tree.name(of: path), name != layer.name, !slots.isEmpty {
+    for object in layer.objects {
+      let places = object.paths.map { $0.isEmpty ? path : "\(path)/\($0)" }
+      guard let place = places.first(where: tree.contains) ?? places.first else { continue }
+      if !object.slots.isEmpty || tree.contains(place) { assign(layer, object.slots, at: place) }
+    }
+    if checksNames, let name = tree.name(of: path), name != layer.objectName, !layer.reader.weights.isEmpty {
       malformed(
         layer.path, layer.className, "its weights should be at \(KilnError.quoted(path)), which belong to \(KilnError.quoted(name))")
     }
@@ -81,10 +81,12 @@ struct VariableMatcher {
     for (child, attribute) in zip(layer.reader.children, layer.reader.childAttributes) { self.place(child, at: "\(path)/\(attribute)") }
   }
 
-  /// - Parameter optional: how many of the slots, the last ones, may be missing together.
-  private func assign(_ layer: KerasLayer, _ slots: [String], at place: String, optional: Int) {
+  /// Optional slots may be missing, all together.
+  private func assign(_ layer: KerasLayer, _ slots: [String], at place: String) {
     let weights = tree.take(place)
-    let slots = weights.count == slots.count - optional ? Array(slots.dropLast(optional)) : slots
+    let optional = Set(layer.reader.weights.filter(\.isOptional).map(\.name))
+    let needed = slots.filter { !optional.contains($0) }
+    let slots = weights.count == needed.count ? needed : slots
     guard weights.count == slots.count else {
       let expected = slots.prefix(8).joined(separator: ", ") + (slots.count > 8 ? ", …" : "")
       malformed(
@@ -93,7 +95,7 @@ struct VariableMatcher {
           + (weights.isEmpty ? "" : " (\(VariableMatcher.shapes(weights)))"))
       return
     }
-    for (slot, weight) in zip(slots, weights) { layer.stored[slot] = weight }
+    for (slot, weight) in zip(slots, weights) where slot != VariableObject.repeated { layer.stored[slot] = weight }
   }
 
   /// An object that two containers hold is in the configuration twice, under one name, and in the tree once.
@@ -120,6 +122,23 @@ struct VariableMatcher {
 
   private func malformed(_ layer: String, _ className: String, _ message: String) {
     diagnostics.add(ImportProblem(kind: .malformed, layer: layer, className: className, message: message, nearest: nil))
+  }
+
+  /// What a list's item of a class is called.
+  static func objectName(_ className: String) -> String {
+    // The public name of this class alone is not its own.
+    snakeCase(className == "GroupQueryAttention" ? "GroupedQueryAttention" : className)
+  }
+
+  /// The names of a list's items: `lstm_cell`, `gru_cell`, `lstm_cell_1`.
+  static func itemNames(_ classNames: [String]) -> [String] {
+    var counts: [String: Int] = [:]
+    return classNames.map { className in
+      let name = objectName(className)
+      let number = counts[name, default: 0]
+      counts[name] = number + 1
+      return number == 0 ? name : "\(name)_\(number)"
+    }
   }
 
   /// Keras's name of a class in paths: `Conv2DTranspose` is `conv2d_transpose`, `PReLU` is `p_re_lu`.

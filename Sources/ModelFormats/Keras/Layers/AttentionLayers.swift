@@ -14,8 +14,10 @@ struct MultiHeadAttention: KerasLayerReader {
   let attentionAxes: [Int]?
   let window: Int?
   let hasDropout: Bool
+  let quantization: KerasQuantization?
 
   init(_ config: LayerConfig) {
+    quantization = config.quantization
     heads = config.int("num_heads", in: 1...1 << 20)
     keyWidth = config.int("key_dim", in: 1...1 << 24)
     valueWidth = config.int("value_dim", keyWidth, in: 1...1 << 24)
@@ -30,7 +32,10 @@ struct MultiHeadAttention: KerasLayerReader {
   }
 
   var weights: [WeightSlot] {
-    AttentionOperands.weights(usesGate: usesGate, usesBias: usesBias)
+    AttentionOperands.weights(quantization, usesGate: usesGate, usesBias: usesBias)
+  }
+  var objects: [VariableObject] {
+    AttentionOperands.objects(quantization, usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
 
@@ -67,7 +72,7 @@ struct MultiHeadAttention: KerasLayerReader {
     let mask = try call.attentionMask(
       rows: call.type(query).dims[1], columns: call.type(value).dims[1], window: window, readsMasks: readsMasks, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
-    let zeroes = call.dialect.isKeras3 && (hasDropout || wantsScores || rank != 3)
+    let zeroes = call.softmaxZeroes && (hasDropout || wantsScores || rank != 3)
     let scoreDims = call.type(scores).dims
     let spread = try mask.map { try expanded(call, $0, rank: scoreDims.count, axisCount: axes.count) }
     if axes.count == 1 {
@@ -113,8 +118,10 @@ struct GroupQueryAttention: KerasLayerReader {
   let usesGate: Bool
   let window: Int?
   let hasDropout: Bool
+  let quantization: KerasQuantization?
 
   init(_ config: LayerConfig) {
+    quantization = config.quantization
     width = config.int("head_dim", in: 1...1 << 24)
     queryHeads = config.int("num_query_heads", in: 1...1 << 20)
     valueHeads = config.int("num_key_value_heads", in: 1...1 << 20)
@@ -127,7 +134,10 @@ struct GroupQueryAttention: KerasLayerReader {
   }
 
   var weights: [WeightSlot] {
-    AttentionOperands.weights(usesGate: usesGate, usesBias: usesBias)
+    AttentionOperands.weights(quantization, usesGate: usesGate, usesBias: usesBias)
+  }
+  var objects: [VariableObject] {
+    AttentionOperands.objects(quantization, usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
 
@@ -156,7 +166,7 @@ struct GroupQueryAttention: KerasLayerReader {
       rows: rows, columns: columns, window: window, readsMasks: true, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
     let spread = try mask.map { call.type($0).rank == 3 ? try call.expand($0, axis: 1) : $0 }
-    scores = try call.maskedSoftmax(scores, spread, zeroes: hasDropout || wantsScores)
+    scores = try call.maskedSoftmax(scores, spread, zeroes: call.softmaxZeroes && (hasDropout || wantsScores))
     let weighted = try call.reshape(scores, [batch, groups, shared * rows, columns])
     var context = try call.add(MatMul(), [weighted, v], "context")
     context = try call.transpose(
@@ -227,36 +237,5 @@ struct DotAttention: KerasLayerReader {
     }
     let output = KerasTensor(result, mask: queryMask)
     return call.flag("return_attention_scores") ? [output, KerasTensor(weights)] : [output]
-  }
-}
-
-/// Keras `ReversibleEmbedding`: rows of a table by index, or with `reverse` the product with the table.
-struct ReversibleEmbedding: KerasLayerReader {
-  let embedding: Embedding
-  let tiesWeights: Bool
-  let cap: Double?
-
-  init(_ config: LayerConfig) {
-    embedding = Embedding(config)
-    tiesWeights = config.bool("tie_weights", true)
-    cap = config.optionalDouble("logit_soft_cap")
-    config.ignore("reverse_dtype")
-  }
-
-  var weights: [WeightSlot] { embedding.weights + (tiesWeights ? [] : [WeightSlot("reverse_embeddings")]) }
-  var masking: MaskRule { .computed }
-
-  func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard call.flag("reverse") else { return try embedding.call(call) }
-    let x = try call.floatInput()
-    let table =
-      tiesWeights
-      ? try call.weight("embeddings", [embedding.rows, embedding.columns])
-      : try call.weight("reverse_embeddings", [embedding.columns, embedding.rows])
-    let logits = try call.add(MatMul(transposeB: tiesWeights), [x, table], "matmul")
-    guard let cap else { return [KerasTensor(logits)] }
-    guard cap != 0 else { throw KilnError(.badInput, "logit_soft_cap is 0") }
-    let bounded = try call.unary(.tanh, try call.unary(.affine, [1 / cap, 0], logits))
-    return [KerasTensor(try call.unary(.affine, [cap, 0], bounded))]
   }
 }

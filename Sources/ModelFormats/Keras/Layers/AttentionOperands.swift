@@ -25,9 +25,21 @@ struct AttentionOperands {
   }
 
   /// The weights in Keras's order: kernel and bias of each projection.
-  static func weights(usesGate: Bool, usesBias: Bool) -> [WeightSlot] {
-    (["query", "key"] + (usesGate ? ["gate"] : []) + ["value", "attention_output"]).flatMap { slot in
-      [WeightSlot("\(slot)/kernel")] + (usesBias ? [WeightSlot("\(slot)/bias")] : [])
+  static func weights(_ quantization: KerasQuantization?, usesGate: Bool, usesBias: Bool) -> [WeightSlot] {
+    projections(usesGate).flatMap { KerasQuantization.slots(quantization, "\($0.slot)/", usesBias: usesBias) }
+  }
+
+  /// Each projection is an object of its own.
+  static func objects(_ quantization: KerasQuantization?, usesGate: Bool, usesBias: Bool) -> [VariableObject] {
+    projections(usesGate).map { slot, attribute in
+      VariableObject(
+        "\(attribute)_dense", "_\(attribute)_dense",
+        slots: KerasQuantization.slots(quantization, "\(slot)/", usesBias: usesBias).map(\.name))
     }
+  }
+
+  private static func projections(_ usesGate: Bool) -> [(slot: String, attribute: String)] {
+    [("query", "query"), ("key", "key")] + (usesGate ? [("gate", "gate")] : [])
+      + [("value", "value"), ("attention_output", "output")]
   }
 }

@@ -59,6 +59,9 @@ extension LayerCall {
     return mask
   }
 
+  /// Whether this Keras's `Softmax` makes zeros of what a mask leaves out.
+  var softmaxZeroes: Bool { dialect.isKeras3 && !dialect.isBefore(3, 10) }
+
   /// Softmax over the last axis of the scores; positions outside the mask get nothing.
   ///
   /// - Parameter zeroes: whether a row without any position becomes zeros; else it is uniform.
@@ -77,9 +80,18 @@ extension LayerCall {
     guard let rows = checkedProduct(inner), let columns = checkedProduct(outer) else {
       throw KilnError(.badInput, "a kernel of \(inner.shapeText) times \(outer.shapeText)")
     }
-    let kernel = try weight("\(slot)/kernel", inner + outer) { $0.reshaped([rows, columns]) }
     let kept = type(x).dims.dropLast(inner.count)
     let flat = try reshape(x, kept + [Dim(rows)])
+    if let quantization = layer.config.quantization {
+      // A projection is an EinsumDense; its scale has the axes of its result.
+      let scaleShape = [Int](repeating: 1, count: kept.count) + outer
+      var product = try quantizedProduct(
+        flat, quantization, "\(slot)/", shape: inner + outer, rows: rows, columns: columns, scaleShape: scaleShape,
+        bias: usesBias ? outer : nil)
+      if activation != .identity { product = try add(Elementwise(activation.function, activation.parameters), [product], slot) }
+      return try reshape(product, kept + outer.map { Dim($0) })
+    }
+    let kernel = try weight("\(slot)/kernel", inner + outer) { $0.reshaped([rows, columns]) }
     let split = kept + outer.map { Dim($0) }
     if usesBias, biasAxis(of: Array(split), adding: outer.map { Dim($0) }) != nil {
       let product = try reshape(try add(MatMul(epilogue: Epilogue(activation: .identity)), [flat, kernel], slot), Array(split))

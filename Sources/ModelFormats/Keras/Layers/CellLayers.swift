@@ -43,6 +43,10 @@ enum CellLayers {
       return UnknownLayer()
     }
     var made: [KerasLayer] = []
+    let items = VariableMatcher.itemNames(cells.map { cell in
+      String((cell["class_name"]?.stringValue ?? "").split(separator: ">").last ?? "")
+    })
+    let isStack = cell.arrayValue != nil || cell["class_name"]?.stringValue == "StackedRNNCells"
     for (position, cell) in cells.enumerated() {
       guard let name = cell["class_name"]?.stringValue, let values = cell["config"]?.objectValue,
         let layer = layers[String(name.split(separator: ">").last ?? "")]
@@ -63,10 +67,13 @@ enum CellLayers {
       let json = JSON.object(JSONObject([("class_name", .string(layer)), ("config", .object(object))]))
       guard let inner = models.innerLayer(json, of: config, role: "cell") else { return UnknownLayer() }
       guard inner.reader is RecurrentLayer else { return UnknownLayer() }
+      // A cell holds its variables itself.
+      inner.objects = [VariableObject("", inner.reader.weights)]
+      inner.objectName = values["name"]?.stringValue ?? inner.name
       made.append(inner)
     }
     return StackedCells(
-      cells: made, returnsSequences: config.bool("return_sequences", false), returnsState: config.bool("return_state", false),
+      cells: made, childAttributes: isStack ? items.map { "cell/cells/\($0)" } : ["cell"], returnsSequences: config.bool("return_sequences", false), returnsState: config.bool("return_state", false),
       goesBackwards: config.bool("go_backwards", false), isTimeMajor: config.bool("time_major", false),
       zeroOutputForMask: config.bool("zero_output_for_mask", false))
   }
@@ -75,6 +82,7 @@ enum CellLayers {
 /// A stack of recurrent cells: each works on the sequence of the one before.
 struct StackedCells: SequenceLayer {
   let cells: [KerasLayer]
+  let childAttributes: [String]
   let returnsSequences: Bool
   let returnsState: Bool
   let goesBackwards: Bool

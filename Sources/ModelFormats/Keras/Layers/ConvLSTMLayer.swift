@@ -58,6 +58,7 @@ struct ConvLSTMLayer: SequenceLayer {
     if hasGateArrays { return Keras1Gates.slots(lstm: true) }
     return [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
   }
+  var objects: [VariableObject] { [VariableObject("cell", weights)] }
   var masking: MaskRule { .computed }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {

@@ -6,19 +6,31 @@ struct Dense: KerasLayerReader {
   let units: Int
   let activation: ActivationFunction
   let usesBias: Bool
+  let quantization: KerasQuantization?
+  let lora: LowRank?
 
   init(_ config: LayerConfig, _ models: KerasModelReader) {
     units = config.int("units")
     activation = .read(config, models)
     usesBias = config.bool("use_bias", true)
+    quantization = config.quantization
+    lora = LowRank(config)
   }
 
-  var weights: [WeightSlot] { [WeightSlot("kernel")] + (usesBias ? [WeightSlot("bias")] : []) }
+  private var own: [WeightSlot] { KerasQuantization.slots(quantization, usesBias: usesBias) }
+  var weights: [WeightSlot] { lora?.weights(beside: own, of: "kernel") ?? own }
+  var objects: [VariableObject] { [VariableObject("", slots: own.map(\.name))] }
   var masking: MaskRule { .passes }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try call.floatInput()
-    let kernel = try call.weight("kernel", [try call.fixed(x, axis: -1), units])
+    let shape = [try call.fixed(x, axis: -1), units]
+    if let quantization {
+      let product = try call.quantizedProduct(
+        x, quantization, shape: shape, rows: shape[0], columns: units, scaleShape: [units], bias: usesBias ? [units] : nil)
+      return [KerasTensor(try activation.apply(call, product))]
+    }
+    let kernel = try call.mergedWeight("kernel", shape, lora)
     let bias = usesBias ? [try call.weight("bias", [units])] : []
     let product = try call.add(MatMul(epilogue: Epilogue(bias: usesBias)), [x, kernel] + bias, "matmul")
     return [KerasTensor(try activation.apply(call, product))]
@@ -43,22 +55,34 @@ struct Embedding: KerasLayerReader {
   let rows: Int
   let columns: Int
   let masksZero: Bool
+  let quantization: KerasQuantization?
+  let lora: LowRank?
 
   init(_ config: LayerConfig) {
+    quantization = config.quantization.flatMap { $0.mode == .int8 || $0.mode == .int4 ? $0 : nil }
+    lora = LowRank(config)
     rows = config.int("input_dim")
     columns = config.int("output_dim")
     masksZero = config.bool("mask_zero", false)
     if config.bool("sparse", false) { config.unsupported("sparse: true") }
   }
 
-  var weights: [WeightSlot] { [WeightSlot("embeddings")] }
+  var tableSlots: [WeightSlot] { KerasQuantization.tableSlots(quantization) }
+  var weights: [WeightSlot] { lora?.weights(beside: tableSlots, of: "embeddings") ?? tableSlots }
+  var objects: [VariableObject] { [VariableObject("", slots: tableSlots.map(\.name))] }
   var masking: MaskRule { .computed }
+
+  /// The table as floats.
+  func table(_ call: LayerCall) throws -> ValueID {
+    if let quantization { return try call.dequantizedTable(quantization, rows: rows, columns: columns) }
+    return try call.mergedWeight("embeddings", [rows, columns], lora)
+  }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     guard let ids = call.tensors.first?.value, call.tensors.count == 1 else {
       throw KilnError(.badInput, "takes one input, found \(call.tensors.count)")
     }
-    let table = try call.weight("embeddings", [rows, columns])
+    let table = try table(call)
     let dtype = call.type(ids).dtype
     let indices = dtype == .int32 || dtype == .int64 ? ids : try call.cast(ids, to: .int32)
     let result = try call.add(Gather(axis: 0), [table, indices], "gather")

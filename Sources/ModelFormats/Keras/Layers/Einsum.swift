@@ -104,18 +104,24 @@ struct EinsumDense: KerasLayerReader {
   let outputShape: [Int?]
   let biasAxes: [Character]
   let activation: ActivationFunction
+  let quantization: KerasQuantization?
+  let lora: LowRank?
 
   init(_ config: LayerConfig, _ models: KerasModelReader) {
+    quantization = config.quantization
+    lora = LowRank(config)
     equation = config.string("equation", "")
     activation = .read(config, models)
     biasAxes = config.json("bias_axes") == nil ? [] : Array(config.string("bias_axes", "").prefix(maximumRank))
     let shape = config.json("output_shape")
     outputShape = shape?.arrayValue.map { $0.prefix(maximumRank).map(\.intValue) } ?? [shape?.intValue]
-    config.ignore("gptq_unquantized_kernel")
+    config.ignore("gptq_unpacked_column_size")
     if equation.isEmpty { config.malformed("equation is missing") }
   }
 
-  var weights: [WeightSlot] { [WeightSlot("kernel")] + (biasAxes.isEmpty ? [] : [WeightSlot("bias")]) }
+  private var own: [WeightSlot] { KerasQuantization.slots(quantization, usesBias: !biasAxes.isEmpty) }
+  var weights: [WeightSlot] { lora?.weights(beside: own, of: "kernel") ?? own }
+  var objects: [VariableObject] { [VariableObject("", slots: own.map(\.name))] }
   var masking: MaskRule { .passes }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
@@ -138,7 +144,19 @@ struct EinsumDense: KerasLayerReader {
         return length
       }
     }
-    let kernel = try call.weight("kernel", try shape(equation.right, "kernel"))
+    let kernelShape = try shape(equation.right, "kernel")
+    if let quantization {
+      var result = try call.quantizedEinsum(equation, x, quantization, shape: kernelShape)
+      if !biasAxes.isEmpty {
+        let tail = Array(equation.result.drop { !biasAxes.contains($0) })
+        let rest = try shape(tail.filter(biasAxes.contains), "bias")
+        var lengths = rest[...]
+        let biasShape = tail.map { biasAxes.contains($0) ? lengths.popFirst() ?? 1 : 1 }
+        result = try call.binary(.add, result, try call.quantizedBias(quantization, "bias", biasShape, as: biasShape))
+      }
+      return [KerasTensor(try activation.apply(call, result))]
+    }
+    let kernel = try call.mergedWeight("kernel", kernelShape, lora)
     guard !biasAxes.isEmpty else { return [KerasTensor(try activation.apply(call, try call.einsum(equation, x, kernel)))] }
     // From the first biased axis of the result on; the axes between are broadcast.
     let tail = Array(equation.result.drop { !biasAxes.contains($0) })

@@ -110,6 +110,8 @@ struct SpectralNormalization: KerasLayerReader {
   }
 
   var weights: [WeightSlot] { [WeightSlot("vector_u", trainable: false)] }
+  /// The wrapped layer's kernel is there again.
+  var objects: [VariableObject] { [VariableObject("", slots: [VariableObject.repeated, "vector_u"])] }
   var children: [KerasLayer] { inner.map { [$0] } ?? [] }
   var masking: MaskRule { .computed }
 

@@ -159,7 +159,7 @@ struct RandomCrop: KerasLayerReader {
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    if call.dialect.isKeras3 { return [KerasTensor(try call.input())] }
+    if call.dialect.isKeras3, !call.dialect.isBefore(3, 6) { return [KerasTensor(try call.input())] }
     let x = try frame.input(call, try call.floatInput())
     if call.dialect.isBefore(2, 6) { return [KerasTensor(try call.back(try resizedThenCropped(call, x), frame.format))] }
     let result = try frame.resized(call, try frame.croppedToAspect(call, x), .bilinear)

@@ -50,7 +50,7 @@ struct RecurrentLayer: KerasLayerReader {
     if hasGateArrays { return Keras1Gates.slots(lstm: kind == .lstm) }
     return [WeightSlot("kernel"), WeightSlot("recurrent_kernel")] + (usesBias ? [WeightSlot("bias")] : [])
   }
-  var variableOwner: String { "cell" }
+  var objects: [VariableObject] { [VariableObject("cell", weights)] }
   var masking: MaskRule { .computed }
   var stateCount: Int { kind == .lstm ? 2 : 1 }
 

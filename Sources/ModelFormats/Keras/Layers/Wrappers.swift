@@ -101,6 +101,10 @@ struct TimeDistributed: KerasLayerReader {
   init(_ config: LayerConfig, _ models: KerasModelReader) {
     inner = config.json("layer").flatMap { models.innerLayer($0, of: config, role: "layer") }
     if config.json("layer") == nil { config.malformed("layer is missing") }
+    // Keras calls the layer past its quantization, with integers for weights and no scales.
+    if let inner, let mode = inner.config.quantization?.mode, ["Dense", "EinsumDense", "Embedding"].contains(inner.className) {
+      config.unsupported("TimeDistributed of a layer with \(mode.rawValue) quantization, which Keras itself computes without scales,")
+    }
   }
 
   var children: [KerasLayer] { inner.map { [$0] } ?? [] }
