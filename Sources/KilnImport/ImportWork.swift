@@ -17,7 +17,8 @@ enum ImportWork {
     let graph = request.simplifies ? try Optimizer.run(result.graph, .portable).graph : result.graph
     try Verifier.verify(graph)
     let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
-    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? []), to: target)
+    let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }
+    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training), to: target)
     return outcome
   }
 

@@ -41,7 +41,7 @@ public enum ModelImport {
     let temporary = folder.path + "/model.kiln"
     let request = ImportRequest(source: source, target: temporary, options: options, check: check)
     let outcome = try perform(request, isolation, isCancelled)
-    _ = try KilnFile.load(path: temporary)
+    try KilnFile.load(path: temporary, checkOnly: true)
     try validate(temporary)
     if isCancelled() { throw KilnError(.failed, "was interrupted", at: [source]) }
     guard rename(temporary, target) == 0 else {

@@ -27,7 +27,7 @@ extension ModelSummary {
         ("outputs", .array(graph.outputs.map { value($0.name, graph.type(of: $0.value)) })),
         ("layers", .array(layers)), ("parameters", .int(parameters)), ("flops", flops.map { .int($0) } ?? .null),
         ("flops_for", .object(JSONObject(bindings.map { ($0.symbol, .int($0.length)) }))),
-        ("check_vectors", .array(model.checks.map { .string($0.origin.rawValue) })),
+        ("training", TrainingSummary(model)?.json ?? .null), ("check_vectors", .array(model.checks.map { .string($0.origin.rawValue) })),
       ]))
   }
 }

@@ -3,13 +3,14 @@ import TensorModule
 
 /// The `.kiln` container: a safetensors file whose metadata hold the graph in text form, hashes and check vectors.
 ///
-/// Constants are stored under their names in the graph, those of subgraphs as `kiln.graph/N/NAME`. Check vectors are tensors named `kiln.check/N/input/NAME` and
-/// `kiln.check/N/output/NAME`. Every tensor has an XXH64; one more covers the metadata.
+/// Constants are stored under their names in the graph, those of subgraphs as `kiln.graph/N/NAME`. Check vectors are tensors named
+/// `kiln.check/N/input/NAME` and `kiln.check/N/output/NAME`; what a trainer needs is apart from these (`TrainingState`). Every tensor
+/// has an XXH64; one more covers the metadata.
 package enum KilnFile {
   package static let formatVersion = "1"
 
   /// Beginnings of names that are not a weight's own.
-  private static let reserved = [CheckVector.prefix, Graph.storedPrefix]
+  private static let reserved = [CheckVector.prefix, TrainingState.prefix, Graph.storedPrefix]
 
   /// Writes a model under a temporary name, then gives it its name.
   ///
@@ -20,7 +21,7 @@ package enum KilnFile {
     func add(_ name: String, _ tensor: Tensor) throws {
       let stored = tensor.dtype == .string ? try StringTensor.encode(tensor) : tensor
       tensors.append((name, stored))
-      hashes[name] = .string(XXH64.text(stored.bytes))
+      hashes[name] = .string(XXH64.text(stored.bytes, pause: stored.releaseMapping))
       stored.releaseMapping()
     }
     let graph = model.graph.compacted()
@@ -40,6 +41,8 @@ package enum KilnFile {
       }
       checks.append(check.json)
     }
+    for (name, tensor) in model.training?.variables ?? [] { try add(TrainingState.prefix + name, tensor) }
+    let trainingText = model.training?.text
     let text = TextForm.print(graph, inlineConstants: false)
     let hashText = JSON.object(hashes).text()
     let checkText = JSON.array(checks).text()
@@ -48,17 +51,20 @@ package enum KilnFile {
       tensors,
       metadata: [
         ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
-        ("kiln.digest", digest(text, hashText, checkText)),
-      ], to: &file)
+        ("kiln.digest", digest(text, hashText, checkText, trainingText)),
+      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []), to: &file)
     try file.commit()
   }
 
   /// Maps a model. Everything is checked first: the container, hashes, the graph's names, types and attributes.
   ///
   /// - Throws: `KilnError` (`badInput`) for anything that is not a sound `.kiln` file.
-  package static func load(path: String) throws -> StoredModel {
+  ///
+  /// - Parameter checkOnly: the model is not used further; little of the file is then held in memory at a time.
+  @discardableResult
+  package static func load(path: String, checkOnly: Bool = false) throws -> StoredModel {
     let file = try MappedFile(path: path)
-    do { return try load(file) } catch let error as KilnError { throw error.inside(path) }
+    do { return try load(file, checkOnly) } catch let error as KilnError { throw error.inside(path) }
   }
 
   /// Whether a file begins as a `.kiln` file does: a plausible header length, then `{`.
@@ -67,7 +73,7 @@ package enum KilnFile {
     return length <= Safetensors.maximumHeader && length < bytes.count && bytes[8] == UInt8(ascii: "{")
   }
 
-  private static func load(_ file: MappedFile) throws -> StoredModel {
+  private static func load(_ file: MappedFile, _ checkOnly: Bool) throws -> StoredModel {
     let header = try Safetensors.readHeader(file.bytes)
     guard let version = header.metadata["kiln.format"] else {
       throw KilnError(.badInput, "is a safetensors file without a Kiln graph")
@@ -77,15 +83,17 @@ package enum KilnFile {
     }
     guard let text = header.metadata["kiln.graph"], let hashText = header.metadata["kiln.hashes"],
       let checkText = header.metadata["kiln.checks"],
-      header.metadata["kiln.digest"] == digest(text, hashText, checkText)
+      header.metadata["kiln.digest"] == digest(text, hashText, checkText, header.metadata[TrainingState.key])
     else { throw KilnError(.badInput, "the graph's checksum is wrong (file damaged)") }
     let hashes = try JSON.parse(hashText, limits: JSON.Limits(depth: 2))
     var tensors: [String: Tensor] = [:]
-    for entry in header.entries {
+    let trainingText = header.metadata[TrainingState.key]
+    for entry in header.entries where trainingText == nil || !entry.name.hasPrefix(TrainingState.prefix) {
       let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
-      guard hashes[entry.name]?.stringValue == XXH64.text(bytes) else {
+      guard hashes[entry.name]?.stringValue == XXH64.text(bytes, pause: { if checkOnly { file.release(bytes) } }) else {
         throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
       }
+      if checkOnly { file.release(bytes) }
       tensors[entry.name] = try tensor(entry, bytes, file)
     }
     func take(_ name: String, _ type: TensorType) throws -> Tensor {
@@ -102,18 +110,20 @@ package enum KilnFile {
     if let extra = tensors.keys.sorted().first {
       throw KilnError(.badInput, "tensor \(KilnError.quoted(extra)) is not in the graph")
     }
-    return StoredModel(graph: graph, checks: checks)
+    var model = StoredModel(graph: graph, checks: checks)
+    model.trainingText = trainingText
+    return model
   }
 
-  private static func tensor(_ entry: Safetensors.Entry, _ bytes: UnsafeRawBufferPointer, _ file: MappedFile) throws -> Tensor {
+  static func tensor(_ entry: Safetensors.Entry, _ bytes: UnsafeRawBufferPointer, _ file: MappedFile) throws -> Tensor {
     guard let address = bytes.baseAddress, Int(bitPattern: address) % max(entry.dtype.byteCount, 1) == 0, !bytes.isEmpty else {
       return try Tensor(dtype: entry.dtype, shape: entry.shape) { $0.copyMemory(from: bytes) }
     }
     return Tensor(dtype: entry.dtype, shape: entry.shape, address: address, owner: file)
   }
 
-  private static func digest(_ parts: String...) -> String {
-    Array(parts.joined(separator: "\0").utf8).withUnsafeBytes { XXH64.text($0) }
+  private static func digest(_ parts: String?...) -> String {
+    Array(parts.compactMap { $0 }.joined(separator: "\0").utf8).withUnsafeBytes { XXH64.text($0) }
   }
 }
 

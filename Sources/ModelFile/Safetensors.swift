@@ -75,15 +75,15 @@ enum Safetensors {
   }
 
   /// Writes tensors and metadata. Tensors of a multiple of 64 bytes come first, so that they are 64-byte aligned; the
-  /// rest follow by falling element size, so that every element is aligned.
+  /// rest follow by falling element size, so that every element is aligned. What only a trainer reads is last.
   static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], to file: inout AtomicFile
   ) throws {
+    func key(_ position: Int, _ name: String, _ tensor: Tensor) -> (Int, Int, Int, Int) {
+      (name.hasPrefix(TrainingState.prefix) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
+    }
     let ordered = tensors.enumerated().sorted { a, b in
-      let (x, y) = (a.element.tensor, b.element.tensor)
-      let keyX = (x.byteCount % 64 == 0 ? 0 : 1, -x.dtype.byteCount, a.offset)
-      let keyY = (y.byteCount % 64 == 0 ? 0 : 1, -y.dtype.byteCount, b.offset)
-      return keyX < keyY
+      key(a.offset, a.element.name, a.element.tensor) < key(b.offset, b.element.name, b.element.tensor)
     }.map(\.element)
     var header = JSONObject()
     header["__metadata__"] = .object(JSONObject(metadata.map { ($0.0, .string($0.1)) }))
@@ -106,8 +106,11 @@ enum Safetensors {
     length.append64(UInt64(text.count))
     try file.write(length + text)
     for (_, tensor) in ordered {
-      try file.write(tensor.bytes)
-      tensor.releaseMapping()
+      let bytes = tensor.bytes
+      for start in stride(from: 0, to: bytes.count, by: 8 << 20) {
+        try file.write(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 8 << 20, bytes.count)]))
+        tensor.releaseMapping()
+      }
     }
   }
 }

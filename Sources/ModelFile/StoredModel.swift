@@ -5,10 +5,15 @@ import TensorModule
 package struct StoredModel: Sendable {
   package var graph: Graph
   package var checks: [CheckVector]
+  /// What to store for a trainer; a model that was loaded does not have it (`KilnFile.training`).
+  package var training: TrainingState?
+  /// Of a model that was loaded: what its file says of its training state, as JSON.
+  package var trainingText: String?
 
-  package init(graph: Graph, checks: [CheckVector] = []) {
+  package init(graph: Graph, checks: [CheckVector] = [], training: TrainingState? = nil) {
     self.graph = graph
     self.checks = checks
+    self.training = training
   }
 }
 

@@ -22,6 +22,9 @@ struct ImportCommand: ParsableCommand {
       valueName: "in.npz:out.npz"))
   var check: String?
 
+  @Flag(help: "Leave out the optimizer's variables and the training configuration.")
+  var withoutOptimizer = false
+
   @Flag(help: "Replace an existing .kiln file.")
   var force = false
 
@@ -33,7 +36,8 @@ struct ImportCommand: ParsableCommand {
 
   func run() throws {
     if let programName { CommandName.current = programName }
-    let options = try sourceOptions.options()
+    var options = try sourceOptions.options()
+    options.keepsOptimizer = !withoutOptimizer
     var checkFiles: CheckFiles?
     if let check {
       guard let colon = check.lastIndex(of: ":"), colon != check.startIndex, check.index(after: colon) != check.endIndex else {

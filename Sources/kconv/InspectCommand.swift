@@ -62,6 +62,17 @@ struct InspectCommand: ParsableCommand {
     let lengths = summary.bindings.map { "\(KilnError.escaped($0.symbol)) \($0.length)" }.joined(separator: ", ")
     out += "\n\(NumberText.grouped(summary.parameters)) parameters"
     if let flops = summary.flops { out += ", \(NumberText.scaled(flops))FLOPs" + (lengths.isEmpty ? "" : " for \(lengths)") }
-    return out + "\n"
+    return out + "\n" + training(summary)
+  }
+
+  private static func training(_ summary: ModelSummary) -> String {
+    guard let training = TrainingSummary(summary.model) else { return "" }
+    var out = ""
+    for (what, text) in [("optimizer", training.optimizer), ("loss", training.loss), ("metrics", training.metrics)] {
+      if let text { out += "\n\(what): \(KilnError.escaped(text))" }
+    }
+    out += "\n\(training.variables.count) optimizer variables\n"
+    for variable in training.variables { out += "  \(KilnError.escaped(variable.name)) \(variable.type)\n" }
+    return out
   }
 }

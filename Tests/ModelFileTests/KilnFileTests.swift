@@ -44,6 +44,30 @@ import Testing
     #expect(back.checks[0].inputs[0].name == "x:0" && back.checks[0].tolerance == .framework)
   }
 
+  /// The state of training comes back whole for a trainer, and is no part of the model that predicts.
+  @Test func trainingStateIsApart() throws {
+    var model = try model()
+    let moment = try Tensor((0..<15).map { Float($0) }, shape: [3, 5])
+    let configuration = try JSON.parse(#"{"optimizer": "adam", "loss": "mse"}"#)
+    let path = folder.file("m.kiln")
+    try KilnFile.save(model, to: path)
+    #expect(try KilnFile.training(path: path) == nil)
+    let step = try Tensor([7] as [Int64], shape: [])
+    model.training = TrainingState(configuration: configuration, variables: [("step", step), ("m/kernel", moment)])
+    try KilnFile.save(model, to: path, overwriting: true)
+    let back = try #require(try KilnFile.training(path: path))
+    #expect(back.configuration == configuration && back.variables.map(\.name) == ["step", "m/kernel"])
+    #expect(back.variables[0].tensor == step && back.variables[1].tensor == moment)
+    let loaded = try KilnFile.load(path: path, checkOnly: true)
+    #expect(loaded.graph == model.graph.compacted() && loaded.trainingText?.contains("m/kernel") == true)
+    // The last bytes of the file are the step's: the model loads without looking at them.
+    var bytes = try MappedFile.contents(of: path)
+    bytes[bytes.count - 1] ^= 1
+    let damaged = try folder.write("damaged.kiln", bytes)
+    #expect(try KilnFile.load(path: damaged).graph == loaded.graph)
+    #expect { try KilnFile.training(path: damaged) } throws: { "\($0)".contains("checksum") }
+  }
+
   @Test func doesNotOverwriteUnasked() throws {
     let path = try folder.write("m.kiln", [1, 2, 3])
     let model = try model()

@@ -68,4 +68,19 @@ struct ContainerCase: Sendable, CustomTestStringConvertible {
     #expect(error?.message.contains("holds weights but no model configuration") == true, "\(error?.line ?? "")")
     #expect(error?.hint?.contains("--architecture") == true)
   }
+
+  /// The optimizer's variables come along in the order of the file, unless they are not wanted.
+  @Test(arguments: [
+    ("keras-3.15.1__object_trained", "model.keras", 14, "optimizer/vars/0"), ("keras-3.15.1__object_trained", "model.h5", 14, "adam/iteration"),
+    ("tf.keras-2.13.1__object_trained", "model.keras", 13, "optimizer/vars/0"), ("tf.keras-2.13.1__object_trained", "model.h5", 13, "iteration:0"),
+  ])
+  func optimizerComesAlong(_ name: String, _ file: String, _ count: Int, _ first: String) throws {
+    let path = "\(FixtureCase.root)/fixtures/keras-containers/\(name)/\(file)"
+    let training = try #require(try ModelImporter.read(path: path).training)
+    #expect(training.variables.count == count && training.variables.first?.name == first)
+    #expect(training.variables.first?.tensor.dtype == .int64 && training.configuration["loss"]?.stringValue == "mse")
+    var options = ImportOptions()
+    options.keepsOptimizer = false
+    #expect(try ModelImporter.read(path: path, options: options).training == nil)
+  }
 }

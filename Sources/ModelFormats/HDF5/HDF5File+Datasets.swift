@@ -47,22 +47,23 @@ extension HDF5File {
     }
   }
 
-  /// Below this size an array is copied.
-  private static let smallestMapping = 64 << 10
+  /// Below this size an array is copied; one whose elements are not aligned in the file, as in most archives, below the
+  /// second size.
+  private static let smallestMapping = (aligned: 64 << 10, unaligned: 1 << 20)
 
-  /// The array where it lies in the file; nil when it is not there as it is in memory: chunked, of another byte order,
-  /// unaligned.
+  /// The array where it lies in the file; nil when it is not there as it is in memory: chunked, of another byte order.
   private func inPlace(
     _ object: borrowing HDF5Handle, _ dataset: HDF5Dataset, _ bytes: Int, _ memoryType: borrowing HDF5Handle
   ) -> Tensor? {
-    guard bytes >= HDF5File.smallestMapping, let list = HDF5Handle(H5Dget_create_plist(object.id)), let type = HDF5Handle(H5Dget_type(object.id)),
+    guard bytes >= HDF5File.smallestMapping.aligned, let list = HDF5Handle(H5Dget_create_plist(object.id)), let type = HDF5Handle(H5Dget_type(object.id)),
       H5Pget_layout(list.id) == H5D_CONTIGUOUS, H5Pget_nfilters(list.id) == 0, H5Tequal(type.id, memoryType.id) > 0,
       Int(clamping: H5Dget_storage_size(object.id)) == bytes
     else { return nil }
     // All ones means that there is no such place.
     let offset = H5Dget_offset(object.id)
     guard offset != haddr_t.max, let start = Int(exactly: offset), let file = mapped(), start <= file.bytes.count - bytes,
-      let address = file.bytes.baseAddress.map({ $0 + start }), Int(bitPattern: address) % dataset.dtype.byteCount == 0
+      let address = file.bytes.baseAddress.map({ $0 + start }),
+      Int(bitPattern: address) % dataset.dtype.byteCount == 0 || bytes >= HDF5File.smallestMapping.unaligned
     else { return nil }
     return Tensor(dtype: dataset.dtype, shape: dataset.shape, address: address, owner: file.owner)
   }

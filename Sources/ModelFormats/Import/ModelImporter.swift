@@ -32,6 +32,8 @@ public struct ImportOptions: Sendable {
   public var replacements: [(name: String, expression: String)] = []
   /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
   public var byteBudget: Int?
+  /// Whether the optimizer's variables and the training configuration come along, for a trainer.
+  public var keepsOptimizer = true
 
   public init() {}
 }
@@ -42,6 +44,8 @@ package struct ImportResult: Sendable {
   package var warnings: [ImportWarning]
   package var facts: SourceFacts
   package var report: ImportReport
+  /// What training left beside the model.
+  package var training: ImportedTraining?
 }
 
 /// What a look at a source without importing it gives: for `kconv check`.
@@ -58,11 +62,17 @@ protocol SourceImporter: AnyObject {
   var diagnostics: ImportDiagnostics { get }
   var facts: SourceFacts? { get }
   var report: ImportReport { get }
+  /// What training left beside the model; nil before reading, and where the format has none.
+  var training: ImportedTraining? { get }
 
   /// Reads everything.
   ///
   /// - Throws: `KilnError` that stands for all problems together.
   func read() throws -> (Graph, SourceFacts)
+}
+
+extension SourceImporter {
+  var training: ImportedTraining? { nil }
 }
 
 /// Reads models of other frameworks into graphs.
@@ -75,7 +85,7 @@ package enum ModelImporter {
     let importer = try importer(path: path, options: options)
     do {
       let (graph, facts) = try importer.read()
-      return ImportResult(graph: graph, warnings: importer.diagnostics.warnings, facts: facts, report: importer.report)
+      return ImportResult(graph: graph, warnings: importer.diagnostics.warnings, facts: facts, report: importer.report, training: importer.training)
     } catch let error as KilnError { throw error.inside(path) }
   }
 

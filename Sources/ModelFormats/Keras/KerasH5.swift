@@ -48,6 +48,18 @@ struct KerasH5 {
     return try file.exists(group) ? try file.strings("weight_names", of: group)?.count ?? 0 : 0
   }
 
+  /// The training configuration and the optimizer's variables under their names.
+  func training() throws -> (configuration: JSON, variables: [StoredWeight])? {
+    guard let text = try file.string("training_config", of: "") else { return nil }
+    let group = "optimizer_weights"
+    let names = try file.exists(group) ? file.strings("weight_names", of: group) ?? [] : []
+    return (try JSON.parse(text), try names.map { name in
+      var weight = try weight("\(group)/\(name)")
+      weight.path = name
+      return weight
+    })
+  }
+
   private func weight(_ path: String) throws -> StoredWeight {
     let dataset = try file.dataset(path)
     let file = file

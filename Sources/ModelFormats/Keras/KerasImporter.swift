@@ -8,6 +8,8 @@ final class KerasImporter: SourceImporter {
   let options: ImportOptions
   private(set) var diagnostics = ImportDiagnostics()
   private(set) var facts: SourceFacts?
+  /// What training left beside the model.
+  private(set) var training: ImportedTraining?
   private var layers: [KerasLayer] = []
 
   init(path: String, format: SourceFormat, options: ImportOptions) {
@@ -71,7 +73,23 @@ final class KerasImporter: SourceImporter {
     graph.metadata = metadata(facts, source.format)
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
+    if options.keepsOptimizer { readTraining(source) }
     return graph
+  }
+
+  /// Reads the optimizer's state. A model predicts without it, so what is wrong with it is a warning.
+  private func readTraining(_ source: KerasSource) {
+    do {
+      guard let found = try source.training() else { return }
+      var names: Set<String> = []
+      let variables = try found.variables.map { weight in
+        guard names.insert(weight.path).inserted else { throw KilnError(.badInput, "two variables are called \(KilnError.quoted(weight.path))") }
+        return (name: weight.path, tensor: try weight.load())
+      }
+      training = ImportedTraining(configuration: found.configuration, variables: variables)
+    } catch {
+      diagnostics.warn("", "the optimizer's state cannot be read and is left out: \((error as? KilnError)?.line ?? "\(error)")")
+    }
   }
 
   private func metadata(_ facts: SourceFacts, _ container: String) -> [String: String] {

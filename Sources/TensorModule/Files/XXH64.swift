@@ -7,7 +7,9 @@ package enum XXH64 {
   private static let p5: UInt64 = 0x27D4_EB2F_1656_67C5
 
   /// The hash of the bytes.
-  package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+  ///
+  /// - Parameter pause: called after every few megabytes.
+  package static func hash(_ bytes: UnsafeRawBufferPointer, pause: () -> Void = {}) -> UInt64 {
     var position = 0
     var hash: UInt64
     func word(_ at: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
@@ -15,6 +17,7 @@ package enum XXH64 {
       var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
       let end = bytes.count - 32
       while position <= end {
+        if position % (4 << 20) == 0 { pause() }
         a = round(a, word(position))
         b = round(b, word(position + 8))
         c = round(c, word(position + 16))
@@ -46,8 +49,8 @@ package enum XXH64 {
   }
 
   /// The hash as 16 hexadecimal digits.
-  package static func text(_ bytes: UnsafeRawBufferPointer) -> String {
-    let digits = String(hash(bytes), radix: 16)
+  package static func text(_ bytes: UnsafeRawBufferPointer, pause: () -> Void = {}) -> String {
+    let digits = String(hash(bytes, pause: pause), radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 

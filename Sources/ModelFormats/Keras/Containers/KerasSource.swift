@@ -14,6 +14,8 @@ struct KerasSource {
   var isWhole: Bool
   var assets = KerasAssets()
   var weights: () throws -> KerasStoredWeights
+  /// The training configuration, and the optimizer's variables, arrays not yet read.
+  var training: () throws -> (configuration: JSON, variables: [StoredWeight])? = { nil }
 
   /// Opens a source of any container, with its architecture from another file if one is given.
   ///
@@ -42,9 +44,13 @@ struct KerasSource {
     var dialect = KerasDialect(versionText: zip.version)
     dialect.evidence = zip.version.map { "metadata.json has keras_version '\(KilnError.escaped($0, limit: 40))'" } ?? "metadata.json has no keras_version"
     if zip.version == nil { throw KilnError(.badInput, "has no keras_version", at: ["metadata.json"]) }
-    return KerasSource(
+    var source = KerasSource(
       format: "keras_zip", version: zip.version, backend: nil, config: zip.config, hasTrainingConfig: zip.hasTrainingConfig,
       dialect: dialect, isWhole: true, assets: KerasAssets(zip.archive), weights: { .tree(try zip.variables()) })
+    if zip.hasTrainingConfig, let configuration = zip.config["compile_config"] {
+      source.training = { (configuration, try zip.optimizer()) }
+    }
+    return source
   }
 
   private static func h5(_ path: String, _ options: ImportOptions) throws -> KerasSource {
@@ -59,10 +65,12 @@ struct KerasSource {
       dialect = KerasDialect(versionText: isOld ? "2.13" : "3")
       dialect.evidence = isOld ? "the variables are under _layer_checkpoint_dependencies" : "the variables are under layers"
     }
-    return KerasSource(
+    var source = KerasSource(
       format: h5.config == nil ? "keras_weights" : "keras_h5", version: h5.version, backend: h5.backend, config: h5.config,
       hasTrainingConfig: h5.hasTrainingConfig, dialect: dialect, isWhole: h5.config != nil,
       weights: { isTree ? .tree(try VariableTree(h5.file)) : .groups(try h5.groups(), ownWeights: try h5.ownWeights()) })
+    if h5.hasTrainingConfig { source.training = { try h5.training() } }
+    return source
   }
 
   private static func shards(_ path: String, _ options: ImportOptions) throws -> KerasSource {

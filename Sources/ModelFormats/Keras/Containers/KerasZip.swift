@@ -48,14 +48,44 @@ struct KerasZip {
   /// Whether the model was saved compiled.
   var hasTrainingConfig: Bool { config["compile_config"]?.objectValue.map { $0.count > 0 } ?? false }
 
+  /// The optimizer's variables, arrays not yet read.
+  func optimizer() throws -> [StoredWeight] {
+    let file = try weightsFile()
+    var (found, stack): ([StoredWeight], [String]) = ([], [])
+    for name in ["optimizer", "_optimizer"] where try file.exists(name) { stack.append(name) }
+    while let path = stack.popLast() {
+      let children = try file.children(of: path)
+      guard found.count + stack.count + children.count <= 1 << 18 else { throw KilnError(.badInput, "has too many variables", at: [path]) }
+      // Numbered ones by number.
+      let sorted = children.sorted { (Int($0.name) ?? Int.max, $0.name) < (Int($1.name) ?? Int.max, $1.name) }
+      for (name, isGroup) in sorted {
+        let place = "\(path)/\(name)"
+        if isGroup {
+          stack.append(place)
+        } else {
+          let dataset = try file.dataset(place)
+          found.append(StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape) { try file.read(place) })
+        }
+      }
+    }
+    return found
+  }
+
   /// The tree of variables, arrays not yet read.
-  func variables() throws -> VariableTree {
+  func variables() throws -> VariableTree { try VariableTree(weightsFile()) }
+
+  private func weightsFile() throws -> HDF5File {
     guard let member = archive.member(named: KerasZip.weights) else {
+      guard archive.member(named: "model.weights.npz") == nil else {
+        throw KilnError(
+          .unsupportedModel, "keeps its weights in 'model.weights.npz' as pickled Python objects, which are not loaded",
+          hint: "save the model again with Keras's usual weights, model.weights.h5")
+      }
       throw KilnError(.badInput, "zip: \(KilnError.quoted(KerasZip.weights)) is missing")
     }
     do {
       let (bytes, owner) = try archive.data(of: member, limit: budget)
-      return try VariableTree(HDF5File(image: bytes, owner: owner, budget: budget))
+      return try HDF5File(image: bytes, owner: owner, budget: budget)
     } catch let error as KilnError { throw error.inside(KerasZip.weights) }
   }
 }

@@ -7,7 +7,8 @@ enum QuantizedWeights {
     switch tensor.dtype {
     case .int8: tensor.bytes.map { Float(Int8(bitPattern: $0)) }
     case .uint8: tensor.bytes.map { Float($0) }
-    case .float32: Array(tensor.bytes.bindMemory(to: Float.self))
+    case .float32:
+      (0..<tensor.count).map { tensor.bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
     default: tensor.doubles.map { Float($0) }
     }
   }
