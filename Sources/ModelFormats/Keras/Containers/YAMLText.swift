@@ -60,10 +60,8 @@ enum YAMLText {
       switch node {
       case .scalar(let scalar): return try YAMLText.value(scalar)
       case .sequence(let sequence):
-        // What tf.keras 2.x wrote for its own kind of list: that list as the one argument of a constructor.
-        let tag = YAMLText.name(sequence.tag)
-        if tag.hasPrefix("python/object/apply:tensorflow."), tag.hasSuffix("ListWrapper"), sequence.count == 1, let list = sequence.first {
-          return try json(list, depth: depth + 1)
+        if let kind = YAMLText.constructed(YAMLText.name(sequence.tag)), sequence.count <= 1 {
+          return try constructed(kind, sequence.first, depth: depth)
         }
         try YAMLText.check(sequence.tag, YAMLText.listTags)
         return .array(try sequence.map { try json($0, depth: depth + 1) })
@@ -78,11 +76,46 @@ enum YAMLText {
       case .alias: throw KilnError(.badInput, "YAML has an alias of nothing")
       }
     }
+
+    /// The list or dict that a constructor of one argument makes: a list of items, or of pairs.
+    private mutating func constructed(_ kind: Constructed, _ argument: Node?, depth: Int) throws -> JSON {
+      let value = try argument.map { try json($0, depth: depth + 1) }
+      guard kind == .dict else {
+        guard let value, value.arrayValue == nil else { return value ?? .array([]) }
+        throw KilnError(.badInput, "YAML makes a list of \(value.kind)")
+      }
+      guard let pairs = value?.arrayValue else {
+        guard value == nil || value?.objectValue != nil else { throw KilnError(.badInput, "YAML makes a dict of \(value?.kind ?? "")") }
+        return value ?? .object(JSONObject())
+      }
+      var object = JSONObject()
+      for pair in pairs {
+        guard let items = pair.arrayValue, items.count == 2, let name = items[0].stringValue, object[name] == nil else {
+          throw KilnError(.badInput, "YAML makes a dict of what is no list of pairs with different names")
+        }
+        object[name] = items[1]
+      }
+      return .object(object)
+    }
   }
 
   private static func name(_ tag: Tag) -> String {
     let text = tag.description
     return text.hasPrefix(prefix) ? String(text.dropFirst(prefix.count)) : text
+  }
+
+  enum Constructed { case list, dict }
+
+  /// What the constructor in a tag makes, for those that Keras's configurations hold: Python's own collections and what
+  /// tf.keras 2.x tracked in their place.
+  private static func constructed(_ tag: String) -> Constructed? {
+    guard tag.hasPrefix("python/object/apply:") else { return nil }
+    let name = tag.dropFirst("python/object/apply:".count)
+    if ["builtins.dict", "__builtin__.dict", "collections.OrderedDict"].contains(name) { return .dict }
+    if ["builtins.list", "builtins.tuple", "__builtin__.list", "__builtin__.tuple"].contains(name) { return .list }
+    guard name.hasPrefix("tensorflow.") else { return nil }
+    if name.hasSuffix("DictWrapper") { return .dict }
+    return name.hasSuffix("ListWrapper") || name.hasSuffix("TupleWrapper") ? .list : nil
   }
 
   private static func check(_ tag: Tag, _ allowed: Set<String>) throws {

@@ -152,7 +152,7 @@ struct EinsumDense: KerasLayerReader {
         let rest = try shape(tail.filter(biasAxes.contains), "bias")
         var lengths = rest[...]
         let biasShape = tail.map { biasAxes.contains($0) ? lengths.popFirst() ?? 1 : 1 }
-        result = try call.binary(.add, result, try call.quantizedBias(quantization, "bias", biasShape, as: biasShape))
+        result = try call.kerasAdd(result, try call.quantizedBias(quantization, "bias", biasShape, as: biasShape))
       }
       return [KerasTensor(try activation.apply(call, result))]
     }
