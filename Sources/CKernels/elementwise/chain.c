@@ -244,8 +244,11 @@ void kiln_chain(const void *params, void *const *operands, int32_t part, int32_t
   // Whether registers are only ever memory or scalars, so that nothing limits a block.
   int direct = c->instruction_count == 1 && c->output_count == 1 && c->outputs[0].dtype == kiln_register_dtype(c->register_type)
             && c->outputs[0].source == c->instructions[0].dst;
+  // Several rows at once need a copy of an input that is not the same scalar, or one stretch of memory, over all of them.
+  int joins = 1;
   for (int32_t k = 0; k < c->input_count && direct; k++) {
     const int64_t stride = c->rank > 0 ? c->inputs[k].strides[c->rank - 1] : 0;
+    joins = joins && (c->rank > 1 ? c->inputs[k].strides[c->rank - 2] : 0) == stride * s.columns;
     direct = stride == 0 || (stride == 1 && c->inputs[k].dtype == kiln_register_dtype(c->register_type));
   }
   int64_t limit = direct && s.columns > BLOCK / 4 ? LONG_BLOCK : BLOCK;
@@ -253,7 +256,7 @@ void kiln_chain(const void *params, void *const *operands, int32_t part, int32_t
     limit = (s.columns / parts + 63) / 64 * 64;  // One row: equal shares.
     if (limit < 64) limit = 64;
   }
-  s.row_block = s.columns > limit / 2 ? 1 : limit / s.columns < s.rows ? limit / s.columns : s.rows;
+  s.row_block = s.columns > limit / 2 || (limit > BLOCK && !joins) ? 1 : limit / s.columns < s.rows ? limit / s.columns : s.rows;
   s.column_block = s.row_block > 1 || s.columns < limit ? s.columns : limit;
 
   const int64_t row_blocks = (s.rows + s.row_block - 1) / s.row_block;

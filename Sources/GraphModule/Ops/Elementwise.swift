@@ -107,6 +107,8 @@ package struct Elementwise: OpDefinition {
       let dtype: DType = function.isLogical ? .bool : function.isBitwise ? .int32 : .float32
       var shapes: [[[Dim]]] = [[[7]], [[]], [[0, 3]], [[2, 3, 33]]]
       if function.arity > 1 { shapes = shapes.map { $0 + [$0[0]] } + [[[2, 3, 5], [5]], [[4, 1, 3], [2, 1]], [[], [17]]] }
+      // Long rows, of which each operand repeats another part.
+      if function == .mul { shapes.append([[2, 1, 300], [2, 3, 1]]) }
       return shapes.map { dims in
         var inputs = dims.map { TensorType(dtype, $0) }
         if function == .select { inputs.insert(TensorType(.bool, dims[0]), at: 0) }

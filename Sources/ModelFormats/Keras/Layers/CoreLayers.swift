@@ -113,11 +113,14 @@ struct Masking: KerasLayerReader {
 
 /// Layers that do nothing when predicting: dropout, noise, regularisation.
 struct IdentityLayer: KerasLayerReader {
-  init(_ config: LayerConfig) {
+  let masking: MaskRule
+
+  /// - Parameter masking: `Identity` of Keras 2 drops masks.
+  init(_ config: LayerConfig, masking: MaskRule = .passes) {
+    self.masking = masking
     config.ignore("rate", "noise_shape", "stddev", "l1", "l2", "data_format", "p", "sigma")
   }
 
-  var masking: MaskRule { .passes }
   var isIdentity: Bool { true }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] { [KerasTensor(try call.input())] }

@@ -122,7 +122,7 @@ struct EinsumDense: KerasLayerReader {
   private var own: [WeightSlot] { KerasQuantization.slots(quantization, usesBias: !biasAxes.isEmpty) }
   var weights: [WeightSlot] { lora?.weights(beside: own, of: "kernel") ?? own }
   var objects: [VariableObject] { [VariableObject("", slots: own.map(\.name))] }
-  var masking: MaskRule { .passes }
+  var masking: MaskRule { .drops }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try call.floatInput()

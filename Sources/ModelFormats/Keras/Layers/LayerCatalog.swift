@@ -80,7 +80,7 @@ enum LayerCatalog {
     "GaussianDropout": { config, _ in IdentityLayer(config) },
     "AlphaDropout": { config, _ in IdentityLayer(config) },
     "ActivityRegularization": { config, _ in IdentityLayer(config) },
-    "Identity": { config, _ in IdentityLayer(config) },
+    "Identity": { config, _ in IdentityLayer(config, masking: config.dialect.isKeras3 ? .passes : .drops) },
     // TensorFlow functions between layers
     "TFOpLambda": { config, _ in FunctionCatalog.lambda(config) },
     "SlicingOpLambda": { config, _ in FunctionCatalog.lambda(config) },
