@@ -98,7 +98,7 @@ import Testing
   @Test(arguments: [
     ("keras-3.15.1/dense", "keras", "3.15.1", "Keras 3", false),
     ("keras-3.15.1/trained_with_adam", "keras", "3.15.1", "Keras 3", true),
-    ("tf_keras-2.21.0/dense", "tf.keras", "2.21.0", "Keras 2", false),
+    ("tf_keras-2.21.0/dense_decorated", "tf.keras", "2.21.0", "Keras 2", false),
     ("tf.keras-2.4.0/dense", "tf.keras", "2.4.0", "Keras 2", false),
   ])
   func factsHaveEvidence(_ name: String, _ framework: String, _ version: String, _ generation: String, _ trained: Bool)
