@@ -133,6 +133,9 @@ final class TFValue {
     let made: ValueID
     if let constant {
       made = builder.graph.addConstant(name, constant)
+    } else if let knownElements {
+      made = try builder.materialised(knownElements)
+      builder.note(made, knownElements)
     } else if let make {
       builder.depth += 1
       defer { builder.depth -= 1 }
@@ -173,4 +176,12 @@ struct TFList {
   var items: [TFValue]?
   /// Elements that were written to known places of a list without rows.
   var slots: [Int: TFValue] = [:]
+  /// The list gets longer as it is written to; rows may have room beyond its size.
+  var grows = false
+  /// A variable of a loop that is tried: what is written tells what its elements are.
+  var isTrial = false
+  /// How many elements were added since the loop's body began.
+  var added = 0
+  /// A TensorArray that may get longer.
+  var isDynamic = false
 }
