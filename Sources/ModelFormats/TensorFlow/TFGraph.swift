@@ -112,6 +112,10 @@ struct TFModel {
   var variables: [String: () throws -> Tensor] = [:]
   /// Keys and values of tables, from a checkpoint or from what initialises them, by the name of their node.
   var tables: [String: () throws -> (keys: Tensor, values: Tensor)] = [:]
+  /// What fills tables, by the name of the table's node.
+  var fillings: [String: TableFilling] = [:]
+  /// The tables whose contents a checkpoint holds.
+  var stored: Set<String> = []
   /// The names of all signatures, and the one that was chosen.
   var signatures: [String] = []
   var signature: String?

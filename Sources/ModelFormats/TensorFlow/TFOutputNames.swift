@@ -41,7 +41,9 @@ enum TFOutputNames {
     "QuantizedMul": ["z", "min_z", "max_z"], "StatelessRandomGetKeyCounter": ["key", "counter"],
     "RaggedRange": ["rt_nested_splits", "rt_dense_values"],
     "RaggedTensorToSparse": ["sparse_indices", "sparse_values", "sparse_dense_shape"],
-    "UnicodeDecode": ["row_splits", "char_values"], "FractionalMaxPool": ["output", "row_pooling_sequence", "col_pooling_sequence"],
+    "UnicodeDecode": ["row_splits", "char_values"],
+    "UnicodeDecodeWithOffsets": ["row_splits", "char_values", "char_to_byte_starts"], "DecodeWav": ["audio", "sample_rate"],
+    "FractionalMaxPool": ["output", "row_pooling_sequence", "col_pooling_sequence"],
   ]
 
   /// The output's number, or nil when the op has no such argument. An op that is not listed has one output argument.

@@ -68,7 +68,7 @@ struct TFTensor: Sendable {
     guard let target = dtype.dtype else {
       throw KilnError(.unsupportedModel, "a constant of type \(dtype.name) is not supported")
     }
-    if dtype == .string { return Tensor(strings: try strings(), shape: shape) }
+    if dtype == .string { return Tensor(strings: try byteStrings().map { ByteString($0) }, shape: shape) }
     if let content, !content.isEmpty || count == 0 { return try raw(content, target) }
     return try listed(target)
   }
@@ -134,6 +134,4 @@ struct TFTensor: Sendable {
     while values.count < count { values.append(last) }
     return values
   }
-
-  private func strings() throws -> [String] { try byteStrings().map { String(decoding: $0, as: UTF8.self) } }
 }

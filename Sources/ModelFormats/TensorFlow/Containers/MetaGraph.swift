@@ -121,6 +121,8 @@ struct MetaGraph {
     let restored = try RestoredVariables(graph, restoreOp, initializers: initializers)
     if let store { model.variables = restored.sources(in: store, graph) }
     model.tables = restored.tables(in: store, assets)
+    model.fillings = restored.fillings
+    if store != nil { model.stored = Set(restored.tableContents.keys) }
     return model
   }
 

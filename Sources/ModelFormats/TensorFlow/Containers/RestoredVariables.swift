@@ -65,12 +65,15 @@ struct RestoredVariables {
   private final class Frame {
     let nodes: [String: TFNode]
     let arguments: [String: Meaning]
+    /// Whether it is the graph itself.
+    let isRoot: Bool
     /// The texts of constants, once they were read.
     var texts: [String: [String]] = [:]
 
-    init(_ nodes: [TFNode], _ arguments: [String: Meaning] = [:]) {
+    init(_ nodes: [TFNode], _ arguments: [String: Meaning]? = nil) {
+      isRoot = arguments == nil
       self.nodes = Dictionary(nodes.map { ($0.name, $0) }, uniquingKeysWith: { one, _ in one })
-      self.arguments = arguments
+      self.arguments = arguments ?? [:]
     }
   }
 
@@ -130,7 +133,7 @@ struct RestoredVariables {
       guard let first = node.inputs.first, case .resource(let name) = meaning(first, frame) else { return }
       let operands = node.inputs.dropFirst().map { input -> TableFilling.Operand in
         if case .constant(let tensor, let node) = meaning(input, frame) { return TableFilling.Operand(tensor: tensor, node: node) }
-        return TableFilling.Operand(tensor: nil, node: nil)
+        return TableFilling.Operand(tensor: nil, node: nil, reference: frame.isRoot ? input : nil)
       }
       fillings[name] = TableFilling(node: node, operands: operands, table: graph.nodes.first { $0.name == name })
     }
@@ -154,9 +157,9 @@ struct RestoredVariables {
           reference = next
         case "Const":
           guard case .tensor(let tensor)? = node.attributes["value"] else { return .other }
-          return .constant(tensor, node: frame.arguments.isEmpty ? node.name : nil)
-        case "VarHandleOp", "VariableV2", "Variable", "HashTableV2", "MutableHashTableV2", "HashTable", "MutableHashTable", "AnonymousMutableHashTable":
-          return .resource(node.name)
+          return .constant(tensor, node: frame.isRoot ? node.name : nil)
+        case "VarHandleOp", "VariableV2", "Variable": return .resource(node.name)
+        case _ where TableFilling.tables.contains(node.op): return .resource(node.name)
         case "RestoreV2":
           guard node.inputs.count == 3, let names = texts(node.inputs[1], frame), let slices = texts(node.inputs[2], frame),
             names.indices.contains(reference.index), slices.indices.contains(reference.index)

@@ -21,7 +21,9 @@ extension TFModel {
       }
       let file = try TFTextForm.mapped(path, as: kiln_tf_graph_def())
       var model = TFModel(graph: try TFGraph(contentsOf: file), container: "TensorFlow frozen graph")
-      model.tables = try RestoredVariables(model.graph, "").tables(in: nil, [:])
+      let restored = try RestoredVariables(model.graph, "")
+      model.tables = restored.tables(in: nil, [:])
+      model.fillings = restored.fillings
       return model
     case .checkpoint(let prefix, let meta): return try checkpoint(prefix, meta, selection)
     case .savedModel(let folder, let file): return try savedModel(folder, file, selection)

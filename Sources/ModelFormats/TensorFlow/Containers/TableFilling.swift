@@ -7,11 +7,20 @@ struct TableFilling {
     var tensor: TFTensor?
     /// The node of the graph that holds it: an asset is known by that.
     var node: String?
+    /// The tensor of the graph that it is, where the filling node is one of the graph itself.
+    var reference: TFReference?
   }
 
   static let ops: Set<String> = [
     "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LookupTableImport",
     "LookupTableImportV2",
+  ]
+
+  /// The ops that are tables.
+  static let tables: Set<String> = [
+    "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
+    "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousHashTable", "AnonymousMutableHashTable",
+    "AnonymousMutableHashTableOfTensors", "AnonymousMutableDenseHashTable",
   ]
 
   let node: TFNode
@@ -24,10 +33,24 @@ struct TableFilling {
   /// - Throws: `KilnError` when they are computed, or in a file that is no asset of the model.
   func contents(_ assets: [String: () throws -> [UInt8]]) throws -> (keys: Tensor, values: Tensor) {
     let (keys, values) = node.op.contains("TextFile") ? try file(assets) : try constants()
-    guard keys.shape.count == 1, values.shape == keys.shape else {
+    guard keys.shape.count == 1, let count = values.shape.first, count == keys.count else {
       throw KilnError(.badInput, "has keys \(keys.shape.shapeText) and values \(values.shape.shapeText)")
     }
     return (keys, values)
+  }
+
+  /// Whether an operand that is no constant has to be computed from the graph.
+  var isComputed: Bool {
+    !node.op.contains("TextFile") && operands.count == 2 && operands.allSatisfy { $0.tensor != nil || $0.reference != nil }
+      && operands.contains { $0.tensor == nil }
+  }
+
+  /// The keys and values, given the tensors that were computed for them.
+  func contents(_ keys: Tensor, _ values: Tensor) throws -> (keys: Tensor, values: Tensor) {
+    guard keys.shape.count == 1, let count = values.shape.first, count == keys.count else {
+      throw KilnError(.badInput, "has keys \(keys.shape.shapeText) and values \(values.shape.shapeText)")
+    }
+    return (try TableFilling.fit(keys, type("key_dtype")), try TableFilling.fit(values, type("value_dtype")))
   }
 
   private func type(_ key: String) -> DType? {

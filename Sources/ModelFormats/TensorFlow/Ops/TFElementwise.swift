@@ -29,6 +29,7 @@ extension TFOpCatalog {
     { @Sendable call in
       let (a, b) = (try call.x(0), try call.x(1))
       if function == .floorDiv || function == .mod { try refuseZero(call, b) }
+      if function == .add, call.type(a).dtype == .string { return [try call.add(StringJoin(), [a, b], "join")] }
       return [try call.binary(function, a, b)]
     }
   }
