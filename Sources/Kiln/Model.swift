@@ -46,6 +46,12 @@ public final class Model: Sendable {
   /// free first axis; more samples are that many at a time, one batch after the other.
   public let stateBatch: Int?
 
+  /// How many nodes the source file places on each device that this Kiln does not have, by the device's name. They run on the
+  /// processor.
+  public var missingDevices: [String: Int] {
+    source.deviceCounts.filter { DeviceName($0.key).map { $0.kind != "CPU" } ?? false }
+  }
+
   /// Whether the model has layers that hand their state from one prediction to the next.
   public var isStateful: Bool { !initialState.tensors.isEmpty }
 

@@ -7,6 +7,8 @@ public struct NodeProfile: Sendable {
   /// The name of the node's first result, and the layer path it came from.
   public let name: String
   public let scope: String
+  /// Where the source file wants the node to run; empty when it does not say.
+  public let device: String
   public let op: String
   /// The kernel; `alias` when nothing runs, `reference` for a node without a fast kernel.
   public let kernel: String
@@ -50,7 +52,7 @@ extension Model {
     return Profile(
       nodes: zip(report.nodes, best).map { node, time in
         NodeProfile(
-          name: node.name, scope: node.scope, op: node.op, kernel: node.kernel, outputType: node.outputType,
+          name: node.name, scope: node.scope, device: node.device, op: node.op, kernel: node.kernel, outputType: node.outputType,
           flops: node.flops, bytes: node.bytes, parts: node.parts, isInPlace: node.inPlace, nanoseconds: Int(time))
       },
       arenaBytes: report.arenaBytes, arenaLowerBound: report.arenaLowerBound, packedWeightBytes: plans.weights.byteCount)

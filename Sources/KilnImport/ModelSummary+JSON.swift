@@ -16,7 +16,8 @@ extension ModelSummary {
         JSONObject([
           ("name", .string(row.name)), ("ops", .array(row.ops.map { .string($0) })),
           ("output", value("", row.output)["shape"] ?? .null), ("dtype", .string(row.output.dtype.name)),
-          ("parameters", .int(row.parameters)), ("flops", row.flops.map { .int($0) } ?? .null),
+          ("parameters", .int(row.parameters)), ("flops", row.flops.map { .int($0) } ?? .null), ("nodes", .int(row.nodes)),
+          ("devices", .array(row.devices.map { .string($0) })),
         ]))
     }
     return .object(

@@ -8,6 +8,9 @@ package struct ModelSummary {
     /// The layer's path, or the node's name when it came from no layer.
     package let name: String
     package let ops: [String]
+    package let nodes: Int
+    /// The devices that the source file names for its nodes.
+    package let devices: [String]
     package let output: TensorType
     package let parameters: Int
     /// For the lengths in `bindings`; nil when no lengths were found for which every op takes its operands.
@@ -56,7 +59,9 @@ package struct ModelSummary {
       }
       let last = indices.last.map { graph.nodes[$0] }
       let output = last?.outputs.first.map { graph.type(of: $0) } ?? TensorType(.float32, [])
-      return Row(name: name, ops: ops, output: output, parameters: parameters, flops: flops)
+      let devices = Set(indices.map { graph.nodes[$0].device }).subtracting([""]).sorted()
+      return Row(
+        name: name, ops: ops, nodes: indices.count, devices: devices, output: output, parameters: parameters, flops: flops)
     }
     self.model = model
     self.bindings = bindings

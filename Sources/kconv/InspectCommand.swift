@@ -18,6 +18,9 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Fold layers that lie deeper than this.", valueName: "n"))
   var depth: Int?
 
+  @Flag(help: "Show the tree of name scopes, each with the sums of all that lies in it.")
+  var scopes = false
+
   @OptionGroup var origin: OriginOptions
 
   func validate() throws {
@@ -30,11 +33,33 @@ struct InspectCommand: ParsableCommand {
     let model = try Interruption.deferring {
       try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }
-    let summary = ModelSummary(model, depth: depth)
-    try Console.write(format == .json ? summary.json.text(indented: true) + "\n" : InspectCommand.text(summary))
+    let summary = ModelSummary(model, depth: scopes ? nil : depth)
+    let tree = scopes ? InspectCommand.tree(summary).rows(depth: depth) : nil
+    try Console.write(
+      format == .json ? InspectCommand.json(summary, tree).text(indented: true) + "\n" : InspectCommand.text(summary, tree))
   }
 
-  private static func text(_ summary: ModelSummary) -> String {
+  private static func tree(_ summary: ModelSummary) -> ScopeTree {
+    var tree = ScopeTree(width: 2)
+    for row in summary.rows { tree.add(row.name, nodes: row.nodes, [row.parameters, row.flops ?? 0]) }
+    return tree
+  }
+
+  private static func json(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?) -> JSON {
+    guard let tree, case .object(var object) = summary.json else { return summary.json }
+    let isKnown = summary.flops != nil
+    object["scopes"] = .array(
+      tree.map { row in
+        .object(
+          JSONObject([
+            ("scope", .string(row.path)), ("nodes", .int(row.nodes)), ("parameters", .int(row.sums[0])),
+            ("flops", isKnown ? .int(row.sums[1]) : .null),
+          ]))
+      })
+    return .object(object)
+  }
+
+  private static func text(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?) -> String {
     let graph = summary.model.graph
     var out = "model \(KilnError.quoted(graph.name))\n"
     for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) {
@@ -46,23 +71,39 @@ struct InspectCommand: ParsableCommand {
     for state in graph.states {
       out += "state  \(KilnError.escaped(graph[state.value].name)): \(graph.type(of: state.value).message)\n"
     }
-    let devices = Dictionary(grouping: graph.nodes.map(\.device).filter { !$0.isEmpty }) { $0 }
-    for (device, nodes) in devices.sorted(by: { $0.key < $1.key }) {
-      out += "device \(KilnError.escaped(device)): \(nodes.count) nodes\n"
+    for (device, nodes) in graph.deviceCounts.sorted(by: { $0.key < $1.key }) {
+      out += "device \(KilnError.escaped(device)): \(nodes) nodes\n"
     }
-    out += "\n"
-    var table = TextTable(["parameters", "FLOPs", "output", "layer", "ops"], rightAligned: 2)
-    for row in summary.rows {
-      table.add([
-        NumberText.grouped(row.parameters), row.flops.map(NumberText.scaled) ?? "?", row.output.message,
-        KilnError.escaped(row.name), row.ops.joined(separator: " "),
-      ])
-    }
-    out += table.text
+    out += "\n" + (tree.map { table($0, hasWork: summary.flops != nil) } ?? table(summary))
     let lengths = summary.bindings.map { "\(KilnError.escaped($0.symbol)) \($0.length)" }.joined(separator: ", ")
     out += "\n\(NumberText.grouped(summary.parameters)) parameters"
     if let flops = summary.flops { out += ", \(NumberText.scaled(flops))FLOPs" + (lengths.isEmpty ? "" : " for \(lengths)") }
     return out + "\n" + training(summary)
+  }
+
+  private static func table(_ summary: ModelSummary) -> String {
+    let hasDevices = summary.rows.contains { !$0.devices.isEmpty }
+    var table = TextTable(["parameters", "FLOPs", "output", "layer", "ops"] + (hasDevices ? ["device"] : []), rightAligned: 2)
+    for row in summary.rows {
+      let device = hasDevices ? [row.devices.map { KilnError.escaped($0) }.joined(separator: " ")] : []
+      table.add(
+        [
+          NumberText.grouped(row.parameters), row.flops.map(NumberText.scaled) ?? "?", row.output.message,
+          KilnError.escaped(row.name), row.ops.joined(separator: " "),
+        ] + device)
+    }
+    return table.text
+  }
+
+  private static func table(_ tree: [ScopeTree.Row], hasWork: Bool) -> String {
+    var table = TextTable(["parameters", "FLOPs", "nodes", "scope"], rightAligned: 3)
+    for row in tree {
+      table.add([
+        NumberText.grouped(row.sums[0]), hasWork ? NumberText.scaled(row.sums[1]) : "?", NumberText.grouped(row.nodes),
+        String(repeating: "  ", count: row.level) + KilnError.escaped(row.name),
+      ])
+    }
+    return table.text
   }
 
   private static func training(_ summary: ModelSummary) -> String {

@@ -10,12 +10,13 @@ package struct Draft {
   private(set) var nodes: [Node] = []
   private(set) var constants: [ValueID] = []
 
-  init(_ workspace: Workspace, root: Int) {
+  /// - Parameter consumed: what is replaced; the new nodes stay on its device.
+  init(_ workspace: Workspace, root: Int, consumed: [Int]) {
     self.workspace = workspace
     let node = workspace.node(root)
     baseName = workspace.graph[node.outputs[0]].name
     scope = node.scope
-    device = node.device
+    device = node.device.isEmpty ? consumed.lazy.map { workspace.node($0).device }.first { !$0.isEmpty } ?? "" : node.device
   }
 
   package func type(of id: ValueID) -> TensorType { workspace.type(of: id) }

@@ -91,7 +91,8 @@ enum ElementwiseChainPass {
       steps.append(ElementwiseChain.Step(function: op.function, parameters: op.parameters, operands: operands))
     }
     guard !inputs.isEmpty, inputs.count <= maximumInputs else { return nil }
-    var draft = Draft(workspace, root: root)
+    guard workspace.haveOneDevice(members) else { return nil }
+    var draft = Draft(workspace, root: root, consumed: members)
     let result = try draft.add(ElementwiseChain(inputCount: inputs.count, steps: steps), inputs)
     guard workspace.type(of: result) == workspace.type(of: workspace.node(root).outputs[0]) else { return nil }
     return (draft, result, members)

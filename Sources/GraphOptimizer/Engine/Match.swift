@@ -158,12 +158,13 @@ extension Match {
     return copy
   }
 
-  /// Whether every interior value is read inside the pattern only and is no output of the graph, and no captured value
-  /// is one that the rewrite makes superfluous.
+  /// Whether every interior value is read inside the pattern only and is no output of the graph, no captured value is one that the
+  /// rewrite makes superfluous, and the nodes belong on one device.
   fileprivate var isLegal: Bool {
     for value in values.values {
       if let slot = workspace.producer(of: value), consumed.contains(slot) { return false }
     }
+    guard workspace.haveOneDevice(consumed) else { return false }
     for slot in consumed where slot != root {
       for output in workspace.node(slot).outputs {
         if workspace.isOutput(output) { return false }

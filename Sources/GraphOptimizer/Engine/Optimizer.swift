@@ -243,7 +243,7 @@ struct Session {
     var resume: Int?
     _ = try rule.find.firstMatch(at: slot, in: workspace) { match in
       guard rule.guardTest(match) else { return false }
-      var draft = Draft(workspace, root: slot)
+      var draft = Draft(workspace, root: slot, consumed: match.consumed)
       let result: ValueID?
       do { result = try rule.rewrite(match, &draft) } catch let error as KilnError {
         // An op refuses the types: the rule does not fit here.
@@ -336,7 +336,7 @@ struct Session {
       return nil
     }
     let other = workspace.node(earlier)
-    guard zip(node.outputs, other.outputs).allSatisfy({ workspace.type(of: $0) == workspace.type(of: $1) }) else { return nil }
+    guard DeviceName.agree(node.device, other.device), zip(node.outputs, other.outputs).allSatisfy({ workspace.type(of: $0) == workspace.type(of: $1) }) else { return nil }
     guard begin() else { return -1 }
     for (old, new) in zip(node.outputs, other.outputs) { workspace.replaceUses(of: old, with: new) }
     workspace.unlink(slot)

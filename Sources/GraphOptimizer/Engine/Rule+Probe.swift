@@ -12,7 +12,7 @@ extension Rule {
     var found: [ValueID]?
     _ = try find.firstMatch(at: slot, in: workspace) { match in
       guard guardTest(match) else { return false }
-      var draft = Draft(workspace, root: slot)
+      var draft = Draft(workspace, root: slot, consumed: match.consumed)
       do {
         guard let result = try rewrite(match, &draft), workspace.type(of: result) == match.result else { return false }
       } catch let error as KilnError {

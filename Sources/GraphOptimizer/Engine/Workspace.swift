@@ -182,3 +182,17 @@ extension Tensor {
 #else
   import Darwin
 #endif
+
+extension Workspace {
+  /// Whether no two of the nodes name different devices.
+  func haveOneDevice(_ slots: [Int]) -> Bool {
+    var device = ""
+    for slot in slots {
+      let own = node(slot).device
+      if own.isEmpty || own == device { continue }
+      guard device.isEmpty || DeviceName.agree(device, own) else { return false }
+      device = own
+    }
+    return true
+  }
+}

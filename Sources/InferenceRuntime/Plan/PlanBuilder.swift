@@ -129,7 +129,7 @@ package struct PlanBuilder {
   private mutating func lower(_ node: Node, _ index: Int) throws {
     let name = node.outputs.first.map { graph[$0].name } ?? ""
     var entry = PlanReport.NodeEntry(
-      name: name, scope: node.scope, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
+      name: name, scope: node.scope, device: node.device, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
       flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
     let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }

@@ -39,6 +39,8 @@ package struct PlanReport: Sendable {
     /// The name of the node's first result.
     package var name: String
     package var scope: String
+    /// Where the source file wants the node to run; empty when it does not say.
+    package var device = ""
     package var op: String
     /// The kernel, or `alias` when nothing runs, or `reference` for the slow path.
     package var kernel: String

@@ -168,11 +168,11 @@ final class TFCall {
   // MARK: Building
 
   func add(_ op: any OpDefinition, _ operands: [ValueID], _ suffix: String) throws -> ValueID {
-    try builder.graph.addOne(op, operands, name: "\(name)/\(suffix)", scope: scope)
+    try builder.graph.addOne(op, operands, name: "\(name)/\(suffix)", scope: scope, device: node.device)
   }
 
   func addAll(_ op: any OpDefinition, _ operands: [ValueID], _ suffix: String) throws -> [ValueID] {
-    try builder.graph.add(op, operands, name: "\(name)/\(suffix)", scope: scope)
+    try builder.graph.add(op, operands, name: "\(name)/\(suffix)", scope: scope, device: node.device)
   }
 
   func unary(_ function: ScalarFunction, _ value: ValueID, _ parameters: [Double] = []) throws -> ValueID {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandSupport
 import Kiln
 
 /// Options of every command that runs a model.
@@ -52,7 +53,17 @@ struct RunOptions: ParsableArguments {
     let importOptions =
       (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
       + replaceLayer.flatMap { ["--replace-layer", $0] }
-    return try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
+    let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
+    if let note = RunOptions.note(loaded.missingDevices) { Console.note(note) }
+    return loaded
+  }
+
+  /// What a person should know about nodes that the file places where they cannot run.
+  private static func note(_ missing: [String: Int]) -> String? {
+    guard !missing.isEmpty else { return nil }
+    let places = missing.sorted { $0.key < $1.key }.prefix(4).map { "\($0.value) for \(KilnError.escaped($0.key))" }
+    let more = missing.count > 4 ? ", …" : ""
+    return "note: the model has nodes for devices that are not here (\(places.joined(separator: ", "))\(more)); they run on the CPU"
   }
 
   /// Reads what `--input`, `--text` and further arguments name.

@@ -7,6 +7,7 @@ struct MetaGraph {
   private let version: String
   private let signatures: [(name: String, signature: Signature)]
   private let restoreOp: String
+  private let objects: ObjectVariables
 
   struct Signature {
     var inputs: [TFModel.Endpoint]
@@ -22,6 +23,7 @@ struct MetaGraph {
     self.graph = try TFGraph(graph.pointee, file)
     version = try Repeated.text(proto.meta_info_def?.pointee.tensorflow_version)
     restoreOp = try Repeated.text(proto.saver_def?.pointee.restore_op_name)
+    objects = try ObjectVariables(proto.object_graph_def?.pointee, self.graph)
     var signatures: [(name: String, signature: Signature)] = []
     for entry in Repeated.messages(proto.signature_def, proto.n_signature_def) {
       guard let value = entry.pointee.value else { continue }
@@ -119,7 +121,13 @@ struct MetaGraph {
       model.outputs = chosen.signature.outputs
     }
     let restored = try RestoredVariables(graph, restoreOp, initializers: initializers)
-    if let store { model.variables = restored.sources(in: store, graph) }
+    if let store {
+      model.variables = restored.sources(in: store, graph)
+      let known = try objects.sources(store)
+      for (variable, key) in known where model.variables[variable] == nil && store.contains(key) {
+        model.variables[variable] = { try store.tensor(key, slice: nil) }
+      }
+    }
     model.tables = restored.tables(in: store, assets)
     model.fillings = restored.fillings
     if store != nil { model.stored = Set(restored.tableContents.keys) }
