@@ -130,12 +130,6 @@ final class TFCall {
     return fixed
   }
 
-  /// An operand's integers as expressions over the inputs' symbols.
-  func dims(_ index: Int, _ what: String) throws -> [Dim] {
-    guard let elements = try input(index).known?.elements else { throw unsupported("\(what) that depends on the model's data") }
-    return elements
-  }
-
   func integer(_ index: Int, _ what: String) throws -> Int {
     let values = try integers(index, what)
     guard values.count == 1, let value = values.first else { throw wrong("\(what) must be one number, found \(values.count)") }

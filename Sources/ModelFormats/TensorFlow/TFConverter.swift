@@ -250,6 +250,15 @@ final class TFConverter {
     }
   }
 
+  /// Lets go of everything: values and the closures that make them hold the converter.
+  func close() {
+    results = [:]
+    bound = [:]
+    redirects = [:]
+    loops = [:]
+    builder.close()
+  }
+
   /// Enters the results of a node that was converted with another.
   func finish(_ key: TFKey, _ values: [TFValue]) { results[key] = .some(values) }
 
@@ -279,13 +288,16 @@ final class TFConverter {
       if let known = try? TFShapeArithmetic.evaluate(call) {
         return known.enumerated().map { index, elements in
           TFValue.known(elements, builder, name: index == 0 ? path : "\(path):\(index)") {
+            if let made = try call.sizes(elements, output: index) { return made }
             let made = try call.named(reader(call))
             guard made.indices.contains(index) else { throw call.wrong("has no output \(index)") }
             return try made[index].materialised()
           }
         }
       }
-      return try call.named(reader(call))
+      let made = try call.named(reader(call))
+      TFShapeArithmetic.trace(call, made)
+      return made
     } catch let error as KilnError {
       diagnostics.add(error, node.op, path)
       return nil

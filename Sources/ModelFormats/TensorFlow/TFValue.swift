@@ -61,6 +61,8 @@ final class TFValue {
   private var make: (() throws -> ValueID)?
   private var knownElements: DimTensor?
   private var looked = false
+  /// The elements of an integer vector or scalar as far as they are copies of others.
+  var traced: DimTensor?
 
   private init(
     _ kind: Kind, _ type: TensorType, _ builder: TFBuilder, name: String, constant: Tensor? = nil, id: ValueID? = nil,
@@ -116,6 +118,23 @@ final class TFValue {
       knownElements = builder.evaluate(id).flatMap { DimTensor($0) }
     }
     return knownElements
+  }
+
+  /// How many numbers that the model computes are followed one by one.
+  static let maximumNumbers = 64
+
+  /// The elements of integers that are few, as sizes: expressions over lengths and over symbols for numbers that the model
+  /// computes. Nil for other values.
+  var numbers: [Dim]? { known?.elements ?? traced?.elements ?? ownNumbers }
+
+  /// Symbols that stand for the elements of integers that are few.
+  private(set) lazy var ownNumbers: [Dim]? = numberCount.map { builder.sizes.stand(for: self, count: $0) }
+
+  /// The number of elements, when they are integers and few.
+  var numberCount: Int? {
+    guard case .tensor = kind, type.dtype.isInteger, type.rank <= 2, let count = type.elementCount.fixed, count <= TFValue.maximumNumbers
+    else { return nil }
+    return count
   }
 
   /// The whole value, of a constant or what follows from constants alone.

@@ -19,17 +19,22 @@ extension TFOpCatalog {
       "GatherNd": { [try gatherNd($0)] },
       "OneHot": { call in
         let indices = try call.x(0)
-        let depth = try call.integer(1, "a depth")
-        guard (0...1 << 24).contains(depth) else { throw call.wrong("its depth \(depth) is out of range") }
+        let depth = try call.size(1, "a depth")
+        guard (0...1 << 24).contains(depth.fixed ?? 0) else { throw call.wrong("its depth \(depth) is out of range") }
         let (on, off) = (try call.input(2), try call.input(3))
         let rank = call.type(indices).rank
         let axis = try call.int("axis", -1) == -1 ? rank : try call.axis(try call.int("axis", -1), rank + 1)
         let dtype = on.type.dtype
         var hot: ValueID
-        if let yes = on.evaluated?.doubles.first, let no = off.evaluated?.doubles.first {
+        if let depth = depth.fixed, let yes = on.evaluated?.doubles.first, let no = off.evaluated?.doubles.first {
           hot = try call.add(OneHot(depth: depth, dtype: dtype, on: yes, off: no), [indices], "one_hot")
         } else {
-          let picked = try call.add(OneHot(depth: depth, dtype: .bool), [indices], "one_hot")
+          let picked =
+            if let depth = depth.fixed {
+              try call.add(OneHot(depth: depth, dtype: .bool), [indices], "one_hot")
+            } else {
+              try call.binary(.equal, try call.expand(indices, rank), try counted(call, depth, call.type(indices).dtype))
+            }
           hot = try call.select(picked, try call.x(2), try call.x(3))
         }
         hot = try call.transpose(hot, Array(0..<axis) + [rank] + Array(axis..<rank))
