@@ -19,6 +19,10 @@ final class TFBuilder {
   var blocks: [ValueID: Blocks] = [:]
   /// How deep values are being made on demand.
   var depth = 0
+  /// Values with known elements that are in the graph.
+  private var knownValues: [ValueID: DimTensor] = [:]
+  private var places: [String: (value: ValueID, axis: Int)] = [:]
+  private var placed = 0
 
   /// What `SpaceToBatchND` took apart.
   struct Blocks {
@@ -46,9 +50,31 @@ final class TFBuilder {
       }
       id = try graph.addInput(free(value.name), value.type)
       captures.append(value)
+      if let known = value.known { knownValues[id] = known }
     }
     captured[ObjectIdentifier(value)] = id
     return id
+  }
+
+  /// The input that a value from outside became.
+  func capture(of value: TFValue) -> ValueID? { captures.contains { $0 === value } ? captured[ObjectIdentifier(value)] : nil }
+
+  /// Notes what the elements of a value of the graph are.
+  func note(_ id: ValueID, _ elements: DimTensor) { knownValues[id] = elements }
+
+  /// The elements of a value of the graph, when they are known before anything runs.
+  func known(_ id: ValueID) -> DimTensor? { knownValues[id] ?? evaluate(id).flatMap { DimTensor($0) } }
+
+  /// A value of this very graph with an axis whose length is the symbol.
+  func localPlace(of symbol: String) -> (value: ValueID, axis: Int)? {
+    while placed < graph.values.count {
+      let id = ValueID(placed)
+      for (axis, dim) in graph.type(of: id).dims.enumerated() {
+        if let name = dim.plainSymbol, places[name] == nil { places[name] = (id, axis) }
+      }
+      placed += 1
+    }
+    return places[symbol]
   }
 
   /// An input that is not a capture.

@@ -17,8 +17,8 @@ final class TFConverter {
   private var children: [TFOutput: TFFrame] = [:]
   /// Finished nodes; nil where a problem stands in the way.
   private(set) var results: [TFKey: [TFValue]?] = [:]
-  /// Loops of TensorFlow 1 by the names of their frames.
-  var loops: [String: TFLoopFrame] = [:]
+  /// Loops of TensorFlow 1 by the nodes that decide whether they go on.
+  var loops: [TFKey: TFLoopFrame] = [:]
   /// Outputs that stand for another tensor, which only a value tells: of a branch on a constant.
   private var redirects: [TFOutput: (frame: TFFrame, reference: TFReference)] = [:]
   /// Outputs that have a value already.
@@ -29,6 +29,7 @@ final class TFConverter {
   var shapeless: [TFOutput: String] = [:]
   private var totalNodes = 0
   var conditions = TFConditions()
+  private let budget: TFBudget
 
   /// A converter of the whole graph.
   init(_ model: TFModel, builder: TFBuilder, diagnostics: TFDiagnostics) throws {
@@ -37,6 +38,7 @@ final class TFConverter {
     self.diagnostics = diagnostics
     depth = 0
     frames = [try TFFrame(graph: model.graph.nodes)]
+    budget = TFBudget()
   }
 
   /// A converter of a function's body, or of a part of a frame, inside another.
@@ -49,6 +51,23 @@ final class TFConverter {
     self.builder = builder
     depth = outer.depth + 1
     frames = [frame]
+    budget = outer.budget
+  }
+
+  /// A converter of a part of a frame of another: what it converts is its own, what has a value there is not.
+  init(continuing outer: TFConverter, builder: TFBuilder, diagnostics: TFDiagnostics) throws {
+    guard outer.depth < TFFrame.maximumDepth else {
+      throw KilnError(.badInput, "loops and branches are nested deeper than \(TFFrame.maximumDepth) levels")
+    }
+    model = outer.model
+    self.diagnostics = diagnostics
+    self.builder = builder
+    depth = outer.depth + 1
+    frames = outer.frames
+    children = outer.children
+    bound = outer.bound
+    conditions = outer.conditions
+    budget = outer.budget
   }
 
   var root: TFFrame { frames[0] }
@@ -211,6 +230,7 @@ final class TFConverter {
         open.remove(top)
         continue
       }
+      try budget.spend()
       let waiting = try needs(top).filter { results[$0] == nil }
       if waiting.isEmpty {
         results[top] = .some(convert(top))

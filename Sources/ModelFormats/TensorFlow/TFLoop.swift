@@ -1,13 +1,17 @@
 import GraphModule
 import TensorModule
 
-/// Loops whose number of iterations is known when the model is imported, written out.
+/// A loop of TensorFlow: its variables, and what converts its condition and its body.
 struct TFLoop {
   /// What converts the condition or the body, given the variables inside and the builder of its graph.
   typealias Part = (TFBuilder, [TFValue], TFDiagnostics) throws -> [TFValue?]
 
   var name: String
   var initial: [TFValue]
+  /// The variables that the body gives back as they are, as far as the nodes tell.
+  var constant: Set<Int> = []
+  /// The names that the results have in the graph.
+  var resultNames: [String?]
   var condition: Part
   var body: Part
 
@@ -30,8 +34,25 @@ struct TFLoop {
         return try child.values(try function.outputs.indices.map { try child.result($0, of: inner) })
       }
     }
-    let loop = TFLoop(name: name, initial: initial, condition: part(condition, "cond"), body: part(body, "body"))
+    let loop = TFLoop(
+      name: name, initial: initial, constant: unchanged(body),
+      resultNames: initial.indices.map { $0 == 0 ? name : "\(name):\($0)" }, condition: part(condition, "cond"), body: part(body, "body"))
     return try loop.build(converter.builder, converter.diagnostics)
+  }
+
+  /// The outputs of a body that are its own arguments of the same number.
+  private static func unchanged(_ body: TFFunction) -> Set<Int> {
+    let nodes = Dictionary(body.nodes.map { ($0.name, $0) }) { first, _ in first }
+    return Set(
+      body.outputs.indices.filter { index in
+        guard var reference = body.results[body.outputs[index].name] else { return false }
+        for _ in 0..<100 {
+          if reference.node == body.inputs[index].name { return true }
+          guard let node = nodes[reference.node], node.op == "Identity", let next = node.inputs.first else { return false }
+          reference = next
+        }
+        return false
+      })
   }
 
   // MARK: Building
@@ -39,22 +60,54 @@ struct TFLoop {
   /// How many iterations are written out, and how many nodes they may add.
   static let maximumTrips = 2048
   static let maximumNodes = 100_000
+  /// How many nodes a loop that is better written out may come to.
+  static let smallNodes = 40
 
-  /// Converts one iteration after another; gives the variables after the last.
+  /// The variables after the last iteration.
+  ///
+  /// A loop becomes one node, unless it is tiny, or its variables change their shapes and the number of iterations is known.
   func build(_ builder: TFBuilder, _ diagnostics: TFDiagnostics) throws -> [TFValue]? {
+    var problem: KilnError?
+    let found = TFDiagnostics()
+    do {
+      let draft = try TFLoopDraft(self, builder, found)
+      if let trips = draft?.trips?.fixed {
+        if trips == 0 { return initial }
+        if let draft, trips == 1 || trips * draft.body.graph.nodes.count <= TFLoop.smallNodes,
+          let written = try writtenOut(builder)
+        {
+          diagnostics.merge(found)
+          return written
+        }
+      }
+      if let draft {
+        let results = try draft.emit()
+        diagnostics.merge(found)
+        return results
+      }
+    } catch let error as KilnError {
+      problem = error
+    }
+    // What a variable's shape depends on may be known when each iteration is looked at.
+    if let written = try writtenOut(builder) { return written }
+    diagnostics.merge(found)
+    if let problem { throw problem }
+    return nil
+  }
+
+  /// Converts one iteration after another; nil where the number of iterations is not known or something cannot be converted.
+  private func writtenOut(_ builder: TFBuilder) throws -> [TFValue]? {
     var values = initial
     let before = builder.graph.nodes.count
     for _ in 0...TFLoop.maximumTrips {
-      guard let test = try condition(builder, values, diagnostics).first ?? nil else { return nil }
-      guard let goesOn = test.known?.fixed?.first else {
-        throw KilnError(.unsupportedModel, "a loop whose number of iterations depends on the model's data is not supported")
-      }
+      let diagnostics = TFDiagnostics()
+      guard let test = try? condition(builder, values, diagnostics).first ?? nil, let goesOn = test.known?.fixed?.first else { return nil }
       if goesOn == 0 { return values }
-      let results = try body(builder, values, diagnostics)
+      guard let results = try? body(builder, values, diagnostics) else { return nil }
       values = results.compactMap { $0 }
-      guard values.count == results.count else { return nil }
-      guard builder.graph.nodes.count - before <= TFLoop.maximumNodes else { break }
+      guard values.count == results.count, diagnostics.isEmpty else { return nil }
+      guard builder.graph.nodes.count - before <= TFLoop.maximumNodes else { return nil }
     }
-    throw KilnError(.unsupportedModel, "a loop of more than \(TFLoop.maximumTrips) iterations or \(TFLoop.maximumNodes) nodes is not supported")
+    return nil
   }
 }

@@ -162,6 +162,7 @@ final class TFValue {
     } else {
       throw KilnError(.internal, "\(KilnError.quoted(name)) has no value")
     }
+    if constant == nil, let knownElements { builder.note(made, knownElements) }
     id = made
     self.make = nil
     return made
@@ -192,4 +193,12 @@ struct TFList {
   var items: [TFValue]?
   /// Elements that were written to known places of a list without rows.
   var slots: [Int: TFValue] = [:]
+  /// The list gets longer as it is written to; rows may have room beyond its size.
+  var grows = false
+  /// A variable of a loop that is tried: what is written tells what its elements are.
+  var isTrial = false
+  /// How many elements were added since the loop's body began.
+  var added = 0
+  /// A TensorArray that may get longer.
+  var isDynamic = false
 }

@@ -7,61 +7,60 @@ extension TFOpCatalog {
     "Lists of tensors", [:],
     values: [
       "TensorListReserve": { call in [list(call, TFList(info: .init(dtype: try call.dtype("element_dtype", .float32), size: try call.input(1), element: try declared(call, 0))))] },
-      "EmptyTensorList": { call in [list(call, TFList(info: .init(dtype: try call.dtype("element_dtype", .float32), size: try call.input(1)), items: []))] },
+      "EmptyTensorList": { call in
+        [list(call, TFList(info: .init(dtype: try call.dtype("element_dtype", .float32), size: .constant(try Tensor([Int32(0)], shape: []), call.builder, name: call.name), element: try declared(call, 0)), items: []))]
+      },
       "TensorListFromTensor": { call in [try filled(call, try call.input(0))] },
       "TensorListStack": { call in try rows(call, 0) },
       "TensorListGetItem": { call in [try item(call, 0, 1)] },
-      "TensorListSetItem": { call in [try written(call, 0, 1, try call.input(2))] },
-      "TensorListLength": { call in
-        let list = try state(call, 0)
-        if let items = list.items { return [.constant(try Tensor([Int32(items.count)], shape: []), call.builder, name: call.name)] }
-        return [list.info.size]
+      "TensorListSetItem": { call in
+        [try written(call, 0, 1, try call.input(2), grows: try call.bool("resize_if_index_out_of_bounds"))]
       },
+      "TensorListLength": { call in [try size(call, 0)] },
+      "TensorListResize": { call in [try resized(call)] },
       "TensorListElementShape": { call in
-        guard let element = try state(call, 0).info.element, let shape = TensorType(.int32, element).shape else { throw call.unsupported("a list of unknown elements") }
-        return [.constant(try Tensor(shape.map { Int32(clamping: $0) }, shape: [shape.count]), call.builder, name: call.name)]
+        guard let element = try state(call, 0).info.element else { throw call.unsupported("a list of unknown elements") }
+        let dtype = try call.dtype("shape_type", .int32)
+        return [.known(DimTensor(dtype, [element.count], element), call.builder, name: call.name) { throw call.unsupported("this shape") }]
       },
       "TensorListGather": { call in
         let rows = try call.builder.id(try rows(call, 0)[0])
         return call.values([try call.add(Gather(axis: 0), [rows, try call.x(1)], "gather")])
       },
+      "TensorListScatterV2": { call in [try scattered(call, nil, try call.input(0), 1, size: try call.input(3))] },
+      "TensorListScatterIntoExistingList": { call in [try scattered(call, try state(call, 0), try call.input(1), 2, size: nil)] },
+      "TensorListSplit": { call in [try split(call, 0, 2)] },
       "TensorListConcat": { try joined($0, 0) }, "TensorListConcatV2": { try joined($0, 0) },
-      "TensorListPushBack": { call in
-        var state = try state(call, 0)
-        guard state.items != nil else { throw call.unsupported("a push to a list that has rows") }
-        let value = try call.input(1)
-        state.items?.append(value)
-        state.info.element = value.type.dims
-        return [list(call, state)]
+      "TensorListConcatLists": { call in
+        let rows = try [0, 1].map { try call.builder.id(try TFOpCatalog.rows(call, $0)[0]) }
+        return [try filled(call, call.values([try call.concat(rows, axis: 0)])[0])]
       },
-      "TensorListPopBack": { call in
-        var state = try state(call, 0)
-        guard let last = state.items?.popLast() else { throw call.unsupported("a pop from this list") }
-        return [list(call, state), last]
-      },
+      "TensorListPushBack": { call in [try pushed(call)] },
+      "TensorListPopBack": { try popped($0) },
       "TensorArrayV3": { call in
-        let empty = list(call, TFList(info: .init(dtype: try call.dtype("dtype", .float32), size: try call.input(0))))
+        var element: [Dim]?
+        if case .shape(let shape)? = call.attribute("element_shape"), let dims = shape.dims, dims.allSatisfy({ ($0 ?? -1) >= 0 }) { element = dims.map { Dim($0 ?? 0) } }
+        let info = TFList.Info(dtype: try call.dtype("dtype", .float32), size: try call.input(0), element: element)
+        let empty = list(call, TFList(info: info, isDynamic: try call.bool("dynamic_size")))
         return [empty, empty]
       },
-      "TensorArrayScatterV3": { call in
-        let indices = try call.input(1).evaluated?.integers
-        if let indices, indices != Array(0..<Int64(indices.count)) { throw call.unsupported("a scatter in another order") }
-        return [try filled(call, try call.input(2))]
-      },
+      "TensorArrayScatterV3": { call in [try scattered(call, try state(call, 3), try call.input(2), 1, size: nil)] },
+      "TensorArraySplitV3": { call in [try split(call, 1, 2)] },
       "TensorArrayReadV3": { call in [try item(call, 2, 1)] },
-      "TensorArrayWriteV3": { call in [try written(call, 3, 1, try call.input(2))] },
-      "TensorArraySizeV3": { call in [try state(call, 1).info.size] },
+      "TensorArrayWriteV3": { call in [try written(call, 3, 1, try call.input(2), grows: try state(call, 3).isDynamic)] },
+      "TensorArraySizeV3": { call in [try size(call, 1)] },
       "TensorArrayGatherV3": { call in
         let all = try rows(call, 2)
-        if let indices = try call.input(1).evaluated?.integers, all[0].type.dims.first == Dim(indices.count), indices == Array(0..<Int64(indices.count)) { return all }
+        if let indices = try call.input(1).known, let length = all[0].type.dims.first, isRange(indices, length) { return all }
+        if let first = all[0].type.dims.first, try isWholeRange(call, 1, first) { return all }
         return call.values([try call.add(Gather(axis: 0), [try call.builder.id(all[0]), try call.x(1)], "gather")])
       },
       "TensorArrayConcatV3": { try joined($0, 1) },
     ])
 
-  private static func list(_ call: TFCall, _ list: TFList) -> TFValue { .list(list, call.builder, name: call.name) }
+  static func list(_ call: TFCall, _ list: TFList) -> TFValue { .list(list, call.builder, name: call.name) }
 
-  private static func state(_ call: TFCall, _ index: Int) throws -> TFList {
+  static func state(_ call: TFCall, _ index: Int) throws -> TFList {
     guard case .list(let list) = try call.input(index).kind else { throw call.wrong("its operand is not a list of tensors") }
     return list
   }
@@ -72,8 +71,29 @@ extension TFOpCatalog {
     return known.elements
   }
 
+  private static func isRange(_ indices: DimTensor, _ length: Dim) -> Bool {
+    indices.elements == (0..<indices.elements.count).map { Dim($0) } && length == Dim(indices.elements.count)
+  }
+
+  /// Whether indices are `range(0, length)` with a length that is a symbol.
+  private static func isWholeRange(_ call: TFCall, _ index: Int, _ length: Dim) throws -> Bool {
+    guard call.node.inputs.indices.contains(index), case .output(let output) = try call.converter.locate(call.frame, call.node.inputs[index]) else { return false }
+    let frame = call.converter.frames[output.key.frame]
+    let node = frame.nodes[output.key.node]
+    guard node.op == "Range", node.inputs.count == 3 else { return false }
+    func known(_ place: Int) throws -> Dim? {
+      switch try call.converter.locate(frame, node.inputs[place]) {
+      case .value(let value): return value.known?.elements.first
+      case .output(let output):
+        guard let made = call.converter.results[output.key] ?? nil, made.indices.contains(output.index) else { return nil }
+        return made[output.index].known?.elements.first
+      }
+    }
+    return try known(0) == 0 && known(2) == 1 && known(1) == length
+  }
+
   /// A list whose rows are those of a tensor.
-  private static func filled(_ call: TFCall, _ tensor: TFValue) throws -> TFValue {
+  static func filled(_ call: TFCall, _ tensor: TFValue) throws -> TFValue {
     guard let length = tensor.type.dims.first else { throw call.wrong("takes a tensor of rank 1 or more") }
     let size = TFValue.known(DimTensor(.int32, [], [length]), call.builder, name: "\(call.name)/size") {
       throw KilnError(.unsupportedModel, "the length of a list as data is not supported")
@@ -81,84 +101,63 @@ extension TFOpCatalog {
     return list(call, TFList(info: .init(dtype: tensor.type.dtype, size: size, element: Array(tensor.type.dims.dropFirst())), rows: tensor))
   }
 
-  private static func rows(_ call: TFCall, _ index: Int) throws -> [TFValue] {
-    let list = try state(call, index)
-    if let rows = list.rows { return [rows] }
-    let values: [TFValue]
-    if let items = list.items {
-      values = items
+  /// A list to whose places the rows of a tensor are written.
+  private static func scattered(_ call: TFCall, _ old: TFList?, _ tensor: TFValue, _ place: Int, size: TFValue?) throws -> TFValue {
+    guard let length = tensor.type.dims.first else { throw call.wrong("takes a tensor of rank 1 or more") }
+    let indices = try call.input(place)
+    var isWhole = indices.known.map { isRange($0, length) } ?? false
+    if !isWhole { isWhole = try isWholeRange(call, place, length) }
+    let total: Dim? = try {
+      guard let wanted = size ?? old?.info.size else { return nil }
+      if let number = wanted.known?.elements.first { return number.fixed.map { $0 < 0 } == true ? nil : number }
+      return try old?.rows?.type.dims.first
+    }()
+    let isFresh = old.map { $0.rows == nil && $0.items == nil && $0.slots.isEmpty } ?? true
+    if isWhole, isFresh || total == length { return try filled(call, tensor) }
+    let element = Array(tensor.type.dims.dropFirst())
+    var base: ValueID
+    if let old, !isFresh {
+      base = try old.buffer(call.builder, call.name)
     } else {
-      guard let size = list.info.size.known?.fixed?.first, (1...1 << 16).contains(size) else { throw call.unsupported("a list of unknown length") }
-      let written = try (0..<size).map { place -> TFValue in
-        if let value = list.slots[place] { return value }
-        guard let element = list.info.element else { throw call.unsupported("a list that nothing is written to") }
-        return call.values([try call.broadcast(try call.scalar(0, list.info.dtype), element)])[0]
-      }
-      values = written
+      let top: Dim?
+      if let total { top = total == 0 ? nil : total } else { top = nil }
+      guard let count = top ?? indices.known?.fixed.map({ Dim(($0.max() ?? -1) + 1) }) else { throw call.unsupported("a scatter to a list of unknown length") }
+      base = try TFList.zeros(tensor.type.dtype, count, try call.scalar(0, .int64), element, call.builder, call.name)
     }
-    guard !values.isEmpty else { throw call.unsupported("the stack of an empty list") }
-    return call.values([try call.concat(try values.map { try call.expand(try call.builder.id($0), 0) }, axis: 0)])
+    let places = try call.reshape(try call.x(place), [length, 1])
+    base = try call.add(Scatter(.update), [base, places, try call.builder.id(tensor)], "scatter")
+    return try filled(call, call.values([base])[0])
   }
 
-  private static func item(_ call: TFCall, _ index: Int, _ place: Int) throws -> TFValue {
+  /// Pieces of a tensor along its first axis, all of one length.
+  private static func split(_ call: TFCall, _ tensor: Int, _ lengths: Int) throws -> TFValue {
+    let pieces = try call.integers(lengths, "lengths")
+    let x = try call.x(tensor)
+    let type = call.type(x)
+    guard type.rank >= 1, pieces.allSatisfy({ $0 >= 0 }), pieces.count <= DimTensor.maximumCount else { throw call.wrong("cannot split \(type.message)") }
+    if let total = type.dims[0].fixed, total != pieces.reduce(0, +) { throw call.wrong("its lengths are not those of \(type.message)") }
+    let size = TFValue.constant(try Tensor([Int32(pieces.count)], shape: []), call.builder, name: "\(call.name)/size")
+    var result = TFList(info: .init(dtype: type.dtype, size: size))
+    var start = 0
+    for (index, length) in pieces.enumerated() {
+      result.slots[index] = call.values([try call.slice(x, axis: 0, start, start + length)])[0]
+      start += length
+    }
+    if let first = pieces.first, pieces.allSatisfy({ $0 == first }) { result.info.element = [Dim(first)] + type.dims.dropFirst() }
+    return list(call, result)
+  }
+
+  static func rows(_ call: TFCall, _ index: Int) throws -> [TFValue] {
     let list = try state(call, index)
-    let known = try call.input(place).known?.fixed?.first
-    if let known, list.rows == nil {
-      if let items = list.items, items.indices.contains(known) { return items[known] }
-      if let value = list.slots[known] { return value }
-    }
-    let rows = try call.builder.id(try rows(call, index)[0])
-    if let known, known >= 0 {
-      if let length = call.type(rows).dims[0].fixed, known >= length { throw call.wrong("index \(known) is out of range for \(length) elements") }
-      return call.values([try call.drop(try call.slice(rows, axis: 0, known, known + 1), 0)])[0]
-    }
-    return call.values([try call.add(Gather(axis: 0), [rows, try call.x(place)], "item")])[0]
+    if let rows = list.rows, !list.grows { return [rows] }
+    guard !list.isTrial else { throw call.unsupported("reading a list of unknown elements") }
+    return call.values([try list.stacked(call.builder, call.name)])
   }
 
-  private static func written(_ call: TFCall, _ index: Int, _ place: Int, _ value: TFValue) throws -> TFValue {
-    var list = try state(call, index)
-    guard let known = try call.input(place).known?.fixed?.first, known >= 0 else { throw call.unsupported("a write to a place that depends on the model's data") }
-    if let rows = list.rows {
-      guard let size = rows.type.dims.first?.fixed, size <= 1 << 12 else { throw call.unsupported("a write to a list of unknown length") }
-      let all = try call.builder.id(rows)
-      list.slots = [:]
-      for row in 0..<size where row != known {
-        list.slots[row] = call.values([try call.drop(try call.slice(all, axis: 0, row, row + 1), 0)])[0]
-      }
-      list.rows = nil
-    }
-    if var items = list.items {
-      guard items.indices.contains(known) else { throw call.wrong("index \(known) is out of range") }
-      items[known] = value
-      list.items = items
-    } else {
-      list.slots[known] = value
-      list.info.element = value.type.dims
-    }
-    return TFValue.list(list, call.builder, name: call.name)
-  }
-
-  /// The elements one after another along their first axis, and their lengths.
-  private static func joined(_ call: TFCall, _ index: Int) throws -> [TFValue] {
+  private static func size(_ call: TFCall, _ index: Int) throws -> TFValue {
     let list = try state(call, index)
-    if list.rows == nil {
-      let size = list.info.size.known?.fixed?.first ?? 0
-      let values = try list.items ?? (0..<size).map { place in
-        guard let value = list.slots[place] else { throw call.unsupported("a list that is not full") }
-        return value
-      }
-      let lengths = try values.map { value -> Double in
-        guard let length = value.type.dims.first?.fixed else { throw call.unsupported("a list of unknown lengths") }
-        return Double(length)
-      }
-      guard !values.isEmpty else { throw call.unsupported("an empty list") }
-      let all = try call.concat(try values.map { try call.builder.id($0) }, axis: 0)
-      return call.values([all, try call.numbers(lengths, [lengths.count], .int64, "lengths")])
-    }
-    let rows = try call.builder.id(try rows(call, index)[0])
-    let dims = call.type(rows).dims
-    guard dims.count >= 2, let count = dims[0].fixed, let length = dims[1].fixed else { throw call.unsupported("a list of unknown lengths") }
-    let lengths = try call.numbers([Double](repeating: Double(length), count: count), [count], .int64, "lengths")
-    return call.values([try call.reshape(rows, [dims[0] * dims[1]] + dims[2...]), lengths])
+    if let items = list.items { return .constant(try Tensor([Int32(items.count)], shape: []), call.builder, name: call.name) }
+    if let known = list.info.size.known, known.dtype == .int32 { return .known(known, call.builder, name: call.name) { try list.count(call.builder) } }
+    return call.values([try list.count(call.builder)])[0]
   }
 }
