@@ -2,7 +2,7 @@
 package enum OpCatalog {
   package static let all: [any OpDefinition.Type] = [
     ArgReduce.self, AsString.self, BatchNorm.self, Bincount.self, Branch.self, BroadcastTo.self, Cast.self,
-    CheckRange.self, Cholesky.self, Concat.self, Conv.self, ConvTranspose.self, Cumulative.self,
+    CheckRange.self, Cholesky.self, CombinedNonMaxSuppression.self, Concat.self, Conv.self, ConvTranspose.self, Cumulative.self,
     DynamicBroadcastTo.self, DynamicRange.self, DynamicReshape.self, DynamicSlice.self, DynamicTile.self,
     Elementwise.self, ElementwiseChain.self, FourierTransform.self, Gather.self, HashCross.self, LayerNorm.self,
     Lookup.self, Loop.self, LU.self, MatMul.self, NonMaxSuppression.self, NonZero.self, OneHot.self, Pad.self,

@@ -17,6 +17,12 @@ final class TFBuilder {
   let sizes: TFSizes
   /// Values that were taken apart into blocks, by the results.
   var blocks: [ValueID: Blocks] = [:]
+  /// Values that are 0, 1, 2, …
+  var counts: Set<ValueID> = []
+  /// The rows of each part that `DynamicPartition` makes.
+  var partitions: [PartitionKey: [ValueID]] = [:]
+  /// Parts of 0, 1, 2, …
+  var pieces: [ValueID: Piece] = [:]
   /// How deep values are being made on demand.
   var depth = 0
   /// Values with known elements that are in the graph.
@@ -29,6 +35,18 @@ final class TFBuilder {
     var x: ValueID
     var block: [Int]
     var paddings: [(Dim, Dim)]
+  }
+
+  struct PartitionKey: Hashable {
+    var parts: ValueID
+    var count: Int
+  }
+
+  struct Piece {
+    var key: PartitionKey
+    var index: Int
+    /// How many numbers there were.
+    var length: Dim
   }
 
   init(name: String, parent: TFBuilder? = nil) {

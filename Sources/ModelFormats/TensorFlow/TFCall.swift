@@ -235,6 +235,11 @@ final class TFCall {
 
   func scalar(_ value: Double, _ dtype: DType) throws -> ValueID { try builder.scalar(value, dtype) }
 
+  /// The scalar 0, false or the empty string.
+  func zero(_ dtype: DType) throws -> ValueID {
+    dtype == .string ? constant(Tensor(strings: [ByteString("")], shape: []), "nothing") : try scalar(0, dtype)
+  }
+
   /// A value for each id, under the names that TensorFlow has for the node's outputs.
   func values(_ ids: [ValueID]) -> [TFValue] {
     ids.enumerated().map { index, id in TFValue.value(id, builder, name: index == 0 ? name : "\(name):\(index)") }

@@ -22,7 +22,7 @@ enum TFPadding {
   /// x with a constant around it.
   static func padded(_ call: TFCall, _ x: ValueID, _ low: [Dim], _ high: [Dim], value: Double = 0) throws -> ValueID {
     let (before, after) = (low.compactMap(\.fixed), high.compactMap(\.fixed))
-    guard before.count == low.count, after.count == high.count else { return try padded(call, x, low, high, try call.scalar(value, call.type(x).dtype)) }
+    guard before.count == low.count, after.count == high.count else { return try padded(call, x, low, high, try value == 0 ? call.zero(call.type(x).dtype) : call.scalar(value, call.type(x).dtype)) }
     if (before + after).allSatisfy({ $0 == 0 }) { return x }
     return try call.add(Pad(.constant, low: before, high: after, value: value), [x], "pad")
   }

@@ -13,6 +13,8 @@ final class TFSizes {
   private var numbers: [String: (value: TFValue, element: Int)] = [:]
   /// The axes that have a symbol as their length and were made by a node.
   var axes: [String: (value: ValueID, axis: Int)] = [:]
+  /// Symbols for sums of numbers that the model computes.
+  var joined: [Dim: String] = [:]
   /// Sizes that are values already: int64 vectors of one element.
   var values: [Dim: ValueID] = [:]
   /// The shapes of values.
@@ -66,18 +68,22 @@ extension TFBuilder {
     return results
   }
 
-  /// Makes the number that a symbol stands for the length of an axis, so that dims may name it. A negative one is an error
-  /// when the model runs.
-  func bind(_ symbol: String) throws {
-    guard sizes.isOpen(symbol), let (value, element) = sizes.number(symbol) else { return }
-    let vector = try graph.addOne(Cast(.int64), [try id(value)], name: "sizes/\(symbol)/cast")
-    let count = graph.type(of: vector).elementCount
-    let flat = try graph.addOne(Reshape([count]), [vector], name: "sizes/\(symbol)/reshape")
-    let number = try graph.addOne(Slice([.init(start: element, end: element + 1)]), [flat], name: "sizes/\(symbol)/slice")
+  /// A size that dims may name: numbers in it that the model computes become the lengths of axes. A negative one is then an
+  /// error when the model runs.
+  func bound(_ dim: Dim) throws -> Dim {
+    if !dim.symbols.contains(where: sizes.isOpen) { return dim }
+    let symbol: String
+    if let own = dim.plainSymbol { symbol = own } else if let own = sizes.joined[dim] { symbol = own } else {
+      let sum = TFValue.value(try size(dim), self, name: "sizes")
+      guard let own = sizes.stand(for: sum, count: 1)[0].plainSymbol else { throw KilnError(.internal, "a size has no symbol") }
+      sizes.joined[dim] = own
+      symbol = own
+    }
     // A result without elements costs nothing, however long the axis.
-    let shape = try graph.addOne(Concat(axis: 0), [number, try size(0)], name: "sizes/\(symbol)/shape")
+    let shape = try graph.addOne(Concat(axis: 0), [try size(.symbol(symbol)), try size(0)], name: "sizes/\(symbol)/shape")
     let nothing = graph.addConstant("sizes/nothing", try Tensor(integers: [], dtype: .int32, shape: [0]))
-    _ = try addDynamic(DynamicBroadcastTo([.symbol(symbol), 0]), [nothing, shape], name: "sizes/\(symbol)", scope: "")
+    _ = try addDynamic(DynamicBroadcastTo([.symbol(symbol), 0]), [nothing, shape], name: "sizes/\(symbol)/length", scope: "")
+    return .symbol(symbol)
   }
 
   /// A size as an int64 vector of one element, computed from the lengths of axes.
@@ -125,6 +131,11 @@ extension TFBuilder {
 
   /// The length that a symbol is, read off an axis that has it.
   private func length(_ symbol: String) throws -> ValueID {
+    if let (value, element) = sizes.number(symbol) {
+      let vector = try graph.addOne(Cast(.int64), [try id(value)], name: "sizes/\(symbol)/cast")
+      let flat = try graph.addOne(Reshape([graph.type(of: vector).elementCount]), [vector], name: "sizes/\(symbol)/reshape")
+      return try graph.addOne(Slice([.init(start: element, end: element + 1)]), [flat], name: "sizes/\(symbol)")
+    }
     var place = sizes.axes[symbol]
     for input in graph.inputs where place == nil {
       if let axis = graph.type(of: input).dims.firstIndex(of: .symbol(symbol)) { place = (input, axis) }
@@ -133,11 +144,6 @@ extension TFBuilder {
       let shape = try sizes.shapes[value] ?? graph.addOne(ShapeOf(), [value], name: "\(graph[value].name)/shape_of")
       sizes.shapes[value] = shape
       return try graph.addOne(Slice([.init(start: axis, end: axis + 1)]), [shape], name: "sizes/\(symbol)")
-    }
-    if let (value, element) = sizes.number(symbol) {
-      let vector = try graph.addOne(Cast(.int64), [try id(value)], name: "sizes/\(symbol)/cast")
-      let flat = try graph.addOne(Reshape([graph.type(of: vector).elementCount]), [vector], name: "sizes/\(symbol)/reshape")
-      return try graph.addOne(Slice([.init(start: element, end: element + 1)]), [flat], name: "sizes/\(symbol)")
     }
     guard let parent else { throw KilnError(.unsupportedModel, "the size \(KilnError.quoted(symbol)) as data is not supported") }
     return try id(.value(try parent.size(.symbol(symbol)), parent, name: "sizes/\(symbol)"))

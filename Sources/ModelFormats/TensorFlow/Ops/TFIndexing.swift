@@ -59,28 +59,4 @@ extension TFOpCatalog {
     let place = try call.reduce(.sum, try call.binary(.mul, wide, try call.numbers(steps, [depth], .int64, "steps")), [type.rank - 1])
     return try call.add(Gather(axis: 0), [flat, place], "gather")
   }
-
-  /// Rows of several tensors in the order that known indices say; of equal ones the last wins.
-  private static func stitch(_ call: TFCall) throws -> ValueID {
-    let count = call.inputs.count / 2
-    guard count >= 1, call.inputs.count % 2 == 0 else { throw call.wrong("has \(call.inputs.count) inputs") }
-    var source: [Int: Int] = [:]
-    var rows: [ValueID] = []
-    var offset = 0
-    for part in 0..<count {
-      let indices = try call.integers(part, "indices")
-      let rank = try call.input(part).type.rank
-      let data = try call.x(count + part)
-      rows.append(try call.reshape(data, [Dim(indices.count)] + call.type(data).dims.dropFirst(rank)))
-      for (place, index) in indices.enumerated() {
-        guard (0...1 << 24).contains(index) else { throw call.wrong("index \(index) is out of range") }
-        source[index] = offset + place
-      }
-      offset += indices.count
-    }
-    let length = (source.keys.max() ?? -1) + 1
-    guard length <= offset * 16 + 1024 else { throw call.wrong("its indices leave out too many rows") }
-    let all = try call.concat(rows, axis: 0)
-    return try call.add(Gather(axis: 0), [all, try call.numbers((0..<length).map { Double(source[$0] ?? 0) }, [length], .int32, "order")], "gather")
-  }
 }

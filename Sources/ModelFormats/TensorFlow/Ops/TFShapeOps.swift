@@ -102,7 +102,9 @@ extension TFOpCatalog {
       let count = Swift.max(0.0, ((limit - start) / delta).rounded(.up))
       guard count <= 16_777_216 else { throw call.wrong("makes \(count) numbers") }
       let whole = Int(count)
-      return try call.numbers((0..<whole).map { start + Double($0) * delta }, [whole], dtype, "values")
+      let values = try call.numbers((0..<whole).map { start + Double($0) * delta }, [whole], dtype, "values")
+      if start == 0, delta == 1 { call.builder.counts.insert(values) }
+      return values
     }
     if dtype.isInteger, let start = try call.input(0).known?.elements.first, let limit = try call.input(1).known?.elements.first,
       let step = try call.input(2).known?.fixed?.first, step > 0, TFShapeArithmetic.isLength(limit - start)
@@ -159,6 +161,8 @@ extension TFOpCatalog {
       return try call.numbers((0..<fixed).map(Double.init), [fixed], dtype, "count")
     }
     let ones = try call.broadcast(try call.scalar(1, dtype), [length])
-    return try call.add(Cumulative(.sum, axis: 0, exclusive: true), [ones], "count")
+    let count = try call.add(Cumulative(.sum, axis: 0, exclusive: true), [ones], "count")
+    call.builder.counts.insert(count)
+    return count
   }
 }
