@@ -4,24 +4,35 @@ import TensorModule
 package struct NonMaxSuppression: DataDependentOp {
   package static let name = "non_max_suppression"
   package static let summary =
-    "picks boxes by falling score that overlap no picked one by more than a threshold; operands: boxes [n, 4] (two opposite corners y, x), scores [n], the most picks (integer), IoU threshold, score threshold (picks are above it), sigma of soft suppression (0: none), the last three float32 scalars. Results: indices int32, scores after soft suppression, the number of picks (int32). `padded` fills up to the most picks with 0; with `overlaps` the first operand is [n, n], the overlap of each two boxes; `dims` declares the length as for nonzero"
+    "picks boxes by falling score that overlap no picked one by more than a threshold; operands: boxes [n, 4] (two opposite corners y, x), scores [n], the most picks (integer), IoU threshold, score threshold (picks are above it), sigma of soft suppression (0: none), the last three float32 scalars. Results: indices int32, scores after soft suppression, the number of picks (int32). `padded` fills up to the most picks with 0; with `overlaps` the first operand is [n, n], the overlap of each two boxes; style tf1_15 is that of TensorFlow 1.15 and 2.0, which never picks boxes that overlap by the threshold or more, takes equal scores in another order, and picks boxes without area again; `dims` declares the length as for nonzero"
+
+  /// Whose choice it is where versions of TensorFlow differ.
+  package enum Style: String, Sendable, CaseIterable {
+    case current
+    case tf1 = "tf1_15"
+  }
 
   package var padded: Bool
   /// Whether overlaps are given instead of boxes.
   package var overlaps: Bool
+  package var style: Style
   package var dims: [Dim]
 
-  package init(padded: Bool = false, overlaps: Bool = false, _ count: Dim) {
+  package init(padded: Bool = false, overlaps: Bool = false, style: Style = .current, _ count: Dim) {
     self.padded = padded
     self.overlaps = overlaps
+    self.style = style
     dims = [count]
   }
 
-  package var attributes: Attributes { [("padded", .bool(padded)), ("overlaps", .bool(overlaps)), ("dims", .dims(dims))] }
+  package var attributes: Attributes {
+    [("padded", .bool(padded)), ("overlaps", .bool(overlaps)), ("style", .word(style.rawValue)), ("dims", .dims(dims))]
+  }
 
   package init(from reader: inout AttributeReader) throws {
     padded = try reader.bool("padded")
     overlaps = try reader.bool("overlaps")
+    style = try reader.choice("style")
     dims = try reader.dims("dims")
   }
 
@@ -48,7 +59,7 @@ package struct NonMaxSuppression: DataDependentOp {
     let most = inputs[2].integers[0]
     guard most <= 1 << 24 else { throw KilnError(.badInput, "op 'non_max_suppression': \(most) picks are too many") }
     let count = inputs[1].count
-    let picked = Self.pick(
+    let picked = pick(
       inputs[1].numbers.map(Float.init), Int(max(0, most)), overlap: Float(inputs[3].numbers[0]), score: Float(inputs[4].numbers[0]),
       sigma: Float(inputs[5].numbers[0])
     ) { overlaps ? boxes[$0 * count + $1] : BoxOverlap.iou(boxes, $0 * 4, $1 * 4) }
@@ -70,13 +81,14 @@ package struct NonMaxSuppression: DataDependentOp {
   }
 
   /// In float32, as TensorFlow compares. Source: its `DoNonMaxSuppressionOp`.
-  private static func pick(
+  private func pick(
     _ scores: [Float], _ most: Int, overlap: Float, score limit: Float, sigma: Float, _ similarity: (Int, Int) -> Float
   ) -> [(index: Int, score: Float)] {
     let isSoft = sigma > 0
     let scale = isSoft ? -0.5 / sigma : 0
+    let isOld = style == .tf1
     // A heap with the best candidate on top: by score, then by the smaller index.
-    var heap = Heap { (a: Candidate, b: Candidate) in a.score > b.score || (a.score == b.score && a.index < b.index) }
+    var heap = Heap { (a: Candidate, b: Candidate) in a.score > b.score || (!isOld && a.score == b.score && a.index < b.index) }
     for (index, score) in scores.enumerated() where score > limit { heap.insert(Candidate(index: index, score: score)) }
     var picked: [(index: Int, score: Float)] = []
     while picked.count < most, var next = heap.removeFirst() {
@@ -84,22 +96,25 @@ package struct NonMaxSuppression: DataDependentOp {
       var isSuppressed = false
       for place in stride(from: picked.count - 1, through: next.seen, by: -1) {
         let similarity = similarity(next.index, picked[place].index)
-        // Soft suppression only lowers scores, whatever the overlap.
-        if isSoft { next.score *= Float(C.exp(Double(scale * similarity * similarity))) } else if similarity > overlap {
+        if isOld ? similarity >= overlap : !isSoft && similarity > overlap {
           isSuppressed = true
           break
         }
+        // Soft suppression lowers scores.
+        if isSoft { next.score *= Float(C.exp(Double(scale * similarity * similarity))) }
         if next.score <= limit { break }
       }
       next.seen = picked.count
       if isSuppressed { continue }
-      if next.score == original { picked.append((next.index, next.score)) } else if next.score > limit { heap.insert(next) }
+      let isPicked = next.score == original
+      if isPicked { picked.append((next.index, next.score)) }
+      if isOld || !isPicked, next.score > limit { heap.insert(next) }
     }
     return picked
   }
 
   package func substituting(_ bindings: [String: Int]) -> NonMaxSuppression {
-    NonMaxSuppression(padded: padded, overlaps: overlaps, dims[0].substituting(bindings))
+    NonMaxSuppression(padded: padded, overlaps: overlaps, style: style, dims[0].substituting(bindings))
   }
 
   package static var examples: [OpExample] {
@@ -121,6 +136,7 @@ package struct NonMaxSuppression: DataDependentOp {
       OpExample(NonMaxSuppression(2), types(6), fixed: fixed(3, 0.5, 0.4, 0)),
       OpExample(NonMaxSuppression(padded: true, 5), types(6), fixed: fixed(5, 0.5, 0, 0)),
       OpExample(NonMaxSuppression(6), types(6), fixed: fixed(6, 1, 0, 0.5)),
+      OpExample(NonMaxSuppression(style: .tf1, 3), types(6), fixed: fixed(6, 0.5, 0, 0.5)),
       OpExample(NonMaxSuppression(0), types(6), fixed: fixed(0, 0.5, 0, 0)),
       OpExample(
         NonMaxSuppression(overlaps: true, 2),

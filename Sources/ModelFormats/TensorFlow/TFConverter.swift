@@ -114,7 +114,7 @@ final class TFConverter {
       if let argument = reference.argument {
         let found =
           called.map { function in function.outputs.firstIndex { $0.name == argument }.map { $0 + reference.index } ?? reference.index }
-          ?? TFOutputNames.index(node.op, argument, reference.index)
+          ?? TFOutputNames.index(node, argument, reference.index)
         guard let found else {
           throw KilnError(.badInput, "op '\(node.op)' (node \(KilnError.quoted(frame.path(position)))) has no output \(KilnError.quoted(argument))")
         }

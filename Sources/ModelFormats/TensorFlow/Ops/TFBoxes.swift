@@ -18,6 +18,9 @@ extension TFOpCatalog {
       "CombinedNonMaxSuppression": { try combined($0) },
     ])
 
+  /// The graph versions of TensorFlow 1.15 and 2.0.
+  private static let producersOfOldStyle = 39...134
+
   /// - Parameter overlap: the threshold, where it is no operand.
   private static func suppressed(_ call: TFCall, overlap: ValueID? = nil, overlaps: Bool = false) throws -> [ValueID] {
     let boxes = try call.x(0), scores = try call.x(1), most = try call.x(2)
@@ -31,7 +34,8 @@ extension TFOpCatalog {
     let operands = [
       boxes, scores, most, try overlap ?? threshold(3, 0.5), try threshold(4, lowest), try threshold(5, 0),
     ]
-    return try call.dynamic(NonMaxSuppression(padded: isPadded, overlaps: overlaps, count), operands, "non_max_suppression")
+    let style: NonMaxSuppression.Style = producersOfOldStyle.contains(call.converter.model.graph.producer) ? .tf1 : .current
+    return try call.dynamic(NonMaxSuppression(padded: isPadded, overlaps: overlaps, style: style, count), operands, "non_max_suppression")
   }
 
   private static func combined(_ call: TFCall) throws -> [ValueID] {
