@@ -3,7 +3,7 @@ import TensorModule
 
 extension TFOpCatalog {
   /// Rows of unequal lengths: values one after the other, and where each row begins.
-  static let ragged = Family(
+  static let raggedRows = Family(
     "Ragged tensors",
     [
       "RaggedRange": { try range($0) },
