@@ -8,7 +8,10 @@ enum ReferenceCheck {
   private static let maximumFlops = 100_000_000
   private static let maximumWeights = 16 << 20
 
-  /// nil for a model that is too large, takes strings, or has lengths that cannot be chosen.
+  /// Iterations of a loop that only its condition ends, which the inputs of a check may never do.
+  private static let maximumTrips = 100
+
+  /// nil for a model that is too large, takes strings, or has lengths that cannot be chosen, and where a loop does not end.
   static func vector(for graph: Graph) -> CheckVector? {
     let weights = graph.constants.values.reduce(0) { $0 + $1.count }
     guard weights <= maximumWeights, graph.inputs.allSatisfy({ graph.type(of: $0).dtype != .string }) else { return nil }
@@ -18,7 +21,7 @@ enum ReferenceCheck {
     for largest: UInt64 in [2, 1] {
       var state = UInt64(20)
       let inputs = bound.inputs.compactMap { id in try? input(bound.type(of: id), largest, &state) }
-      guard inputs.count == bound.inputs.count, let outputs: [Tensor] = try? ReferenceBackend.run(graph, inputs) else { continue }
+      guard inputs.count == bound.inputs.count, let outputs = try? run(graph, inputs) else { continue }
       let values = outputs.filter { $0.dtype.isFloat }.flatMap { $0.doubles }.filter { $0.isFinite }
       let scale = values.reduce(1) { max($0, $1.magnitude) }
       return CheckVector(
@@ -27,6 +30,10 @@ enum ReferenceCheck {
         outputs: zip(bound.outputs, outputs).map { ($0.name, $1) })
     }
     return nil
+  }
+
+  private static func run(_ graph: Graph, _ inputs: [Tensor]) throws -> [Tensor] {
+    try LoopLimit.$unbounded.withValue(maximumTrips) { try ReferenceBackend.run(graph, inputs) }
   }
 
   private static func work(_ graph: Graph) -> Int {

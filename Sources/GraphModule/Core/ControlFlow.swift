@@ -111,6 +111,9 @@ package enum LoopLimit {
   /// Iterations of one loop on the reference backend.
   @TaskLocal package static var reference = 1 << 20
 
+  /// The same for a loop that only its condition ends.
+  @TaskLocal package static var unbounded = 1 << 20
+
   package static func exceeded(_ limit: Int) -> KilnError {
     KilnError(.failed, "a loop did not end within \(limit) iterations")
   }

@@ -20,7 +20,6 @@ extension DataDependentOp {
     return results
   }
 
-
   package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int { 0 }
 
   /// The symbols in the attributes' dims.
@@ -49,6 +48,21 @@ extension DataDependentOp {
   }
 }
 
+/// A data-dependent op whose only attribute is the shape that its result is declared to have.
+package protocol DeclaredShapeOp: DataDependentOp {
+  /// The result's dims.
+  var dims: [Dim] { get }
+  init(_ dims: [Dim])
+}
+
+extension DeclaredShapeOp {
+  package var attributes: Attributes { [("dims", .dims(dims))] }
+
+  package init(from reader: inout AttributeReader) throws { self.init(try reader.dims("dims")) }
+
+  package func substituting(_ bindings: [String: Int]) -> Self { Self(dims.map { $0.substituting(bindings) }) }
+}
+
 extension AttributeValue {
   /// Every symbol in dims, however deep in lists; not in graphs, whose symbols are their own.
   package var dimSymbols: [String] {
@@ -73,6 +87,12 @@ extension Graph {
       known.formUnion(new)
     }
     return found
+  }
+
+  /// Whether a node may find data sizes, so that it matters even when nothing reads its results.
+  package func mayFindSizes(_ node: Node) -> Bool {
+    guard let op = node.op as? any DataDependentOp else { return false }
+    return !op.sizeSymbols.isSubset(of: symbols)
   }
 
   /// Whether some sizes are known only when the graph has run in part.

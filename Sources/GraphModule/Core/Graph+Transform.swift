@@ -8,9 +8,14 @@ extension Graph {
   package func compacted(keepDeadNodes: Bool = false) -> Graph {
     var live = Set(outputs.map(\.value) + states.flatMap { [$0.value, $0.next] })
     var kept: [Node] = []
-    for node in nodes.reversed() where keepDeadNodes || node.outputs.contains(where: live.contains) {
+    let sizes = keepDeadNodes ? [:] : dataSizes()
+    // The data sizes that live nodes name; a node that finds one of them lives too.
+    var named: Set<String> = []
+    for (index, node) in nodes.enumerated().reversed() {
+      guard keepDeadNodes || node.outputs.contains(where: live.contains) || !named.isDisjoint(with: sizes[index] ?? []) else { continue }
       live.formUnion(node.inputs)
       live.formUnion(node.outputs)
+      if !sizes.isEmpty { named.formUnion(node.op.attributes.flatMap { $0.value.dimSymbols }) }
       kept.append(node)
     }
     var copy = Graph(name: name)

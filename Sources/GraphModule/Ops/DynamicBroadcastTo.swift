@@ -1,7 +1,7 @@
 import TensorModule
 
 /// A broadcast whose dims are an operand: `tf.broadcast_to`, `tf.fill`, ONNX Expand and ConstantOfShape.
-package struct DynamicBroadcastTo: DataDependentOp {
+package struct DynamicBroadcastTo: DeclaredShapeOp {
   package static let name = "dynamic_broadcast_to"
   package static let summary =
     "x broadcast to the shape that the second operand holds (an integer vector), as in NumPy; `dims` declares the result as for dynamic_reshape"
@@ -9,10 +9,6 @@ package struct DynamicBroadcastTo: DataDependentOp {
   package var dims: [Dim]
 
   package init(_ dims: [Dim]) { self.dims = dims }
-
-  package var attributes: Attributes { [("dims", .dims(dims))] }
-
-  package init(from reader: inout AttributeReader) throws { dims = try reader.dims("dims") }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     try Expect.count(inputs, 2...2, Self.name)
@@ -27,10 +23,6 @@ package struct DynamicBroadcastTo: DataDependentOp {
       throw KilnError(.badInput, "op 'dynamic_broadcast_to': \(x.shape.shapeText) does not broadcast to \(shape.shapeText)")
     }
     return [x.broadcast(to: shape)]
-  }
-
-  package func substituting(_ bindings: [String: Int]) -> DynamicBroadcastTo {
-    DynamicBroadcastTo(dims.map { $0.substituting(bindings) })
   }
 
   package static var examples: [OpExample] {

@@ -1,7 +1,7 @@
 import TensorModule
 
 /// A reshape whose dims are an operand: `tf.reshape` with a computed shape, ONNX Reshape.
-package struct DynamicReshape: DataDependentOp {
+package struct DynamicReshape: DeclaredShapeOp {
   package static let name = "dynamic_reshape"
   package static let summary =
     "x under the shape that the second operand holds (an integer vector; one −1 takes what is left). `dims` declares the result: numbers, known symbols, or new symbols that the data bind"
@@ -9,10 +9,6 @@ package struct DynamicReshape: DataDependentOp {
   package var dims: [Dim]
 
   package init(_ dims: [Dim]) { self.dims = dims }
-
-  package var attributes: Attributes { [("dims", .dims(dims))] }
-
-  package init(from reader: inout AttributeReader) throws { dims = try reader.dims("dims") }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     try Expect.count(inputs, 2...2, Self.name)
@@ -45,10 +41,6 @@ package struct DynamicReshape: DataDependentOp {
       throw KilnError(.badInput, "op 'dynamic_reshape': \(count) elements do not fill \(shape.shapeText)")
     }
     return shape
-  }
-
-  package func substituting(_ bindings: [String: Int]) -> DynamicReshape {
-    DynamicReshape(dims.map { $0.substituting(bindings) })
   }
 
   package static var examples: [OpExample] {

@@ -1,7 +1,7 @@
 import TensorModule
 
 /// A tensor repeated as often as an operand says: `tf.tile`, ONNX Tile.
-package struct DynamicTile: DataDependentOp {
+package struct DynamicTile: DeclaredShapeOp {
   package static let name = "dynamic_tile"
   package static let summary =
     "x repeated along each axis as often as the second operand says (an integer vector of x's rank); `dims` declares the result as for dynamic_reshape"
@@ -9,10 +9,6 @@ package struct DynamicTile: DataDependentOp {
   package var dims: [Dim]
 
   package init(_ dims: [Dim]) { self.dims = dims }
-
-  package var attributes: Attributes { [("dims", .dims(dims))] }
-
-  package init(from reader: inout AttributeReader) throws { dims = try reader.dims("dims") }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     try Expect.count(inputs, 2...2, Self.name)
@@ -38,10 +34,6 @@ package struct DynamicTile: DataDependentOp {
     let shape = try SizeOperand.shape(sizes, Self.name)
     let strides = x.shape.rowMajorStrides
     return [x.arranged(shape, shape.indices.map { axis in (0..<shape[axis]).map { $0 % x.shape[axis] * strides[axis] } })]
-  }
-
-  package func substituting(_ bindings: [String: Int]) -> DynamicTile {
-    DynamicTile(dims.map { $0.substituting(bindings) })
   }
 
   package static var examples: [OpExample] {

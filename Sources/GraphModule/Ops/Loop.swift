@@ -120,7 +120,7 @@ package struct Loop: ControlFlowOp {
     let captures = Array(inputs[(carried + sliced)...])
     let bound = min(slices.first?.shape[0] ?? Int.max, maxTrips ?? Int.max)
     var rows = [[ReferenceTensor]](repeating: [], count: stacked)
-    let limit = LoopLimit.reference
+    let limit = bound == Int.max ? min(LoopLimit.reference, LoopLimit.unbounded) : LoopLimit.reference
     var trips = 0
     while trips < bound {
       let number = ReferenceTensor(.int64, [], .integers([Int64(trips)]))

@@ -4,20 +4,35 @@ import TensorModule
 package struct NonMaxSuppression: DataDependentOp {
   package static let name = "non_max_suppression"
   package static let summary =
-    "picks boxes by falling score that overlap no picked one by more than a threshold; operands: boxes [n, 4] (two opposite corners y, x), scores [n], the most picks (integer), IoU threshold, score threshold (picks are above it), sigma of soft suppression (0: none), the last three float32 scalars. Results: indices int32, scores after soft suppression, the number of picks (int32). `padded` fills up to the most picks with 0; `dims` declares the length as for nonzero"
+    "picks boxes by falling score that overlap no picked one by more than a threshold; operands: boxes [n, 4] (two opposite corners y, x), scores [n], the most picks (integer), IoU threshold, score threshold (picks are above it), sigma of soft suppression (0: none), the last three float32 scalars. Results: indices int32, scores after soft suppression, the number of picks (int32). `padded` fills up to the most picks with 0; with `overlaps` the first operand is [n, n], the overlap of each two boxes; style tf1_15 is that of TensorFlow 1.15 and 2.0, which never picks boxes that overlap by the threshold or more, takes equal scores in another order, and picks boxes without area again; `dims` declares the length as for nonzero"
+
+  /// Whose choice it is where versions of TensorFlow differ.
+  package enum Style: String, Sendable, CaseIterable {
+    case current
+    case tf1 = "tf1_15"
+  }
 
   package var padded: Bool
+  /// Whether overlaps are given instead of boxes.
+  package var overlaps: Bool
+  package var style: Style
   package var dims: [Dim]
 
-  package init(padded: Bool = false, _ count: Dim) {
+  package init(padded: Bool = false, overlaps: Bool = false, style: Style = .current, _ count: Dim) {
     self.padded = padded
+    self.overlaps = overlaps
+    self.style = style
     dims = [count]
   }
 
-  package var attributes: Attributes { [("padded", .bool(padded)), ("dims", .dims(dims))] }
+  package var attributes: Attributes {
+    [("padded", .bool(padded)), ("overlaps", .bool(overlaps)), ("style", .word(style.rawValue)), ("dims", .dims(dims))]
+  }
 
   package init(from reader: inout AttributeReader) throws {
     padded = try reader.bool("padded")
+    overlaps = try reader.bool("overlaps")
+    style = try reader.choice("style")
     dims = try reader.dims("dims")
   }
 
@@ -28,7 +43,7 @@ package struct NonMaxSuppression: DataDependentOp {
     try Expect.that(
       boxes.rank == 2 && scores.rank == 1 && scores.dtype == boxes.dtype, Self.name,
       "boxes must be [n,4] and scores [n], found \(boxes.message) and \(scores.message)")
-    try Expect.equal(boxes.dims[1], 4, Self.name, "the numbers of a box and 4")
+    try Expect.equal(boxes.dims[1], overlaps ? boxes.dims[0] : 4, Self.name, overlaps ? "rows and columns of overlaps" : "the numbers of a box and 4")
     try Expect.equal(boxes.dims[0], scores.dims[0], Self.name, "the numbers of boxes and scores")
     try SizeOperand.scalar(inputs[2], Self.name, "the most picks")
     for input in inputs[3...] {
@@ -43,9 +58,11 @@ package struct NonMaxSuppression: DataDependentOp {
     let boxes = inputs[0].numbers.map(Float.init)
     let most = inputs[2].integers[0]
     guard most <= 1 << 24 else { throw KilnError(.badInput, "op 'non_max_suppression': \(most) picks are too many") }
-    let picked = Self.pick(
-      boxes, inputs[1].numbers.map(Float.init), Int(max(0, most)), overlap: Float(inputs[3].numbers[0]),
-      score: Float(inputs[4].numbers[0]), sigma: Float(inputs[5].numbers[0]))
+    let count = inputs[1].count
+    let picked = pick(
+      inputs[1].numbers.map(Float.init), Int(max(0, most)), overlap: Float(inputs[3].numbers[0]), score: Float(inputs[4].numbers[0]),
+      sigma: Float(inputs[5].numbers[0])
+    ) { overlaps ? boxes[$0 * count + $1] : BoxOverlap.iou(boxes, $0 * 4, $1 * 4) }
     let length = padded ? Int(max(0, most)) : picked.count
     let rest = max(0, length - picked.count)
     return [
@@ -64,54 +81,40 @@ package struct NonMaxSuppression: DataDependentOp {
   }
 
   /// In float32, as TensorFlow compares. Source: its `DoNonMaxSuppressionOp`.
-  private static func pick(
-    _ boxes: [Float], _ scores: [Float], _ most: Int, overlap: Float, score limit: Float, sigma: Float
+  private func pick(
+    _ scores: [Float], _ most: Int, overlap: Float, score limit: Float, sigma: Float, _ similarity: (Int, Int) -> Float
   ) -> [(index: Int, score: Float)] {
     let isSoft = sigma > 0
     let scale = isSoft ? -0.5 / sigma : 0
+    let isOld = style == .tf1
     // A heap with the best candidate on top: by score, then by the smaller index.
-    var heap = Heap { (a: Candidate, b: Candidate) in a.score > b.score || (a.score == b.score && a.index < b.index) }
+    var heap = Heap { (a: Candidate, b: Candidate) in a.score > b.score || (!isOld && a.score == b.score && a.index < b.index) }
     for (index, score) in scores.enumerated() where score > limit { heap.insert(Candidate(index: index, score: score)) }
     var picked: [(index: Int, score: Float)] = []
     while picked.count < most, var next = heap.removeFirst() {
       let original = next.score
       var isSuppressed = false
       for place in stride(from: picked.count - 1, through: next.seen, by: -1) {
-        let similarity = iou(boxes, next.index, picked[place].index)
-        // Soft suppression only lowers scores, whatever the overlap.
-        if isSoft { next.score *= Float(C.exp(Double(scale * similarity * similarity))) } else if similarity > overlap {
+        let similarity = similarity(next.index, picked[place].index)
+        if isOld ? similarity >= overlap : !isSoft && similarity > overlap {
           isSuppressed = true
           break
         }
+        // Soft suppression lowers scores.
+        if isSoft { next.score *= Float(C.exp(Double(scale * similarity * similarity))) }
         if next.score <= limit { break }
       }
       next.seen = picked.count
       if isSuppressed { continue }
-      if next.score == original { picked.append((next.index, next.score)) } else if next.score > limit { heap.insert(next) }
+      let isPicked = next.score == original
+      if isPicked { picked.append((next.index, next.score)) }
+      if isOld || !isPicked, next.score > limit { heap.insert(next) }
     }
     return picked
   }
 
-  /// Intersection over union of two boxes of any corner order; 0 for a box without area.
-  private static func iou(_ boxes: [Float], _ a: Int, _ b: Int) -> Float {
-    func corners(_ box: Int) -> (y0: Float, x0: Float, y1: Float, x1: Float) {
-      let at = box * 4
-      return (
-        min(boxes[at], boxes[at + 2]), min(boxes[at + 1], boxes[at + 3]), max(boxes[at], boxes[at + 2]),
-        max(boxes[at + 1], boxes[at + 3])
-      )
-    }
-    let (p, q) = (corners(a), corners(b))
-    let areaP = (p.y1 - p.y0) * (p.x1 - p.x0)
-    let areaQ = (q.y1 - q.y0) * (q.x1 - q.x0)
-    if !(areaP > 0) || !(areaQ > 0) { return 0 }
-    let height = max(min(p.y1, q.y1) - max(p.y0, q.y0), 0)
-    let width = max(min(p.x1, q.x1) - max(p.x0, q.x0), 0)
-    return height * width / (areaP + areaQ - height * width)
-  }
-
   package func substituting(_ bindings: [String: Int]) -> NonMaxSuppression {
-    NonMaxSuppression(padded: padded, dims[0].substituting(bindings))
+    NonMaxSuppression(padded: padded, overlaps: overlaps, style: style, dims[0].substituting(bindings))
   }
 
   package static var examples: [OpExample] {
@@ -133,40 +136,14 @@ package struct NonMaxSuppression: DataDependentOp {
       OpExample(NonMaxSuppression(2), types(6), fixed: fixed(3, 0.5, 0.4, 0)),
       OpExample(NonMaxSuppression(padded: true, 5), types(6), fixed: fixed(5, 0.5, 0, 0)),
       OpExample(NonMaxSuppression(6), types(6), fixed: fixed(6, 1, 0, 0.5)),
+      OpExample(NonMaxSuppression(style: .tf1, 3), types(6), fixed: fixed(6, 0.5, 0, 0.5)),
       OpExample(NonMaxSuppression(0), types(6), fixed: fixed(0, 0.5, 0, 0)),
+      OpExample(
+        NonMaxSuppression(overlaps: true, 2),
+        [TensorType(.float32, [3, 3])] + types(3).dropFirst(),
+        fixed: [0: [1, 0.6, 0.2, 0.6, 1, 0, 0.2, 0, 1], 1: [0.5, 0.9, 0.7], 2: [3], 3: [0.5], 4: [0], 5: [0]]),
       OpExample(NonMaxSuppression(1), types(1), fixed: [0: [1, 1, 0, 0], 1: [0.5], 2: [9], 3: [0.5], 4: [0], 5: [0]]),
       OpExample(NonMaxSuppression(0), types(0), fixed: [0: [], 1: [], 2: [4], 3: [0.5], 4: [0], 5: [0]]),
     ]
-  }
-}
-
-/// A binary heap.
-private struct Heap<Element> {
-  private var items: [Element] = []
-  private let isBefore: (Element, Element) -> Bool
-
-  init(_ isBefore: @escaping (Element, Element) -> Bool) { self.isBefore = isBefore }
-
-  mutating func insert(_ element: Element) {
-    items.append(element)
-    var child = items.count - 1
-    while child > 0, isBefore(items[child], items[(child - 1) / 2]) {
-      items.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
-    }
-  }
-
-  mutating func removeFirst() -> Element? {
-    guard let first = items.first else { return nil }
-    items.swapAt(0, items.count - 1)
-    items.removeLast()
-    var parent = 0
-    while true {
-      var best = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < items.count && isBefore(items[child], items[best]) { best = child }
-      if best == parent { return first }
-      items.swapAt(best, parent)
-      parent = best
-    }
   }
 }

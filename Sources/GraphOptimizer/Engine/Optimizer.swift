@@ -202,7 +202,7 @@ struct Session {
   private mutating func visit(_ slot: Int) throws -> Int? {
     let node = workspace.node(slot)
     let following = workspace.slots[slot].next
-    if builtIns.contains(.deadCode), node.outputs.allSatisfy(workspace.isUnused) {
+    if builtIns.contains(.deadCode), workspace.isDead(node) {
       guard begin() else { return -1 }
       let removed = workspace.removeDead(from: slot)
       try fired(BuiltIn.deadCode.rawValue, node, before: removed.reversed(), after: [])

@@ -67,6 +67,9 @@ package final class Workspace {
   func constant(_ id: ValueID) -> Tensor? { graph.constants[id] }
   func isUnused(_ id: ValueID) -> Bool { userLists[id.index].isEmpty && outputUses[id.index] == 0 }
 
+  /// Whether nothing needs a node. One that finds sizes is kept here; it goes when the finished graph is compacted.
+  func isDead(_ node: Node) -> Bool { node.outputs.allSatisfy(isUnused) && !graph.mayFindSizes(node) }
+
   /// The number that all elements of a constant are, or nil. An empty constant has none.
   func splat(_ id: ValueID) -> Double? {
     guard let tensor = graph.constants[id] else { return nil }
@@ -156,7 +159,7 @@ package final class Workspace {
     var removed: [Node] = []
     var pending = [slot]
     while let next = pending.popLast() {
-      guard slots[next].isAlive, slots[next].node.outputs.allSatisfy(isUnused) else { continue }
+      guard slots[next].isAlive, isDead(slots[next].node) else { continue }
       let node = slots[next].node
       unlink(next)
       removed.append(node)

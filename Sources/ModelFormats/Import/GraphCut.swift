@@ -17,9 +17,20 @@ enum GraphCut {
     guard Set(starts).count == starts.count else { throw KilnError(.usage, "an input is named twice") }
     var map: [ValueID: ValueID] = [:]
     let producers = graph.producers()
+    var finders: [String: Int] = [:]
+    for (index, symbols) in graph.dataSizes() { for symbol in symbols { finders[symbol] = index } }
     var needed = Set(starts)
     var stack = wanted.map(\.value)
     var nodes: Set<Int> = []
+    /// Takes a node, and those that find the sizes which it names.
+    func take(_ start: Int) {
+      var open = [start]
+      while let index = open.popLast() {
+        guard nodes.insert(index).inserted else { continue }
+        stack += graph.nodes[index].inputs
+        if !finders.isEmpty { open += graph.nodes[index].op.attributes.flatMap { $0.value.dimSymbols }.compactMap { finders[$0] } }
+      }
+    }
     while true {
       if stack.isEmpty {
         // A state that is read is also made.
@@ -28,7 +39,7 @@ enum GraphCut {
       guard let value = stack.popLast() else { break }
       guard needed.insert(value).inserted else { continue }
       if let node = producers[value] {
-        if nodes.insert(node).inserted { stack += graph.nodes[node].inputs }
+        take(node)
       } else if graph.constants[value] == nil {
         throw KilnError(
           .usage, "input \(KilnError.quoted(graph[value].name)) is still needed for the outputs",

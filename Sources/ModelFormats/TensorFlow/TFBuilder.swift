@@ -13,8 +13,16 @@ final class TFBuilder {
   private var evaluations: [ValueID: Tensor?] = [:]
   private var producers: [ValueID: Int] = [:]
   private var indexed = 0
-  /// How many sizes that depend on the data have a symbol.
-  var sizes = 0
+  /// Symbols, sizes and numbers that stand for each other.
+  let sizes: TFSizes
+  /// Values that were taken apart into blocks, by the results.
+  var blocks: [ValueID: Blocks] = [:]
+  /// Values that are 0, 1, 2, …
+  var counts: Set<ValueID> = []
+  /// The rows of each part that `DynamicPartition` makes.
+  var partitions: [PartitionKey: [ValueID]] = [:]
+  /// Parts of 0, 1, 2, …
+  var pieces: [ValueID: Piece] = [:]
   /// How deep values are being made on demand.
   var depth = 0
   /// Values with known elements that are in the graph.
@@ -22,9 +30,29 @@ final class TFBuilder {
   private var places: [String: (value: ValueID, axis: Int)] = [:]
   private var placed = 0
 
+  /// What `SpaceToBatchND` took apart.
+  struct Blocks {
+    var x: ValueID
+    var block: [Int]
+    var paddings: [(Dim, Dim)]
+  }
+
+  struct PartitionKey: Hashable {
+    var parts: ValueID
+    var count: Int
+  }
+
+  struct Piece {
+    var key: PartitionKey
+    var index: Int
+    /// How many numbers there were.
+    var length: Dim
+  }
+
   init(name: String, parent: TFBuilder? = nil) {
     graph = Graph(name: name)
     self.parent = parent
+    sizes = TFSizes(parent?.sizes)
   }
 
   /// The value in this builder's graph; values from outside become inputs, constants are put in again.
@@ -72,6 +100,12 @@ final class TFBuilder {
     .value(try graph.addInput(free(name), type), self, name: name)
   }
 
+  /// Lets go of the values that it knows.
+  func close() {
+    captures = []
+    sizes.close()
+  }
+
   /// A name that no value has.
   func free(_ name: String) -> String {
     var proposal = name
@@ -92,13 +126,23 @@ final class TFBuilder {
     return id
   }
 
+  private func indexProducers() {
+    for index in indexed..<graph.nodes.count { for output in graph.nodes[index].outputs { producers[output] = index } }
+    indexed = graph.nodes.count
+  }
+
+  /// The node that makes a value.
+  func producer(of id: ValueID) -> Node? {
+    indexProducers()
+    return producers[id].map { graph.nodes[$0] }
+  }
+
   private static let maximumEvaluated = 1 << 16
 
   /// The value, when it follows from constants alone and is small.
   func evaluate(_ id: ValueID) -> Tensor? {
     if let known = evaluations[id] { return known }
-    for index in indexed..<graph.nodes.count { for output in graph.nodes[index].outputs { producers[output] = index } }
-    indexed = graph.nodes.count
+    indexProducers()
     // Post-order with a stack of our own.
     var stack = [id]
     while let top = stack.last {

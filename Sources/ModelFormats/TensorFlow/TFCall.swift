@@ -130,12 +130,6 @@ final class TFCall {
     return fixed
   }
 
-  /// An operand's integers as expressions over the inputs' symbols.
-  func dims(_ index: Int, _ what: String) throws -> [Dim] {
-    guard let elements = try input(index).known?.elements else { throw unsupported("\(what) that depends on the model's data") }
-    return elements
-  }
-
   func integer(_ index: Int, _ what: String) throws -> Int {
     let values = try integers(index, what)
     guard values.count == 1, let value = values.first else { throw wrong("\(what) must be one number, found \(values.count)") }
@@ -240,6 +234,11 @@ final class TFCall {
   }
 
   func scalar(_ value: Double, _ dtype: DType) throws -> ValueID { try builder.scalar(value, dtype) }
+
+  /// The scalar 0, false or the empty string.
+  func zero(_ dtype: DType) throws -> ValueID {
+    dtype == .string ? constant(Tensor(strings: [ByteString("")], shape: []), "nothing") : try scalar(0, dtype)
+  }
 
   /// A value for each id, under the names that TensorFlow has for the node's outputs.
   func values(_ ids: [ValueID]) -> [TFValue] {

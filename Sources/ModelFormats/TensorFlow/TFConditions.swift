@@ -48,7 +48,7 @@ struct TFConditions {
   }
 
   /// A predicate through nodes that pass it on.
-  private func origin(_ frame: TFFrame, _ reference: TFReference) -> TFReference {
+  func origin(_ frame: TFFrame, _ reference: TFReference) -> TFReference {
     var reference = reference
     for _ in 0..<1000 {
       guard let position = frame.node(named: reference.node), frame.nodes[position].op == "Identity",

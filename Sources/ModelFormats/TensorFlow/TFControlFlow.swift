@@ -13,15 +13,13 @@ enum TFControlFlow {
       if let side = try known(converter, frame, merge.predicate) {
         return try converter.keys(frame, [merge.input(side)])
       }
-      return try converter.keys(frame, [merge.input(0), merge.input(1)])
+      return try condition(converter, key, frame, merge).needs(converter, frame)
     case "If", "StatelessIf", "Case", "StatelessCase":
       guard let selector = node.inputs.first else { throw KilnError(.badInput, "node \(KilnError.quoted(node.name)) has no condition") }
       let waiting = try converter.keys(frame, [selector]).filter { converter.results[$0] == nil }
       if !waiting.isEmpty { return waiting }
       if try known(converter, frame, selector) != nil { return [] }
-      return try branches(converter, key, frame, node).flatMap { child in
-        try converter.keys(child, try results(converter, child))
-      }
+      return try converter.keys(frame, node.inputs)
     case "Exit", "RefExit": return try TFLoopFrame.find(converter, key, frame).needs(converter, frame)
     default: return nil
     }
@@ -49,11 +47,8 @@ enum TFControlFlow {
         converter.redirect(TFOutput(key: key, index: 0), to: frame, merge.input(side))
         return []
       }
-      guard let predicate = try converter.value(frame, merge.predicate), let no = try converter.value(frame, merge.input(0)),
-        let yes = try converter.value(frame, merge.input(1))
-      else { return nil }
-      let call = TFCall(converter, frame, node, frame.path(key.node), [predicate, no, yes])
-      return try call.named(call.values([try call.select(try call.x(0), try call.x(2), try call.x(1))]))
+      guard let predicate = try converter.value(frame, merge.predicate) else { return nil }
+      return try condition(converter, key, frame, merge).convert(converter, key, frame, predicate)
     case "If", "StatelessIf", "Case", "StatelessCase":
       return try branch(converter, key, frame, node)
     case "Exit", "RefExit": return try TFLoopFrame.find(converter, key, frame).convert(converter, key, frame)
@@ -102,31 +97,59 @@ enum TFControlFlow {
       }
       return []
     }
-    guard let condition = try converter.value(frame, selector) else { return nil }
-    var picked: [ValueID] = []
-    let call = TFCall(converter, frame, node, frame.path(key.node), [condition])
-    for index in try results(converter, children[0]).indices {
-      let values = try children.map { try converter.value($0, try converter.result(index, of: $0).1) }.compactMap { $0 }
-      guard values.count == children.count else { return nil }
-      var ids = try values.map { try call.builder.id($0) }
-      let types = ids.map(call.type)
-      guard types.allSatisfy({ $0 == types[0] }) else {
-        throw KilnError(.unsupportedModel, "branches that give \(types.map(\.message).joined(separator: " and ")) are not supported")
-      }
-      let last = ids.removeLast()
-      var result = last
-      var selector = try call.x(0)
-      if isIf, call.type(selector).dtype != .bool { selector = try call.cast(selector, .bool) }
-      for (number, id) in ids.enumerated().reversed() {
-        if isIf {
-          result = try call.select(selector, last, id)
-        } else {
-          let same = try call.binary(.equal, selector, try call.scalar(Double(number), call.type(selector).dtype))
-          result = try call.select(same, id, result)
-        }
-      }
-      picked.append(result)
+    return try branch(converter, key, frame, node, children.compactMap(\.function), isIf: isIf)
+  }
+
+  private static func branch(
+    _ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ node: TFNode, _ functions: [TFFunction], isIf: Bool
+  ) throws -> [TFValue]? {
+    let operands = try node.inputs.map { try converter.value(frame, $0) }
+    let values = operands.compactMap { $0 }
+    guard values.count == operands.count, let condition = values.first else { return nil }
+    let name = frame.path(key.node)
+    let arguments = Array(values.dropFirst())
+    let count = functions.first?.outputs.count ?? 0
+    guard functions.allSatisfy({ $0.inputs.count == arguments.count && $0.outputs.count == count }) else {
+      throw KilnError(.badInput, "its branches do not take its \(arguments.count) values and give \(count)")
     }
-    return try call.named(call.values(picked))
+    let sides = functions.enumerated().map { side, function -> TFBranch.Part in
+      { builder, diagnostics in
+        let inner = try TFFrame(
+          id: 0, function, prefix: "\(name)/branch_\(side)/", arguments: .values(arguments), attributes: node.attributes, depth: frame.depth + 1)
+        let child = try TFConverter(inside: converter, frame: inner, builder: builder, diagnostics: diagnostics)
+        return try child.values(try function.outputs.indices.map { try child.result($0, of: inner) })
+      }
+    }
+    let selector = isIf ? try truth(condition, converter.builder, name) : condition
+    let found = TFDiagnostics()
+    let branch = TFBranch(name: name, selector: selector, sides: sides, resultNames: (0..<count).map { $0 == 0 ? name : "\(name):\($0)" })
+    let results = try branch.build(converter.builder, found)
+    converter.diagnostics.merge(found)
+    return results
+  }
+
+  /// A condition as `If` takes it: numbers that are not 0 and texts and lists that are not empty are true.
+  private static func truth(_ value: TFValue, _ builder: TFBuilder, _ name: String) throws -> TFValue {
+    let id = try builder.id(value)
+    let type = builder.graph.type(of: id)
+    if type.dtype == .bool, type.rank == 0 { return value }
+    let result: ValueID
+    if type.rank > 0 {
+      let count = try builder.scalar(of: type.elementCount)
+      result = try builder.graph.addOne(Elementwise(.notEqual), [count, try builder.scalar(0, .int64)], name: "\(name)/condition")
+    } else if type.dtype == .string {
+      let empty = builder.graph.addConstant("\(name)/empty", Tensor(strings: [""], shape: []))
+      result = try builder.graph.addOne(Elementwise(.notEqual), [id, empty], name: "\(name)/condition")
+    } else {
+      result = try builder.graph.addOne(Elementwise(.notEqual), [id, try builder.scalar(0, type.dtype)], name: "\(name)/condition")
+    }
+    return .value(result, builder, name: "\(name)/condition")
+  }
+
+  private static func condition(_ converter: TFConverter, _ key: TFKey, _ frame: TFFrame, _ merge: TFConditions.Merge) throws -> TFCondition {
+    if let known = converter.branches[key] { return known }
+    let found = try TFCondition(converter, key, frame, merge)
+    converter.branches[key] = found
+    return found
   }
 }

@@ -19,6 +19,8 @@ final class TFConverter {
   private(set) var results: [TFKey: [TFValue]?] = [:]
   /// Loops of TensorFlow 1 by the nodes that decide whether they go on.
   var loops: [TFKey: TFLoopFrame] = [:]
+  /// Conditions of TensorFlow 1 by a node in which their sides come together.
+  var branches: [TFKey: TFCondition] = [:]
   /// Outputs that stand for another tensor, which only a value tells: of a branch on a constant.
   private var redirects: [TFOutput: (frame: TFFrame, reference: TFReference)] = [:]
   /// Outputs that have a value already.
@@ -30,6 +32,9 @@ final class TFConverter {
   private var totalNodes = 0
   var conditions = TFConditions()
   private let budget: TFBudget
+  /// What was asked for in each frame, and the nodes that it needs.
+  private var roots: [Int: [TFReference]] = [:]
+  private var reachedNodes: [Int: Set<Int>] = [:]
 
   /// A converter of the whole graph.
   init(_ model: TFModel, builder: TFBuilder, diagnostics: TFDiagnostics) throws {
@@ -109,7 +114,7 @@ final class TFConverter {
       if let argument = reference.argument {
         let found =
           called.map { function in function.outputs.firstIndex { $0.name == argument }.map { $0 + reference.index } ?? reference.index }
-          ?? TFOutputNames.index(node.op, argument, reference.index)
+          ?? TFOutputNames.index(node, argument, reference.index)
         guard let found else {
           throw KilnError(.badInput, "op '\(node.op)' (node \(KilnError.quoted(frame.path(position)))) has no output \(KilnError.quoted(argument))")
         }
@@ -193,7 +198,9 @@ final class TFConverter {
   ///
   /// - Returns: the values; nil where a problem, which is noted, stands in the way.
   func values(_ references: [(frame: TFFrame, reference: TFReference)]) throws -> [TFValue?] {
-    try references.map { frame, reference in
+    for (frame, reference) in references { roots[frame.id, default: []].append(reference) }
+    reachedNodes = [:]
+    return try references.map { frame, reference in
       var tries = 0
       while true {
         switch try locate(frame, reference) {
@@ -207,6 +214,20 @@ final class TFConverter {
         }
       }
     }
+  }
+
+  /// The nodes of a frame that what was asked for may need.
+  func reached(_ frame: TFFrame) -> Set<Int> {
+    if let known = reachedNodes[frame.id] { return known }
+    let starts = (roots[frame.id] ?? []) + (frame.function.map { Array($0.results.values) } ?? [])
+    var stack = starts.compactMap { frame.node(named: $0.node) }
+    var seen: Set<Int> = []
+    while let top = stack.popLast() {
+      guard seen.insert(top).inserted else { continue }
+      stack += frame.nodes[top].inputs.compactMap { frame.node(named: $0.node) }
+    }
+    reachedNodes[frame.id] = seen
+    return seen
   }
 
   private func pick(_ made: [TFValue]?, _ output: TFOutput) throws -> TFValue? {
@@ -270,6 +291,15 @@ final class TFConverter {
     }
   }
 
+  /// Lets go of everything: values and the closures that make them hold the converter.
+  func close() {
+    results = [:]
+    bound = [:]
+    redirects = [:]
+    loops = [:]
+    builder.close()
+  }
+
   /// Enters the results of a node that was converted with another.
   func finish(_ key: TFKey, _ values: [TFValue]) { results[key] = .some(values) }
 
@@ -299,13 +329,16 @@ final class TFConverter {
       if let known = try? TFShapeArithmetic.evaluate(call) {
         return known.enumerated().map { index, elements in
           TFValue.known(elements, builder, name: index == 0 ? path : "\(path):\(index)") {
+            if let made = try call.sizes(elements, output: index) { return made }
             let made = try call.named(reader(call))
             guard made.indices.contains(index) else { throw call.wrong("has no output \(index)") }
             return try made[index].materialised()
           }
         }
       }
-      return try call.named(reader(call))
+      let made = try call.named(reader(call))
+      TFShapeArithmetic.trace(call, made)
+      return made
     } catch let error as KilnError {
       diagnostics.add(error, node.op, path)
       return nil

@@ -27,8 +27,8 @@ extension TFList {
     var count = size
     if builder.graph.type(of: count).dtype != .int64 { count = try builder.graph.addOne(Cast(.int64), [count], name: "\(name)/size") }
     count = try builder.graph.addOne(Reshape([1]), [count], name: "\(name)/size")
-    let shape = element.isEmpty ? count : try builder.graph.addOne(Concat(axis: 0), [count, try builder.vector(of: element)], name: "\(name)/shape")
-    return try builder.graph.addOne(DynamicBroadcastTo([builder.freshSymbol("rows")] + element), [zero, shape], name: "\(name)/rows")
+    let shape = element.isEmpty ? count : try builder.graph.addOne(Concat(axis: 0), [count, try builder.vector(element)], name: "\(name)/shape")
+    return try builder.addDynamic(DynamicBroadcastTo([builder.sizes.fresh()] + element), [zero, shape], name: "\(name)/rows", scope: "")[0]
   }
 
   /// All elements as rows of one tensor; with room beyond the list's size where it grows.
@@ -64,7 +64,7 @@ extension TFList {
     let end = try builder.graph.addOne(Cast(.int64), [try count(builder)], name: "\(name)/size")
     let length = try builder.graph.addOne(Reshape([1]), [end], name: "\(name)/size")
     let zero = builder.graph.addConstant("\(name)/start", try Tensor(integers: [0], dtype: .int64, shape: [1]))
-    return try builder.graph.addOne(
-      DynamicSlice(axes: [0], dims: [builder.freshSymbol("rows")] + dims.dropFirst()), [rows, zero, length], name: "\(name)/stack")
+    return try builder.addDynamic(
+      DynamicSlice(axes: [0], dims: [builder.sizes.fresh()] + dims.dropFirst()), [rows, zero, length], name: "\(name)/stack", scope: "")[0]
   }
 }

@@ -184,9 +184,9 @@ extension TFLoopDraft {
       assembly.carried.append((try outer.id(loop.initial[index]), bodyInputs[index][0], conditionInputs[index][0], next[index][0]))
     }
     guard let trips = try add(assembly, counting).last else { throw refusal }
-    let symbol = outer.freshSymbol("trips")
+    let symbol = outer.sizes.fresh()
     let shape = try outer.graph.addOne(Reshape([1]), [trips], name: "\(loop.name)/trips")
-    _ = try outer.graph.addOne(DynamicBroadcastTo([symbol]), [try outer.scalar(0, .int32), shape], name: "\(loop.name)/trips")
+    _ = try outer.addDynamic(DynamicBroadcastTo([symbol]), [try outer.scalar(0, .int32), shape], name: "\(loop.name)/trips", scope: "")
     return symbol
   }
 }

@@ -64,6 +64,9 @@ final class TFLoopDraft {
         return nil
       }
       diagnostics.merge(found)
+      if roles.contains(where: { if case .list(nil, _) = $0 { true } else { false } }) {
+        throw KilnError(.unsupportedModel, "a list in a loop whose elements are not known is not supported")
+      }
       bodyInputs = inputs
       next = try leave(values, results.compactMap { $0 })
     }
@@ -169,9 +172,6 @@ final class TFLoopDraft {
         }
       default: throw KilnError(.badInput, "variable \(index) of a loop is of one kind before and of another after an iteration")
       }
-    }
-    if isSettled, roles.contains(where: { if case .list(nil, _) = $0 { true } else { false } }) {
-      throw KilnError(.unsupportedModel, "a list in a loop whose elements are not known is not supported")
     }
     return isSettled
   }

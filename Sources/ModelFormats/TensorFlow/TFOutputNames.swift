@@ -25,6 +25,7 @@ enum TFOutputNames {
     "StringNGrams": ["ngrams", "ngrams_splits"], "SparseReshape": ["output_indices", "output_shape"],
     "SparseFillEmptyRows": ["output_indices", "output_values", "empty_row_indicator", "reverse_index_map"],
     "SparseSlice": ["output_indices", "output_values", "output_shape"],
+    "SparseConcat": ["output_indices", "output_values", "output_shape"], "SparseReorder": ["output_indices", "output_values"],
     "CudnnRNN": ["output", "output_h", "output_c", "reserve_space"],
     "CudnnRNNV2": ["output", "output_h", "output_c", "reserve_space", "host_reserved"],
     "CudnnRNNV3": ["output", "output_h", "output_c", "reserve_space", "host_reserved"],
@@ -46,9 +47,25 @@ enum TFOutputNames {
     "FractionalMaxPool": ["output", "row_pooling_sequence", "col_pooling_sequence"],
   ]
 
+  /// Ops whose output arguments are lists, with the attribute that says how long each is.
+  private static let lists: [String: [(name: String, count: String?)]] = [
+    "RaggedGather": [("output_nested_splits", "OUTPUT_RAGGED_RANK"), ("output_dense_values", nil)],
+    "SparseSplit": [("output_indices", "num_split"), ("output_values", "num_split"), ("output_shape", "num_split")],
+  ]
+
   /// The output's number, or nil when the op has no such argument. An op that is not listed has one output argument.
-  static func index(_ op: String, _ argument: String, _ offset: Int) -> Int? {
-    guard let names = names[op] else { return offset }
+  static func index(_ node: TFNode, _ argument: String, _ offset: Int) -> Int? {
+    if let arguments = lists[node.op] {
+      var start = 0
+      for (name, count) in arguments {
+        if name == argument { return start + offset }
+        guard let count else { start += 1; continue }
+        guard case .int(let length)? = node.attributes[count], (0...1 << 16).contains(length) else { return nil }
+        start += length
+      }
+      return nil
+    }
+    guard let names = names[node.op] else { return offset }
     return names.firstIndex(of: argument).map { $0 + offset }
   }
 }

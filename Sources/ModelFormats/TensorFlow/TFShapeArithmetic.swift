@@ -32,6 +32,27 @@ enum TFShapeArithmetic {
     return fits ? results : nil
   }
 
+  /// Ops whose results are exact expressions over any integers, not only over lengths.
+  private static let movements: Set<String> = [
+    "Pack", "ConcatV2", "Concat", "StridedSlice", "Slice", "Gather", "GatherV2", "Reshape", "Squeeze", "ExpandDims", "Cast", "Tile",
+    "ReverseV2", "Unpack", "Add", "AddV2", "Sub", "Mul", "Neg", "Prod", "Sum",
+  ]
+
+  /// Notes for small integer results of a node which numbers they are made of, so that a size in a computed shape stays
+  /// known, or the same as elsewhere.
+  static func trace(_ call: TFCall, _ results: [TFValue]) {
+    guard movements.contains(call.op), results.allSatisfy({ $0.numberCount != nil }) else { return }
+    var operands: [DimTensor] = []
+    for input in call.inputs {
+      guard input.numberCount != nil, let numbers = input.numbers else { return }
+      operands.append(DimTensor(input.type.dtype, input.type.dims.compactMap(\.fixed), numbers))
+    }
+    guard let found = try? apply(call, operands), found.count == results.count else { return }
+    for (result, elements) in zip(results, found) where result.known == nil && elements.elements.count == result.numberCount {
+      result.traced = elements
+    }
+  }
+
   private static func tensorType(_ call: TFCall, _ value: TFValue) throws -> TensorType {
     guard case .tensor = value.kind else { throw call.wrong("takes a tensor") }
     return value.type
@@ -109,7 +130,7 @@ enum TFShapeArithmetic {
         let (start, count) = range.resolved(first.elements.count)
         let picked = (0..<count).map { first.elements[start + $0 * range.step] }
         return [DimTensor(first.dtype, [count], picked)]
-      case nil: return nil
+      default: return nil
       }
     case "Slice":
       guard x.count == 3, first.shape.count == 1, let begin = x[1].fixed?.first, let size = x[2].fixed?.first else { return nil }
@@ -197,7 +218,7 @@ enum TFShapeArithmetic {
   }
 
   /// Whether every term is positive: such an expression over lengths is not negative.
-  private static func isLength(_ dim: Dim) -> Bool { dim.constant >= 0 && dim.terms.allSatisfy { $0.coefficient > 0 } }
+  static func isLength(_ dim: Dim) -> Bool { dim.constant >= 0 && dim.terms.allSatisfy { $0.coefficient > 0 } }
 
   private static func extreme(_ a: Dim, _ b: Dim, larger: Bool) -> Dim? {
     let difference = a - b

@@ -7,6 +7,16 @@ struct TFStridedSlice {
     case range(Slice.Range)
     /// One position; the axis goes away.
     case index(Int)
+    /// A range some end of which has to be computed; `item` is its place in the specification.
+    case computed(item: Int, start: Bound, end: Bound, step: Int)
+    /// One position that the data give.
+    case computedIndex(item: Int)
+  }
+
+  enum Bound {
+    case open
+    case at(Dim)
+    case data
   }
 
   /// One for each axis of the operand.
@@ -15,9 +25,9 @@ struct TFStridedSlice {
   private(set) var axes: [Int?] = []
 
   /// - Parameters:
-  ///   - begin, end: one number for each item of the specification.
+  ///   - begin, end: one number for each item of the specification, nil where the data give it.
   ///   - dims: the operand's.
-  init(_ call: TFCall, begin: [Dim], end: [Dim], strides: [Int], dims: [Dim]) throws {
+  init(_ call: TFCall, begin: [Dim?], end: [Dim?], strides: [Int], dims: [Dim]) throws {
     guard begin.count == end.count, end.count == strides.count, begin.count <= 32 else {
       throw call.wrong("begin, end and strides have \(begin.count), \(end.count) and \(strides.count) numbers")
     }
@@ -45,14 +55,15 @@ struct TFStridedSlice {
       } else if new(item) {
         axes.append(nil)
       } else {
+        let length = dims[axis]
         if shrink(item) {
-          parts.append(.index(try TFStridedSlice.place(call, begin[item], dims[axis])))
+          parts.append(begin[item].flatMap { Self.place($0, length) }.map(Part.index) ?? .computedIndex(item: item))
         } else {
           let stride = strides[item]
           guard stride != 0 else { throw call.wrong("a stride is 0") }
-          let start = openBegin(item) ? nil : try TFStridedSlice.place(call, begin[item], dims[axis])
-          let stop = openEnd(item) ? nil : try TFStridedSlice.end(call, end[item], dims[axis], stride)
-          parts.append(.range(Slice.Range(start: start, end: stop, step: stride)))
+          let start: Bound = openBegin(item) ? .open : begin[item].map(Bound.at) ?? .data
+          let stop: Bound = openEnd(item) ? .open : end[item].map(Bound.at) ?? .data
+          parts.append(Self.range(start, stop, stride, length).map(Part.range) ?? .computed(item: item, start: start, end: stop, step: stride))
           axes.append(axis)
         }
         axis += 1
@@ -61,19 +72,31 @@ struct TFStridedSlice {
     keep(dims.count - axis)
   }
 
-  /// A position as a number; one that is an expression counts from the end.
-  private static func place(_ call: TFCall, _ value: Dim, _ length: Dim) throws -> Int {
-    if let fixed = value.fixed { return fixed }
-    if let distance = (value - length).fixed, distance < 0 { return distance }
-    throw call.unsupported("a slice that starts at \(value) of \(length)")
+  /// A range in numbers, when it can be told.
+  private static func range(_ start: Bound, _ end: Bound, _ stride: Int, _ length: Dim) -> Slice.Range? {
+    var range = Slice.Range(step: stride)
+    switch start {
+    case .open: break
+    case .at(let dim):
+      guard let place = place(dim, length) else { return nil }
+      range.start = place
+    case .data: return nil
+    }
+    switch end {
+    case .open: break
+    case .at(let dim):
+      if let place = place(dim, length) { range.end = place } else {
+        guard stride > 0, let distance = (dim - length).fixed, distance >= 0 else { return nil }
+      }
+    case .data: return nil
+    }
+    return range
   }
 
-  private static func end(_ call: TFCall, _ value: Dim, _ length: Dim, _ stride: Int) throws -> Int? {
+  /// A position as a number; one that is an expression counts from the end.
+  private static func place(_ value: Dim, _ length: Dim) -> Int? {
     if let fixed = value.fixed { return fixed }
-    if let distance = (value - length).fixed {
-      if distance < 0 { return distance }
-      if stride > 0 { return nil }
-    }
-    throw call.unsupported("a slice that ends at \(value) of \(length)")
+    if let distance = (value - length).fixed, distance < 0 { return distance }
+    return nil
   }
 }

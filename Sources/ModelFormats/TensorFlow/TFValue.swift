@@ -61,6 +61,8 @@ final class TFValue {
   private var make: (() throws -> ValueID)?
   private var knownElements: DimTensor?
   private var looked = false
+  /// The elements of an integer vector or scalar as far as they are copies of others.
+  var traced: DimTensor?
 
   private init(
     _ kind: Kind, _ type: TensorType, _ builder: TFBuilder, name: String, constant: Tensor? = nil, id: ValueID? = nil,
@@ -118,6 +120,23 @@ final class TFValue {
     return knownElements
   }
 
+  /// How many numbers that the model computes are followed one by one.
+  static let maximumNumbers = 64
+
+  /// The elements of integers that are few, as sizes: expressions over lengths and over symbols for numbers that the model
+  /// computes. Nil for other values.
+  var numbers: [Dim]? { known?.elements ?? traced?.elements ?? ownNumbers }
+
+  /// Symbols that stand for the elements of integers that are few.
+  private(set) lazy var ownNumbers: [Dim]? = numberCount.map { builder.sizes.stand(for: self, count: $0) }
+
+  /// The number of elements, when they are integers and few.
+  var numberCount: Int? {
+    guard case .tensor = kind, type.dtype.isInteger, type.rank <= 2, let count = type.elementCount.fixed, count <= TFValue.maximumNumbers
+    else { return nil }
+    return count
+  }
+
   /// The whole value, of a constant or what follows from constants alone.
   var evaluated: Tensor? {
     if let constant { return constant }
@@ -133,9 +152,6 @@ final class TFValue {
     let made: ValueID
     if let constant {
       made = builder.graph.addConstant(name, constant)
-    } else if let knownElements {
-      made = try builder.materialised(knownElements)
-      builder.note(made, knownElements)
     } else if let make {
       builder.depth += 1
       defer { builder.depth -= 1 }
@@ -146,6 +162,7 @@ final class TFValue {
     } else {
       throw KilnError(.internal, "\(KilnError.quoted(name)) has no value")
     }
+    if constant == nil, let knownElements { builder.note(made, knownElements) }
     id = made
     self.make = nil
     return made

@@ -25,6 +25,7 @@ final class TensorFlowImporter: SourceImporter {
     defer { counts = found.opCounts }
     let builder = TFBuilder(name: "model")
     let converter = try TFConverter(model, builder: builder, diagnostics: found)
+    defer { converter.close() }
     let plan = try TFEndpoints(model, options, converter)
     try plan.addInputs()
     let values = try converter.values(plan.outputs.map { (converter.root, $0.reference) })

@@ -87,23 +87,21 @@ extension TFOpCatalog {
   }
 
   private static func pairs(_ call: TFCall, _ index: Int) throws -> [(Dim, Dim)] {
-    let numbers = try call.dims(index, "an amount")
+    let numbers = try call.sizes(index, "an amount")
     guard numbers.count % 2 == 0 else { throw call.wrong("needs pairs of amounts") }
+    guard numbers.allSatisfy({ (0...1 << 24).contains($0.fixed ?? 0) }) else { throw call.wrong("an amount is negative or too large") }
     return stride(from: 0, to: numbers.count, by: 2).map { (numbers[$0], numbers[$0 + 1]) }
   }
 
   private static func spaceToBatch(_ call: TFCall, _ block: [Int], _ paddings: [(Dim, Dim)]) throws -> ValueID {
-    var x = try call.x(0)
-    let rank = call.type(x).rank
+    let given = try call.x(0)
+    let rank = call.type(given).rank
     guard block.count == paddings.count, !block.isEmpty, rank > block.count, block.allSatisfy({ (1...1 << 20).contains($0) }) else {
-      throw call.wrong("block and paddings do not fit \(call.type(x).message)")
+      throw call.wrong("block and paddings do not fit \(call.type(given).message)")
     }
     let spatial = block.count
-    let low = try amounts(call, paddings.map(\.0)), high = try amounts(call, paddings.map(\.1))
-    if (low + high).contains(where: { $0 != 0 }) {
-      let rest = [Int](repeating: 0, count: rank - 1 - spatial)
-      x = try call.add(Pad(.constant, low: [0] + low + rest, high: [0] + high + rest), [x], "pad")
-    }
+    let rest = [Dim](repeating: 0, count: rank - 1 - spatial)
+    let x = try TFPadding.padded(call, given, [0] + paddings.map(\.0) + rest, [0] + paddings.map(\.1) + rest)
     let dims = call.type(x).dims
     var parts: [Dim] = [dims[0]]
     for axis in 0..<spatial {
@@ -115,7 +113,9 @@ extension TFOpCatalog {
     let order = (0..<spatial).map { 2 * $0 + 2 } + [0] + (0..<spatial).map { 2 * $0 + 1 } + Array((2 * spatial + 1)..<parts.count)
     let moved = try call.transpose(try call.reshape(x, parts), order)
     let batch = block.reduce(dims[0]) { $0 * Dim($1) }
-    return try call.reshape(moved, [batch] + (0..<spatial).map { parts[2 * $0 + 1] } + Array(dims[(spatial + 1)...]))
+    let result = try call.reshape(moved, [batch] + (0..<spatial).map { parts[2 * $0 + 1] } + Array(dims[(spatial + 1)...]))
+    call.builder.blocks[result] = .init(x: given, block: block, paddings: paddings)
+    return result
   }
 
   private static func batchToSpace(_ call: TFCall, _ block: [Int], _ crops: [(Dim, Dim)]) throws -> ValueID {
@@ -125,6 +125,7 @@ extension TFOpCatalog {
     guard block.count == crops.count, spatial > 0, dims.count > spatial, block.allSatisfy({ (1...1 << 20).contains($0) }) else {
       throw call.wrong("block and crops do not fit \(call.type(x).message)")
     }
+    if let made = try dilated(call, x, block, crops) { return made }
     guard let batch = dims[0].exactlyDivided(by: Dim(block.reduce(1, *))) else { throw call.wrong("the batch does not split in the blocks") }
     let parts = block.map { Dim($0) } + [batch] + dims[1...]
     guard parts.count <= maximumRank else { throw call.unsupported("so many axes") }
@@ -133,18 +134,28 @@ extension TFOpCatalog {
     order += Array((2 * spatial + 1)..<parts.count)
     let moved = try call.transpose(try call.reshape(x, parts), order)
     let joined = try call.reshape(moved, [batch] + (0..<spatial).map { dims[$0 + 1] * Dim(block[$0]) } + Array(dims[(spatial + 1)...]))
-    let low = try amounts(call, crops.map(\.0)), high = try amounts(call, crops.map(\.1))
-    if (low + high).allSatisfy({ $0 == 0 }) { return joined }
-    var ranges = [Slice.Range](repeating: .all, count: dims.count)
-    for axis in 0..<spatial { ranges[axis + 1] = Slice.Range(start: low[axis], end: high[axis] == 0 ? nil : -high[axis]) }
-    return try call.add(Slice(ranges), [joined], "slice")
+    return try (0..<spatial).reduce(joined) { value, axis in
+      let (low, high) = crops[axis]
+      if let low = low.fixed, let high = high.fixed {
+        return low == 0 && high == 0 ? value : try call.slice(value, axis: axis + 1, low, high == 0 ? nil : -high)
+      }
+      return try TFDynamicSlice.part(call, value, axis + 1, low, call.type(value).dims[axis + 1] - low - high)
+    }
   }
 
-  private static func amounts(_ call: TFCall, _ dims: [Dim]) throws -> [Int] {
-    try dims.map {
-      guard let fixed = $0.fixed, (0...1 << 24).contains(fixed) else { throw call.unsupported("the amount \($0)") }
-      return fixed
+  /// A convolution between blocks that are taken apart and put together again: one with dilations.
+  private static func dilated(_ call: TFCall, _ x: ValueID, _ block: [Int], _ crops: [(Dim, Dim)]) throws -> ValueID? {
+    guard let node = call.builder.producer(of: x), let conv = node.op as? Conv, let blocks = call.builder.blocks[node.inputs[0]],
+      blocks.block == block, node.inputs.count == 2, conv.padding == .valid, call.type(x).rank == block.count + 2,
+      (conv.strides + conv.dilations).allSatisfy({ $0 == 1 })
+    else { return nil }
+    var amounts: [Padding.Amount] = []
+    for (padding, crop) in zip(blocks.paddings, crops) {
+      guard let low = (padding.0 - crop.0).fixed, let high = (padding.1 - crop.1).fixed, low >= 0, high >= 0 else { return nil }
+      amounts.append(.init(low, high))
     }
+    let op = Conv(strides: conv.strides, dilations: block, padding: .explicit(amounts), groups: conv.groups)
+    return try call.add(op, [blocks.x, node.inputs[1]], "conv")
   }
 
   /// Runs channels-last work on images of the node's data format.

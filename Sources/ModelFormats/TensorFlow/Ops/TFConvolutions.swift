@@ -44,7 +44,7 @@ extension TFOpCatalog {
     var kernel = try call.x(1)
     guard call.type(kernel).rank == rank + 2 else { throw call.wrong("the kernel must have rank \(rank + 2), found \(call.type(kernel).message)") }
     let window = try TFWindow(call, rank: rank)
-    let sizes = try call.dims(0, "an output size")
+    let sizes = try call.sizes(0, "an output size")
     let first = try call.text("data_format", "NHWC").hasPrefix("NC")
     guard sizes.count == rank + 2 || sizes.count == rank else { throw call.wrong("has \(sizes.count) output sizes") }
     let wanted = sizes.count == rank ? sizes : Array(first ? sizes[2...] : sizes[1...rank])

@@ -54,7 +54,7 @@ extension TFOpCatalog {
     ])
 
   private static func sizes(_ call: TFCall) throws -> [Dim] {
-    let dims = try call.dims(1, "a size")
+    let dims = try call.sizes(1, "a size")
     guard dims.count == 2 else { throw call.wrong("needs a height and a width, found \(dims.count) numbers") }
     return dims
   }

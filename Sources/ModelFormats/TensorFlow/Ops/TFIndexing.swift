@@ -19,17 +19,22 @@ extension TFOpCatalog {
       "GatherNd": { [try gatherNd($0)] },
       "OneHot": { call in
         let indices = try call.x(0)
-        let depth = try call.integer(1, "a depth")
-        guard (0...1 << 24).contains(depth) else { throw call.wrong("its depth \(depth) is out of range") }
+        let depth = try call.size(1, "a depth")
+        guard (0...1 << 24).contains(depth.fixed ?? 0) else { throw call.wrong("its depth \(depth) is out of range") }
         let (on, off) = (try call.input(2), try call.input(3))
         let rank = call.type(indices).rank
         let axis = try call.int("axis", -1) == -1 ? rank : try call.axis(try call.int("axis", -1), rank + 1)
         let dtype = on.type.dtype
         var hot: ValueID
-        if let yes = on.evaluated?.doubles.first, let no = off.evaluated?.doubles.first {
+        if let depth = depth.fixed, let yes = on.evaluated?.doubles.first, let no = off.evaluated?.doubles.first {
           hot = try call.add(OneHot(depth: depth, dtype: dtype, on: yes, off: no), [indices], "one_hot")
         } else {
-          let picked = try call.add(OneHot(depth: depth, dtype: .bool), [indices], "one_hot")
+          let picked =
+            if let depth = depth.fixed {
+              try call.add(OneHot(depth: depth, dtype: .bool), [indices], "one_hot")
+            } else {
+              try call.binary(.equal, try call.expand(indices, rank), try counted(call, depth, call.type(indices).dtype))
+            }
           hot = try call.select(picked, try call.x(2), try call.x(3))
         }
         hot = try call.transpose(hot, Array(0..<axis) + [rank] + Array(axis..<rank))
@@ -53,29 +58,5 @@ extension TFOpCatalog {
     let wide = try call.cast(indices, .int64)
     let place = try call.reduce(.sum, try call.binary(.mul, wide, try call.numbers(steps, [depth], .int64, "steps")), [type.rank - 1])
     return try call.add(Gather(axis: 0), [flat, place], "gather")
-  }
-
-  /// Rows of several tensors in the order that known indices say; of equal ones the last wins.
-  private static func stitch(_ call: TFCall) throws -> ValueID {
-    let count = call.inputs.count / 2
-    guard count >= 1, call.inputs.count % 2 == 0 else { throw call.wrong("has \(call.inputs.count) inputs") }
-    var source: [Int: Int] = [:]
-    var rows: [ValueID] = []
-    var offset = 0
-    for part in 0..<count {
-      let indices = try call.integers(part, "indices")
-      let rank = try call.input(part).type.rank
-      let data = try call.x(count + part)
-      rows.append(try call.reshape(data, [Dim(indices.count)] + call.type(data).dims.dropFirst(rank)))
-      for (place, index) in indices.enumerated() {
-        guard (0...1 << 24).contains(index) else { throw call.wrong("index \(index) is out of range") }
-        source[index] = offset + place
-      }
-      offset += indices.count
-    }
-    let length = (source.keys.max() ?? -1) + 1
-    guard length <= offset * 16 + 1024 else { throw call.wrong("its indices leave out too many rows") }
-    let all = try call.concat(rows, axis: 0)
-    return try call.add(Gather(axis: 0), [all, try call.numbers((0..<length).map { Double(source[$0] ?? 0) }, [length], .int32, "order")], "gather")
   }
 }

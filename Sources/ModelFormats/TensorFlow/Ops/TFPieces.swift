@@ -30,65 +30,33 @@ extension TFOpCatalog {
         let x = try call.x(1)
         let axis = try call.axis(try call.integer(0, "an axis"), call.type(x).rank)
         let count = try call.int("num_split")
-        let length = try call.length(x, axis)
-        guard count >= 1, count <= 1 << 16, length % count == 0 else { throw call.wrong("\(length) elements do not split in \(count)") }
-        return try split(call, x, axis, [Int](repeating: length / count, count: count))
+        guard count >= 1, count <= 1 << 16 else { throw call.wrong("\(count) parts are out of range") }
+        let length = call.type(x).dims[axis]
+        if let fixed = length.fixed, fixed % count != 0 { throw call.wrong("\(fixed) elements do not split in \(count)") }
+        return try split(call, x, axis, [Dim](repeating: length.floorDivided(by: count), count: count))
       },
       "SplitV": { call in
         let x = try call.x(0)
         let axis = try call.axis(try call.integer(2, "an axis"), call.type(x).rank)
-        var sizes = try call.integers(1, "sizes")
-        if let open = sizes.firstIndex(of: -1) { sizes[open] = try call.length(x, axis) - (sizes.reduce(0, +) + 1) }
-        guard sizes.allSatisfy({ $0 >= 0 }) else { throw call.wrong("a size is negative") }
-        return try split(call, x, axis, sizes)
-      },
-      "Slice": { call in
-        let x = try call.x(0)
-        let type = call.type(x)
-        let (begin, size) = (try call.dims(1, "a start"), try call.dims(2, "a size"))
-        guard begin.count == type.rank, size.count == type.rank else { throw call.wrong("needs \(type.rank) starts and sizes") }
-        let ranges = try type.dims.indices.map { axis -> Slice.Range in
-          guard let start = begin[axis].fixed, start >= 0 else { throw call.unsupported("a start of \(begin[axis])") }
-          if size[axis].fixed == -1 { return Slice.Range(start: start) }
-          let end = begin[axis] + size[axis]
-          if let fixed = end.fixed { return Slice.Range(start: start, end: fixed) }
-          guard let distance = (end - type.dims[axis]).fixed, distance <= 0 else { throw call.unsupported("a slice to \(end) of \(type)") }
-          return Slice.Range(start: start, end: distance == 0 ? nil : distance)
+        var sizes = try call.numbers(1, "sizes")
+        if let open = sizes.firstIndex(of: .some(-1)) {
+          sizes[open] = 0
+          let rest = sizes.compactMap { $0 }
+          guard rest.count == sizes.count else { throw call.unsupported("a part that takes what is left beside sizes that depend on the model's data") }
+          sizes[open] = call.type(x).dims[axis] - rest.reduce(0, +)
         }
-        return [try call.add(Slice(ranges), [x], "slice")]
+        let whole = sizes.contains { $0 == nil } ? try call.sizes(1, "sizes") : sizes.compactMap { $0 }
+        guard whole.allSatisfy({ ($0.fixed ?? 0) >= 0 }) else { throw call.wrong("a size is negative") }
+        return try split(call, x, axis, whole)
       },
-      "StridedSlice": { call in
-        let x = try call.x(0)
-        let type = call.type(x)
-        let spec = try TFStridedSlice(
-          call, begin: try call.dims(1, "a start"), end: try call.dims(2, "an end"), strides: try call.integers(3, "a stride"), dims: type.dims)
-        let ranges = spec.parts.map { part -> Slice.Range in
-          switch part {
-          case .range(let range): range
-          case .index(let index): Slice.Range(start: index, end: index == -1 ? nil : index + 1)
-          }
-        }
-        for (axis, part) in spec.parts.enumerated() {
-          if case .index(let index) = part, let length = type.dims[axis].fixed, !(-length..<length).contains(index) {
-            throw call.wrong("index \(index) is out of range for axis \(axis) of \(type.message)")
-          }
-        }
-        let whole = ranges.allSatisfy { $0 == .all }
-        let sliced = whole ? x : try call.add(Slice(ranges), [x], "slice")
-        return [try call.reshape(sliced, spec.axes.map { $0.map { call.type(sliced).dims[$0] } ?? 1 })]
-      },
+      "Slice": { [try TFDynamicSlice.slice($0)] },
+      "StridedSlice": { [try TFDynamicSlice.stridedSlice($0)] },
       "Tile": { call in
         let x = try call.x(0)
-        return [try tiled(call, x, try call.dims(1, "multiples"))]
+        return [try tiled(call, x, try call.sizes(1, "multiples"))]
       },
-      "Pad": { [try padded($0, value: 0)] },
-      "PadV2": { [try padded($0, value: try $0.number(2, "a padding value"))] },
-      "MirrorPad": { call in
-        let x = try call.x(0)
-        let (low, high) = try paddings(call, 1, call.type(x).rank)
-        let mode = try call.text("mode")
-        return [try call.add(Pad(mode == "SYMMETRIC" ? .symmetric : .reflect, low: low, high: high), [x], "pad")]
-      },
+      "Pad": { [try TFPadding.padded($0)] }, "PadV2": { [try TFPadding.padded($0)] },
+      "MirrorPad": { [try TFPadding.mirrored($0)] },
       "ReverseV2": { call in
         let x = try call.x(0)
         let axes = Set(try call.integers(1, "axes").map { try call.axis($0, call.type(x).rank) }).sorted()
@@ -123,11 +91,13 @@ extension TFOpCatalog {
     return try call.concat(kept, axis: try call.axis(axis, call.type(kept.first ?? first).rank))
   }
 
-  private static func split(_ call: TFCall, _ x: ValueID, _ axis: Int, _ sizes: [Int]) throws -> [ValueID] {
-    var start = 0
+  private static func split(_ call: TFCall, _ x: ValueID, _ axis: Int, _ sizes: [Dim]) throws -> [ValueID] {
+    if sizes.count == 1 { return [x] }
+    var start = Dim(0)
     return try sizes.map { size in
-      defer { start += size }
-      return sizes.count == 1 ? x : try call.slice(x, axis: axis, start, start + size)
+      defer { start = start + size }
+      if let first = start.fixed, let last = (start + size).fixed { return try call.slice(x, axis: axis, first, last) }
+      return try TFDynamicSlice.part(call, x, axis, start, size)
     }
   }
 
@@ -155,21 +125,6 @@ extension TFOpCatalog {
       between.append(dims[axis])
     }
     return try call.reshape(try call.broadcast(try call.reshape(x, before), between), zip(dims, multiples).map(*))
-  }
-
-  /// Pairs of amounts, one for each axis.
-  static func paddings(_ call: TFCall, _ index: Int, _ rank: Int) throws -> (low: [Int], high: [Int]) {
-    let amounts = try call.integers(index, "an amount of padding")
-    guard amounts.count == 2 * rank else { throw call.wrong("needs \(rank) pairs of paddings, found \(amounts.count) numbers") }
-    guard amounts.allSatisfy({ (0...1 << 24).contains($0) }) else { throw call.wrong("an amount of padding is negative or too large") }
-    return (stride(from: 0, to: amounts.count, by: 2).map { amounts[$0] }, stride(from: 1, to: amounts.count, by: 2).map { amounts[$0] })
-  }
-
-  private static func padded(_ call: TFCall, value: Double) throws -> ValueID {
-    let x = try call.x(0)
-    let (low, high) = try paddings(call, 1, call.type(x).rank)
-    if (low + high).allSatisfy({ $0 == 0 }) { return x }
-    return try call.add(Pad(.constant, low: low, high: high, value: value), [x], "pad")
   }
 
   private static func reversedSequence(_ call: TFCall) throws -> ValueID {

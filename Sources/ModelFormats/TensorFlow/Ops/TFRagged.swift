@@ -3,12 +3,7 @@ import TensorModule
 
 extension TFCall {
   /// A new symbol for a size that the data decide, unique in the whole model.
-  func dataSize() -> Dim {
-    var root = builder
-    while let outer = root.parent { root = outer }
-    root.sizes += 1
-    return .symbol("part\(root.sizes)")
-  }
+  func dataSize() -> Dim { builder.sizes.fresh() }
 
   /// A value whose elements are lengths: `dims`, should they be needed in the graph the lengths of `makers` by axis.
   func lengths(_ dims: [Dim], output: Int, _ makers: [(value: ValueID, axis: Int)]) -> TFValue {
@@ -27,7 +22,6 @@ extension TFOpCatalog {
   static let ragged = Family(
     "Ragged texts",
     [
-      "RaggedTensorToTensor": { [try raggedToTensor($0)] },
       "UnicodeEncode": { call in
         let encode = UnicodeEncode(try encoding(call, "output_encoding"), try unicodeErrors(call))
         return [try call.add(encode, [try call.x(0), try call.x(1)], "encode")]
@@ -52,7 +46,6 @@ extension TFOpCatalog {
         let mark = try scalarText(call, 1, "a separator")
         return try parts(call, mark.isEmpty ? .whitespace : .separator, mark, skipsEmpty: false, limit: Swift.max(try call.int("maxsplit", -1), -1))
       },
-      "RaggedTensorToSparse": { try raggedToSparse($0) },
     ])
 
   private static func parts(
@@ -88,49 +81,5 @@ extension TFOpCatalog {
       total += row
     }
     return Dim(total)
-  }
-
-  private static func raggedToTensor(_ call: TFCall) throws -> ValueID {
-    guard case .list(let items)? = call.attribute("row_partition_types") else { throw call.wrong("attribute 'row_partition_types' is missing") }
-    let partitions = try items.map { item -> RaggedToDense.Partition in
-      switch item.text {
-      case "FIRST_DIM_SIZE": return .rows
-      case "VALUE_ROWIDS": return .rowIDs
-      case "ROW_SPLITS": return .splits
-      default: throw call.unsupported("the row partition \(KilnError.quoted(item.text ?? ""))")
-      }
-    }
-    guard call.inputs.count == 3 + partitions.count, !partitions.isEmpty else { throw call.wrong("has \(call.inputs.count) inputs") }
-    let values = try call.x(1), type = call.type(values)
-    let levels = partitions.count { $0 != .rows }
-    let inner = Array(type.dims.dropFirst())
-    let wanted = try call.input(0)
-    var dims = [Dim](repeating: -1, count: levels + 1) + inner
-    if wanted.type.rank == 1 {
-      guard let asked = wanted.known?.elements else { throw call.unsupported("a shape that depends on the model's data") }
-      guard asked.count == dims.count else { throw call.wrong("asks for \(asked.count) axes where there are \(dims.count)") }
-      for (axis, dim) in asked.enumerated() where dim.fixed != -1 && axis <= levels { dims[axis] = dim }
-    }
-    if dims[0].fixed == -1 {
-      let first = try call.input(3)
-      if partitions[0] == .rows { dims[0] = first.known?.elements.first ?? -1 } else { dims[0] = first.type.dims[0] - 1 }
-    }
-    for axis in 0...levels where dims[axis].fixed == -1 { dims[axis] = call.dataSize() }
-    let operands = try [values, try call.x(2), try call.x(0)] + (3..<call.inputs.count).map { try call.x($0) }
-    return try call.add(RaggedToDense(partitions, dims), operands, "to_dense")
-  }
-
-  /// The place of each element of rows, and the shape of the whole.
-  private static func raggedToSparse(_ call: TFCall) throws -> [TFValue] {
-    let ranks = try call.int("RAGGED_RANK")
-    guard ranks == 1, call.inputs.count == 2, try call.input(1).type.rank == 1 else { throw call.unsupported("more than one level of rows") }
-    let (splits, values) = (try call.cast(try call.x(0), .int64), try call.x(1))
-    let (rows, width) = (call.type(splits).dims[0] - 1, call.dataSize())
-    let count = call.type(values).dims[0]
-    let places = try call.addAll(RaggedPlaces([count, width]), [splits], "places")
-    return [
-      .value(places[0], call.builder, name: call.name), try call.input(1),
-      call.lengths([rows, width], output: 2, [(places[2], 0), (places[1], 0)]),
-    ]
   }
 }

@@ -25,11 +25,10 @@ extension TFOpCatalog {
       "ArgMax": { [try argReduce($0, .max)] }, "ArgMin": { [try argReduce($0, .min)] },
       "Cumsum": { [try cumulative($0, .sum)] }, "Cumprod": { [try cumulative($0, .prod)] },
       "TopK": { try topK($0, try $0.int("k")) },
-      "TopKV2": { try topK($0, try $0.integer(1, "a count")) },
-      "InTopK": { [try inTopK($0, try $0.int("k"))] },
-      "InTopKV2": { [try inTopK($0, try $0.integer(2, "a count"))] },
-      "Bincount": { [try binCount($0, size: try $0.integer(1, "a size"), weights: 2)] },
-      "DenseBincount": { [try binCount($0, size: try $0.integer(1, "a size"), weights: 2)] },
+      "TopKV2": { try topK($0) },
+      "InTopK": { [try inTopK($0, try $0.scalar(Double(try $0.int("k")), .int32))] },
+      "InTopKV2": { [try inTopK($0, try $0.cast(try $0.x(2), .int32))] },
+      "Bincount": { [try TFSegments.counts($0)] }, "DenseBincount": { [try TFSegments.counts($0)] },
       "HistogramFixedWidth": { call in
         let x = try call.x(0), type = call.type(x)
         let range = try call.constant(1, "a range").doubles
@@ -41,14 +40,17 @@ extension TFOpCatalog {
         let hot = try call.add(OneHot(depth: bins, dtype: .int32), [try call.cast(clipped, .int32)], "one_hot")
         return [try call.cast(try call.reduce(.sum, hot, Array(0..<type.rank)), try call.dtype("dtype", .int32))]
       },
-      "UnsortedSegmentSum": { [try segments($0, .sum)] }, "UnsortedSegmentProd": { [try segments($0, .prod)] },
-      "UnsortedSegmentMax": { [try segments($0, .max)] }, "UnsortedSegmentMin": { [try segments($0, .min)] },
-      "SegmentSum": { [try sortedSegments($0, .sum)] }, "SegmentProd": { [try sortedSegments($0, .prod)] },
-      "SegmentMax": { [try sortedSegments($0, .max)] }, "SegmentMin": { [try sortedSegments($0, .min)] },
-      "SegmentMean": { [try sortedSegments($0, .mean)] },
-      "SparseSegmentSum": { [try sparseSegments($0, .sum, root: false)] },
-      "SparseSegmentMean": { [try sparseSegments($0, .mean, root: false)] },
-      "SparseSegmentSqrtN": { [try sparseSegments($0, .mean, root: true)] },
+      "UnsortedSegmentSum": { [try TFSegments.unsorted($0, .sum)] }, "UnsortedSegmentProd": { [try TFSegments.unsorted($0, .prod)] },
+      "UnsortedSegmentMax": { [try TFSegments.unsorted($0, .max)] }, "UnsortedSegmentMin": { [try TFSegments.unsorted($0, .min)] },
+      "SegmentSum": { [try TFSegments.sorted($0, .sum)] }, "SegmentProd": { [try TFSegments.sorted($0, .prod)] },
+      "SegmentMax": { [try TFSegments.sorted($0, .max)] }, "SegmentMin": { [try TFSegments.sorted($0, .min)] },
+      "SegmentMean": { [try TFSegments.sorted($0, .mean)] },
+      "SparseSegmentSum": { [try TFSegments.sparse($0, .sum, root: false)] },
+      "SparseSegmentMean": { [try TFSegments.sparse($0, .mean, root: false)] },
+      "SparseSegmentSqrtN": { [try TFSegments.sparse($0, .mean, root: true)] },
+      "SparseSegmentSumWithNumSegments": { [try TFSegments.sparse($0, .sum, root: false)] },
+      "SparseSegmentMeanWithNumSegments": { [try TFSegments.sparse($0, .mean, root: false)] },
+      "SparseSegmentSqrtNWithNumSegments": { [try TFSegments.sparse($0, .mean, root: true)] },
       "LowerBound": { [try bound($0, .less)] }, "UpperBound": { [try bound($0, .lessEqual)] },
       "NthElement": { call in
         let x = try call.x(0)
@@ -92,27 +94,28 @@ extension TFOpCatalog {
     return [results[0], try call.cast(results[1], try call.dtype("index_type", .int32))]
   }
 
+  /// As many as an operand says; when the data say it, a part of the whole in order.
+  private static func topK(_ call: TFCall) throws -> [ValueID] {
+    if let k = try call.input(1).known?.fixed {
+      guard k.count == 1 else { throw call.wrong("a count must be one number, found \(k.count)") }
+      return try topK(call, k[0])
+    }
+    let x = try call.x(0), rank = call.type(x).rank
+    guard rank >= 1 else { throw call.wrong("needs a vector or more, found a scalar") }
+    let k = try call.size(1, "a count")
+    let order = try call.addAll(Sort(axis: rank - 1, descending: true), [x], "sort")
+    let parts = try order.map { try TFDynamicSlice.part(call, $0, rank - 1, 0, k) }
+    return [parts[0], try call.cast(parts[1], try call.dtype("index_type", .int32))]
+  }
+
   /// Whether fewer than k predictions are larger than that of the target.
-  private static func inTopK(_ call: TFCall, _ k: Int) throws -> ValueID {
+  private static func inTopK(_ call: TFCall, _ k: ValueID) throws -> ValueID {
     let (predictions, targets) = (try call.x(0), try call.x(1))
     let picked = try call.add(Gather(axis: 1, batchDims: 1), [predictions, try call.expand(targets, 1)], "gather")
     let larger = try call.cast(try call.binary(.greater, predictions, picked), .int32)
     let rank = try call.reduce(.sum, larger, [1])
-    let near = try call.binary(.less, rank, try call.scalar(Double(k), .int32))
+    let near = try call.binary(.less, rank, k)
     return try call.binary(.and, near, try call.drop(try call.unary(.isfinite, picked), 1))
-  }
-
-  private static func binCount(_ call: TFCall, size: Int, weights: Int) throws -> ValueID {
-    let x = try call.x(0), type = call.type(x)
-    guard (0...1 << 20).contains(size) else { throw call.wrong("its size \(size) is out of range") }
-    let given = try call.input(weights)
-    let dtype = given.type.dtype
-    var hot = try call.add(OneHot(depth: size, dtype: dtype), [x], "one_hot")
-    let binary = try call.bool("binary_output")
-    if given.type.elementCount.fixed != 0, !binary { hot = try call.binary(.mul, hot, try call.expand(try call.x(weights), type.rank)) }
-    let axes = call.op == "DenseBincount" && type.rank == 2 ? [1] : Array(0..<type.rank)
-    let counts = try call.reduce(binary ? .max : .sum, hot, axes)
-    return counts
   }
 
   /// How many of the sorted numbers in each row are below (or not above) each value.
@@ -121,73 +124,5 @@ extension TFOpCatalog {
     let below = try call.binary(function, try call.expand(rows, 1), try call.expand(values, 2))
     let dtype = try call.dtype("out_type", .int32)
     return try call.reduce(.sum, try call.cast(below, dtype), [2])
-  }
-
-  /// Segments by sorted ids, which must be known to tell their number; segments without elements are 0 (1 for products).
-  private static func sortedSegments(_ call: TFCall, _ kind: Reduce.Kind) throws -> ValueID {
-    let ids = try call.integers(1, "segment ids")
-    guard zip(ids, ids.dropFirst()).allSatisfy({ $0 <= $1 }), (ids.first ?? 0) >= 0 else { throw call.wrong("segment ids are not sorted") }
-    return try knownSegments(call, try call.x(0), ids, kind, root: false)
-  }
-
-  private static func sparseSegments(_ call: TFCall, _ kind: Reduce.Kind, root: Bool) throws -> ValueID {
-    let picked = try call.add(Gather(axis: 0), [try call.x(0), try call.x(1)], "gather")
-    return try knownSegments(call, picked, try call.integers(2, "segment ids"), kind, root: root)
-  }
-
-  private static func knownSegments(_ call: TFCall, _ data: ValueID, _ ids: [Int], _ kind: Reduce.Kind, root: Bool) throws -> ValueID {
-    let count = (ids.last ?? -1) + 1
-    guard count <= 1 << 16, ids.allSatisfy({ $0 >= 0 && $0 < count }) else { throw call.wrong("segment ids are out of range") }
-    let dtype = call.type(data).dtype
-    let places = try call.numbers(ids.map(Double.init), [ids.count], .int32, "ids")
-    var result = try segments(call, data, places, count, kind == .mean ? .sum : kind)
-    let rank = call.type(result).rank
-    let sizes = (0..<count).map { segment in ids.count { $0 == segment } }
-    let shape = [count] + [Int](repeating: 1, count: rank - 1)
-    if kind == .mean {
-      let divisors = sizes.map { $0 == 0 ? 1 : root ? Double($0).squareRoot() : Double($0) }
-      result = try call.binary(.div, result, try call.numbers(divisors, shape, dtype, "sizes"))
-    } else if kind == .max || kind == .min, sizes.contains(0) {
-      let filled = call.constant(try Tensor(sizes.map { $0 > 0 }, shape: shape), "filled")
-      result = try call.select(filled, result, try call.scalar(0, dtype))
-    }
-    return result
-  }
-
-  /// Segments whose number is known.
-  private static func segments(_ call: TFCall, _ kind: Reduce.Kind) throws -> ValueID {
-    try segments(call, try call.x(0), try call.x(1), try call.integer(2, "a number of segments"), kind)
-  }
-
-  /// By a mask of segment against element.
-  private static func segments(_ call: TFCall, _ values: ValueID, _ ids: ValueID, _ count: Int, _ kind: Reduce.Kind) throws -> ValueID {
-    var data = values
-    guard (0...1 << 16).contains(count) else { throw call.wrong("\(count) segments are out of range") }
-    let (type, idType) = (call.type(data), call.type(ids))
-    guard idType.rank <= type.rank, idType.rank >= 1 else { throw call.wrong("ids \(idType.message) do not fit \(type.message)") }
-    let rest = Array(type.dims[idType.rank...])
-    let (elements, width) = (idType.elementCount, rest.reduce(1, *))
-    data = try call.reshape(data, [1, elements, width])
-    let numbers = try call.reshape(try counted(call, Dim(count), idType.dtype), [Dim(count), 1])
-    let belongs = try call.binary(.equal, try call.reshape(ids, [1, elements]), numbers)
-    let neutral: Double =
-      switch kind {
-      case .sum: 0
-      case .prod: 1
-      case .max: type.dtype.isFloat ? lowest(type.dtype) : Double(type.dtype.integerRange?.lowerBound ?? 0)
-      default: type.dtype.isFloat ? -lowest(type.dtype) : Double(type.dtype.integerRange?.upperBound ?? 0)
-      }
-    let spread = try call.select(try call.expand(belongs, 2), data, try call.scalar(neutral, type.dtype))
-    return try call.reshape(try call.reduce(kind, spread, [1]), [Dim(count)] + rest)
-  }
-
-  /// The lowest finite number, which stands for an empty maximum.
-  private static func lowest(_ dtype: DType) -> Double {
-    switch dtype {
-    case .float64: -Double.greatestFiniteMagnitude
-    case .float16: -65504
-    case .bfloat16: -3.3895313892515355e38
-    default: -Double(Float.greatestFiniteMagnitude)
-    }
   }
 }

@@ -6,10 +6,7 @@ extension TFOpCatalog {
   static let shapes = Family(
     "Shapes",
     [
-      "Reshape": { call in
-        let x = try call.x(0)
-        return [try call.reshape(x, try reshaped(call, call.type(x), try call.dims(1, "a shape")))]
-      },
+      "Reshape": { [try reshaped($0)] },
       "Squeeze": { call in
         let x = try call.x(0)
         let type = call.type(x)
@@ -27,32 +24,17 @@ extension TFOpCatalog {
       "ConjugateTranspose": { [try transposed($0)] },
       "BroadcastTo": { call in
         let x = try call.x(0)
-        return [try call.broadcast(x, try call.dims(1, "a shape"))]
+        return [try call.broadcast(x, try call.sizes(1, "a shape"))]
       },
-      "Fill": { call in [try call.broadcast(try call.x(1), try call.dims(0, "a shape"))] },
+      "Fill": { call in [try call.broadcast(try call.x(1), try call.sizes(0, "a shape"))] },
       "Range": { [try range($0)] },
-      "LinSpace": { call in
-        let (start, stop) = (try call.number(0, "a start"), try call.number(1, "an end"))
-        let count = try call.integer(2, "a count")
-        guard count >= 1, count <= 1 << 24 else { throw call.wrong("takes 1 number or more, found \(count)") }
-        let step = count > 1 ? (stop - start) / Double(count - 1) : 0
-        let dtype = try call.input(0).type.dtype
-        return [try call.numbers((0..<count).map { $0 == count - 1 && count > 1 ? stop : start + Double($0) * step }, [count], dtype, "values")]
-      },
-      "InvertPermutation": { call in
-        let permutation = try call.integers(0, "a permutation")
-        var inverse = [Double](repeating: -1, count: permutation.count)
-        for (index, value) in permutation.enumerated() {
-          guard inverse.indices.contains(value), inverse[value] < 0 else { throw call.wrong("is no permutation") }
-          inverse[value] = Double(index)
-        }
-        return [try call.numbers(inverse, [inverse.count], try call.input(0).type.dtype, "inverse")]
-      },
+      "LinSpace": { [try linSpace($0)] },
+      "InvertPermutation": { [try invertedPermutation($0)] },
       "Shape": { [try shape($0, 0)] },
       "ShapeN": { call in try call.inputs.indices.map { try shape(call, $0) } },
       "Size": { call in [try call.reduce(.prod, try shape(call, 0), [0])] },
       "Rank": { call in [try call.scalar(Double(try call.input(0).type.rank), .int32)] },
-      "ConcatOffset": { _ in throw KilnError(.unsupportedModel, "shapes that depend on the model's data are not supported") },
+      "ConcatOffset": { _ in throw KilnError(.unsupportedModel, "offsets in shapes that depend on the model's data are not supported") },
       "UnravelIndex": { call in
         let x = try call.x(0), type = call.type(x)
         let dims = try call.integers(1, "dims")
@@ -71,29 +53,36 @@ extension TFOpCatalog {
 
   /// The lengths of an operand's axes as a vector.
   static func shape(_ call: TFCall, _ index: Int) throws -> ValueID {
-    let type = try call.input(index).type
-    guard let shape = type.shape else { throw call.unsupported("a shape with unknown lengths as data") }
-    return try call.numbers(shape.map(Double.init), [shape.count], try call.dtype("out_type", .int32), "shape")
+    let value = try call.input(index)
+    let dtype = try call.dtype("out_type", .int32)
+    if let shape = value.type.shape { return try call.numbers(shape.map(Double.init), [shape.count], dtype, "shape") }
+    return try call.cast(try call.add(ShapeOf(), [try call.x(index)], "shape_of"), dtype)
   }
 
-  /// The dims that a reshape asks for; -1 takes what is left.
-  static func reshaped(_ call: TFCall, _ type: TensorType, _ asked: [Dim]) throws -> [Dim] {
-    var dims = asked
-    let open = dims.indices.filter { dims[$0].fixed == -1 }
-    guard open.count <= 1 else { throw call.wrong("asks for two unknown lengths") }
-    if let place = open.first {
-      dims[place] = 1
+  /// A reshape whose shape may hold one −1, also among numbers that the model computes.
+  private static func reshaped(_ call: TFCall) throws -> ValueID {
+    let x = try call.x(0)
+    let type = call.type(x)
+    let asked = try call.numbers(1, "a shape")
+    let open = asked.indices.filter { asked[$0] == nil || asked[$0]?.fixed == -1 }
+    guard asked.filter({ $0?.fixed == -1 }).count <= 1 else { throw call.wrong("asks for two unknown lengths") }
+    var dims = asked.map { $0 ?? 1 }
+    for place in open { dims[place] = 1 }
+    guard let place = open.first else { return try call.reshape(x, dims) }
+    if open.count == 1 {
       let rest = dims.reduce(1, *)
       let total = type.elementCount
-      if rest == 0 || total == 0 {
+      if rest == 0 || total == 0, asked[place] != nil {
         dims[place] = 0
-      } else if let left = total.exactlyDivided(by: rest) {
+        return try call.reshape(x, dims)
+      }
+      if rest != 0, total != 0, let left = total.exactlyDivided(by: rest) {
         dims[place] = left
-      } else {
-        throw call.unsupported("the shape [\(asked.map(\.description).joined(separator: ","))] for \(type)")
+        return try call.reshape(x, dims)
       }
     }
-    return dims
+    for place in open { dims[place] = call.fresh() }
+    return try call.dynamic(DynamicReshape(dims), [x, try call.vector(1)], "dynamic_reshape")[0]
   }
 
   private static func transposed(_ call: TFCall) throws -> ValueID {
@@ -106,22 +95,63 @@ extension TFOpCatalog {
 
   private static func range(_ call: TFCall) throws -> ValueID {
     let dtype = try call.input(0).type.dtype
+    guard call.inputs.count == 3 else { throw call.wrong("needs a start, a limit and a step") }
+    if call.inputs.allSatisfy({ $0.evaluated != nil }) {
+      let (start, limit, delta) = (try call.number(0, "a start"), try call.number(1, "a limit"), try call.number(2, "a step"))
+      guard delta != 0 else { throw call.wrong("its step is 0") }
+      let count = Swift.max(0.0, ((limit - start) / delta).rounded(.up))
+      guard count <= 16_777_216 else { throw call.wrong("makes \(count) numbers") }
+      let whole = Int(count)
+      let values = try call.numbers((0..<whole).map { start + Double($0) * delta }, [whole], dtype, "values")
+      if start == 0, delta == 1 { call.builder.counts.insert(values) }
+      return values
+    }
     if dtype.isInteger, let start = try call.input(0).known?.elements.first, let limit = try call.input(1).known?.elements.first,
-      try call.input(2).known?.fixed == [1]
+      let step = try call.input(2).known?.fixed?.first, step > 0, TFShapeArithmetic.isLength(limit - start)
     {
-      let length = limit - start
-      if length.fixed == nil, let first = start.fixed {
-        // 0, 1, 2, … of an unknown count: the running sum of ones.
-        let count = try counted(call, length, dtype)
-        return first == 0 ? count : try call.binary(.add, count, try call.scalar(Double(first), dtype))
+      let count = try counted(call, (limit - start).ceilDivided(by: step), dtype)
+      let scaled = step == 1 ? count : try call.binary(.mul, count, try call.scalar(Double(step), dtype))
+      return start == 0 ? scaled : try call.binary(.add, scaled, try call.scalar(size: start, dtype))
+    }
+    return try call.dynamic(DynamicRange(call.fresh()), try call.all(), "range")[0]
+  }
+
+  /// Numbers from a start to an end, which is hit exactly.
+  private static func linSpace(_ call: TFCall) throws -> ValueID {
+    let dtype = try call.input(0).type.dtype
+    let count = try call.size(2, "a count")
+    if let fixed = count.fixed {
+      guard fixed >= 1, fixed <= 1 << 24 else { throw call.wrong("takes 1 number or more, found \(fixed)") }
+      if try call.input(0).evaluated != nil, try call.input(1).evaluated != nil {
+        let (start, stop) = (try call.number(0, "a start"), try call.number(1, "an end"))
+        let step = fixed > 1 ? (stop - start) / Double(fixed - 1) : 0
+        return try call.numbers((0..<fixed).map { $0 == fixed - 1 && fixed > 1 ? stop : start + Double($0) * step }, [fixed], dtype, "values")
       }
     }
-    let (start, limit, delta) = (try call.number(0, "a start"), try call.number(1, "a limit"), try call.number(2, "a step"))
-    guard delta != 0 else { throw call.wrong("its step is 0") }
-    let count = Swift.max(0.0, ((limit - start) / delta).rounded(.up))
-    guard count <= 16_777_216 else { throw call.wrong("makes \(count) numbers") }
-    let whole = Int(count)
-    return try call.numbers((0..<whole).map { start + Double($0) * delta }, [whole], dtype, "values")
+    let (start, stop) = (try call.x(0), try call.x(1))
+    let place = try counted(call, count, .int32)
+    let last = try call.scalar(size: count - 1, .int32)
+    let steps = try call.cast(try call.binary(.max, last, try call.scalar(1, .int32)), dtype)
+    let step = try call.binary(.div, try call.binary(.sub, stop, start), steps)
+    let line = try call.binary(.add, start, try call.binary(.mul, try call.cast(place, dtype), step))
+    let isLast = try call.binary(.and, try call.binary(.equal, place, last), try call.binary(.greater, place, try call.scalar(0, .int32)))
+    return try call.select(isLast, try call.broadcast(stop, [count]), line)
+  }
+
+  private static func invertedPermutation(_ call: TFCall) throws -> ValueID {
+    let dtype = try call.input(0).type.dtype
+    if let permutation = try call.input(0).known?.fixed {
+      var inverse = [Double](repeating: -1, count: permutation.count)
+      for (index, value) in permutation.enumerated() {
+        guard inverse.indices.contains(value), inverse[value] < 0 else { throw call.wrong("is no permutation") }
+        inverse[value] = Double(index)
+      }
+      return try call.numbers(inverse, [inverse.count], dtype, "inverse")
+    }
+    let x = try call.x(0), type = call.type(x)
+    guard type.rank == 1 else { throw call.wrong("needs a vector, found \(type.message)") }
+    let zeros = try call.broadcast(try call.scalar(0, dtype), type.dims)
+    return try call.add(Scatter(.update), [zeros, try call.expand(x, 1), try counted(call, type.dims[0], dtype)], "scatter")
   }
 
   /// 0, 1, 2, … as many as `length`.
@@ -131,6 +161,8 @@ extension TFOpCatalog {
       return try call.numbers((0..<fixed).map(Double.init), [fixed], dtype, "count")
     }
     let ones = try call.broadcast(try call.scalar(1, dtype), [length])
-    return try call.add(Cumulative(.sum, axis: 0, exclusive: true), [ones], "count")
+    let count = try call.add(Cumulative(.sum, axis: 0, exclusive: true), [ones], "count")
+    call.builder.counts.insert(count)
+    return count
   }
 }

@@ -13,9 +13,14 @@ extension TFOpCatalog {
       "VarHandleOp": { [.resource($0.name, $0.builder)] },
       "VariableV2": { [try variable($0, $0.name)] },
       "Variable": { [try variable($0, $0.name)] },
-      "ReadVariableOp": { [try variable($0, try resource($0))] },
+      "ReadVariableOp": { call in
+        // Freezing leaves constants in place of variables that functions take.
+        if case .tensor = try call.input(0).kind { return [try call.input(0)] }
+        return [try variable(call, try resource(call))]
+      },
       "ResourceGather": { call in
-        let table = try variable(call, try resource(call))
+        var table = try call.input(0)
+        if case .resource(let name) = table.kind { table = try variable(call, name) }
         let batch = try call.int("batch_dims", 0)
         let data = try call.builder.id(table)
         return call.values([try call.add(Gather(axis: batch, batchDims: batch), [data, try call.x(1)], "gather")])
