@@ -187,6 +187,18 @@ void   tf__collection_def__float_list__init
   static const Tf__CollectionDef__FloatList init_value = TF__COLLECTION_DEF__FLOAT_LIST__INIT;
   *message = init_value;
 }
+void   tf__collection_def__any_value__init
+                     (Tf__CollectionDef__AnyValue         *message)
+{
+  static const Tf__CollectionDef__AnyValue init_value = TF__COLLECTION_DEF__ANY_VALUE__INIT;
+  *message = init_value;
+}
+void   tf__collection_def__any_list__init
+                     (Tf__CollectionDef__AnyList         *message)
+{
+  static const Tf__CollectionDef__AnyList init_value = TF__COLLECTION_DEF__ANY_LIST__INIT;
+  *message = init_value;
+}
 void   tf__collection_def__init
                      (Tf__CollectionDef         *message)
 {
@@ -2715,7 +2727,96 @@ const ProtobufCMessageDescriptor tf__collection_def__float_list__descriptor =
   (ProtobufCMessageInit) tf__collection_def__float_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor tf__collection_def__field_descriptors[4] =
+static const ProtobufCFieldDescriptor tf__collection_def__any_value__field_descriptors[2] =
+{
+  {
+    "type_url",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Tf__CollectionDef__AnyValue, type_url),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "value",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Tf__CollectionDef__AnyValue, value),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tf__collection_def__any_value__field_indices_by_name[] = {
+  0,   /* field[0] = type_url */
+  1,   /* field[1] = value */
+};
+static const ProtobufCIntRange tf__collection_def__any_value__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor tf__collection_def__any_value__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tf.CollectionDef.AnyValue",
+  "AnyValue",
+  "Tf__CollectionDef__AnyValue",
+  "tf",
+  sizeof(Tf__CollectionDef__AnyValue),
+  2,
+  tf__collection_def__any_value__field_descriptors,
+  tf__collection_def__any_value__field_indices_by_name,
+  1,  tf__collection_def__any_value__number_ranges,
+  (ProtobufCMessageInit) tf__collection_def__any_value__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tf__collection_def__any_list__field_descriptors[1] =
+{
+  {
+    "value",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tf__CollectionDef__AnyList, n_value),
+    offsetof(Tf__CollectionDef__AnyList, value),
+    &tf__collection_def__any_value__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned tf__collection_def__any_list__field_indices_by_name[] = {
+  0,   /* field[0] = value */
+};
+static const ProtobufCIntRange tf__collection_def__any_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor tf__collection_def__any_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "tf.CollectionDef.AnyList",
+  "AnyList",
+  "Tf__CollectionDef__AnyList",
+  "tf",
+  sizeof(Tf__CollectionDef__AnyList),
+  1,
+  tf__collection_def__any_list__field_descriptors,
+  tf__collection_def__any_list__field_indices_by_name,
+  1,  tf__collection_def__any_list__number_ranges,
+  (ProtobufCMessageInit) tf__collection_def__any_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor tf__collection_def__field_descriptors[5] =
 {
   {
     "node_list",
@@ -2765,8 +2866,21 @@ static const ProtobufCFieldDescriptor tf__collection_def__field_descriptors[4] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "any_list",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Tf__CollectionDef, kind_case),
+    offsetof(Tf__CollectionDef, any_list),
+    &tf__collection_def__any_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned tf__collection_def__field_indices_by_name[] = {
+  4,   /* field[4] = any_list */
   1,   /* field[1] = bytes_list */
   3,   /* field[3] = float_list */
   2,   /* field[2] = int64_list */
@@ -2775,7 +2889,7 @@ static const unsigned tf__collection_def__field_indices_by_name[] = {
 static const ProtobufCIntRange tf__collection_def__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor tf__collection_def__descriptor =
 {
@@ -2785,7 +2899,7 @@ const ProtobufCMessageDescriptor tf__collection_def__descriptor =
   "Tf__CollectionDef",
   "tf",
   sizeof(Tf__CollectionDef),
-  4,
+  5,
   tf__collection_def__field_descriptors,
   tf__collection_def__field_indices_by_name,
   1,  tf__collection_def__number_ranges,

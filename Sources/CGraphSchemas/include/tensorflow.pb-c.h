@@ -46,6 +46,8 @@ typedef struct Tf__CollectionDef__NodeList Tf__CollectionDef__NodeList;
 typedef struct Tf__CollectionDef__BytesList Tf__CollectionDef__BytesList;
 typedef struct Tf__CollectionDef__Int64List Tf__CollectionDef__Int64List;
 typedef struct Tf__CollectionDef__FloatList Tf__CollectionDef__FloatList;
+typedef struct Tf__CollectionDef__AnyValue Tf__CollectionDef__AnyValue;
+typedef struct Tf__CollectionDef__AnyList Tf__CollectionDef__AnyList;
 typedef struct Tf__VariableDef Tf__VariableDef;
 typedef struct Tf__SaveSliceInfoDef Tf__SaveSliceInfoDef;
 typedef struct Tf__MetaGraphDef Tf__MetaGraphDef;
@@ -618,12 +620,38 @@ struct  Tf__CollectionDef__FloatList
     , 0,NULL }
 
 
+/*
+ * google.protobuf.Any
+ */
+struct  Tf__CollectionDef__AnyValue
+{
+  ProtobufCMessage base;
+  char *type_url;
+  ProtobufCBinaryData value;
+};
+#define TF__COLLECTION_DEF__ANY_VALUE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tf__collection_def__any_value__descriptor) \
+    , (char *)protobuf_c_empty_string, {0,NULL} }
+
+
+struct  Tf__CollectionDef__AnyList
+{
+  ProtobufCMessage base;
+  size_t n_value;
+  Tf__CollectionDef__AnyValue **value;
+};
+#define TF__COLLECTION_DEF__ANY_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&tf__collection_def__any_list__descriptor) \
+    , 0,NULL }
+
+
 typedef enum {
   TF__COLLECTION_DEF__KIND__NOT_SET = 0,
   TF__COLLECTION_DEF__KIND_NODE_LIST = 1,
   TF__COLLECTION_DEF__KIND_BYTES_LIST = 2,
   TF__COLLECTION_DEF__KIND_INT64_LIST = 3,
-  TF__COLLECTION_DEF__KIND_FLOAT_LIST = 4
+  TF__COLLECTION_DEF__KIND_FLOAT_LIST = 4,
+  TF__COLLECTION_DEF__KIND_ANY_LIST = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TF__COLLECTION_DEF__KIND__CASE)
 } Tf__CollectionDef__KindCase;
 
@@ -636,6 +664,7 @@ struct  Tf__CollectionDef
     Tf__CollectionDef__BytesList *bytes_list;
     Tf__CollectionDef__Int64List *int64_list;
     Tf__CollectionDef__FloatList *float_list;
+    Tf__CollectionDef__AnyList *any_list;
   };
 };
 #define TF__COLLECTION_DEF__INIT \
@@ -1182,6 +1211,12 @@ void   tf__collection_def__int64_list__init
 /* Tf__CollectionDef__FloatList methods */
 void   tf__collection_def__float_list__init
                      (Tf__CollectionDef__FloatList         *message);
+/* Tf__CollectionDef__AnyValue methods */
+void   tf__collection_def__any_value__init
+                     (Tf__CollectionDef__AnyValue         *message);
+/* Tf__CollectionDef__AnyList methods */
+void   tf__collection_def__any_list__init
+                     (Tf__CollectionDef__AnyList         *message);
 /* Tf__CollectionDef methods */
 void   tf__collection_def__init
                      (Tf__CollectionDef         *message);
@@ -1379,6 +1414,12 @@ typedef void (*Tf__CollectionDef__Int64List_Closure)
 typedef void (*Tf__CollectionDef__FloatList_Closure)
                  (const Tf__CollectionDef__FloatList *message,
                   void *closure_data);
+typedef void (*Tf__CollectionDef__AnyValue_Closure)
+                 (const Tf__CollectionDef__AnyValue *message,
+                  void *closure_data);
+typedef void (*Tf__CollectionDef__AnyList_Closure)
+                 (const Tf__CollectionDef__AnyList *message,
+                  void *closure_data);
 typedef void (*Tf__CollectionDef_Closure)
                  (const Tf__CollectionDef *message,
                   void *closure_data);
@@ -1522,6 +1563,8 @@ extern const ProtobufCMessageDescriptor tf__collection_def__node_list__descripto
 extern const ProtobufCMessageDescriptor tf__collection_def__bytes_list__descriptor;
 extern const ProtobufCMessageDescriptor tf__collection_def__int64_list__descriptor;
 extern const ProtobufCMessageDescriptor tf__collection_def__float_list__descriptor;
+extern const ProtobufCMessageDescriptor tf__collection_def__any_value__descriptor;
+extern const ProtobufCMessageDescriptor tf__collection_def__any_list__descriptor;
 extern const ProtobufCMessageDescriptor tf__variable_def__descriptor;
 extern const ProtobufCMessageDescriptor tf__save_slice_info_def__descriptor;
 extern const ProtobufCMessageDescriptor tf__meta_graph_def__descriptor;

@@ -88,11 +88,15 @@ struct MetaGraph {
 
   /// The contents of asset files, by the node that holds their path.
   func assets(_ proto: borrowing Tf__MetaGraphDef, _ folder: String) throws -> [String: () throws -> [UInt8]] {
-    var found: [String: () throws -> [UInt8]] = [:]
+    var files: [(tensor: String, file: String)] = []
     for asset in Repeated.messages(proto.asset_file_def, proto.n_asset_file_def) {
       guard let tensor = asset.pointee.tensor_info?.pointee, tensor.encoding_case == TF__TENSOR_INFO__ENCODING_NAME else { continue }
-      let node = try TFReference(try Repeated.text(tensor.name)).node
-      let name = try Repeated.text(asset.pointee.filename)
+      files.append((try Repeated.text(tensor.name), try Repeated.text(asset.pointee.filename)))
+    }
+    files += try MetaGraph.collectedAssets(proto)
+    var found: [String: () throws -> [UInt8]] = [:]
+    for (tensor, name) in files {
+      let node = try TFReference(tensor).node
       found[node] = {
         guard FilePath.kind("\(folder)/assets") == .folder else { throw KilnError(.badInput, "the folder 'assets' is missing") }
         let file = try FilePath.map(name, below: "\(folder)/assets", "the asset")
@@ -100,6 +104,38 @@ struct MetaGraph {
       }
     }
     return found
+  }
+
+  /// Assets as TensorFlow 1 lists them: messages in a collection.
+  private static func collectedAssets(_ proto: borrowing Tf__MetaGraphDef) throws -> [(tensor: String, file: String)] {
+    var found: [(tensor: String, file: String)] = []
+    for entry in Repeated.messages(proto.collection_def, proto.n_collection_def) {
+      guard try Repeated.text(entry.pointee.key) == "saved_model_assets", let value = entry.pointee.value?.pointee,
+        value.kind_case == TF__COLLECTION_DEF__KIND_ANY_LIST, let list = value.any_list?.pointee
+      else { continue }
+      for item in Repeated.messages(list.value, list.n_value) {
+        let bytes = UnsafeRawBufferPointer(start: item.pointee.value.data, count: item.pointee.value.len)
+        // AssetFileDef: a TensorInfo, whose first field is the tensor's name, and the file's name.
+        var (tensor, file) = ("", "")
+        try fields(bytes, 0..<bytes.count) { number, place in
+          if number == 2 { file = String(decoding: bytes[place], as: UTF8.self) }
+          if number == 1 { try fields(bytes, place) { if $0 == 1 { tensor = String(decoding: bytes[$1], as: UTF8.self) } } }
+        }
+        if !tensor.isEmpty { found.append((tensor, file)) }
+      }
+    }
+    return found
+  }
+
+  private static func fields(
+    _ bytes: UnsafeRawBufferPointer, _ range: Range<Int>, _ body: (UInt32, Range<Int>) throws -> Void
+  ) throws {
+    var reader = WireReader(bytes, range)
+    while !reader.isAtEnd {
+      let (number, wire) = try reader.tag()
+      let place = try reader.payload(wire: wire)
+      if wire == 2 { try body(number, place) }
+    }
   }
 
   /// The model with its signature and variables.

@@ -81,8 +81,8 @@ struct RestoredVariables {
   private enum Meaning {
     case resource(String)
     case stored(Source)
-    /// A constant, and its node when that is one of the graph itself.
-    case constant(TFTensor, node: String?)
+    /// A constant, and its node when that is one of the graph itself; the path of an asset need not have a value.
+    case constant(TFTensor?, node: String?)
     case other
   }
 
@@ -93,7 +93,15 @@ struct RestoredVariables {
     var fillings: [String: TableFilling] = [:]
     private var visited = 0
 
-    init(_ graph: TFGraph) { self.graph = graph }
+    /// What is assigned to each variable in the graph itself.
+    private let initialValues: [String: TFReference]
+
+    init(_ graph: TFGraph) {
+      self.graph = graph
+      initialValues = Dictionary(
+        graph.nodes.filter { $0.op == "AssignVariableOp" && $0.inputs.count >= 2 }.map { ($0.inputs[0].node, $0.inputs[1]) },
+        uniquingKeysWith: { first, _ in first })
+    }
 
     /// Follows inputs and controls of `start`.
     mutating func visit(_ frame: Frame, _ start: [String], depth: Int) throws {
@@ -158,6 +166,11 @@ struct RestoredVariables {
         case "Const":
           guard case .tensor(let tensor)? = node.attributes["value"] else { return .other }
           return .constant(tensor, node: frame.isRoot ? node.name : nil)
+        case "Placeholder" where frame.isRoot: return .constant(nil, node: node.name)
+        case "ReadVariableOp":
+          // The path of an asset is in a variable, which an initial value fills.
+          guard frame.isRoot, let handle = node.inputs.first, let value = initialValues[handle.node] else { return .other }
+          reference = value
         case "VarHandleOp", "VariableV2", "Variable": return .resource(node.name)
         case _ where TableFilling.tables.contains(node.op): return .resource(node.name)
         case "RestoreV2":
