@@ -20,12 +20,12 @@ let package = Package(
     .systemLibrary(
       name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
     .target(name: "CGraphSchemas", dependencies: ["CProtobufC"], exclude: ["tensorflow.proto"]),
-    .target(name: "CImages", linkerSettings: [.linkedLibrary("png"), .linkedLibrary("jpeg")]),
+    .target(name: "CImages", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux])), .linkedLibrary("pthread")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
 
     // The graph and what works on it.
     .target(name: "TensorModule", dependencies: ["CZlib"]),
-    .target(name: "GraphModule", dependencies: ["TensorModule"]),
+    .target(name: "GraphModule", dependencies: ["TensorModule", "CImages"]),
     .target(name: "GraphOptimizer", dependencies: ["GraphModule"]),
     .target(name: "ModelFile", dependencies: ["GraphModule"]),
     .target(

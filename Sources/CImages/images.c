@@ -2,14 +2,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-int kiln_image_decode(const uint8_t *bytes, size_t count, int channels, uint64_t max_pixels, struct kiln_image *image) {
+static int decode(
+    const uint8_t *bytes, size_t count, const struct kiln_tensorflow_form *form, uint64_t max_pixels, struct kiln_image *image) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
   static const uint8_t jpeg[3] = {0xFF, 0xD8, 0xFF};
+  if (count >= sizeof png && memcmp(bytes, png, sizeof png) == 0) return kiln_decode_png(bytes, count, form, max_pixels, image);
+  if (count >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0) return kiln_decode_jpeg(bytes, count, form, max_pixels, image);
+  return KILN_IMAGE_UNKNOWN;
+}
+
+int kiln_image_decode(const uint8_t *bytes, size_t count, int channels, uint64_t max_pixels, struct kiln_image *image) {
   memset(image, 0, sizeof *image);
   image->channels = channels;
-  if (count >= sizeof png && memcmp(bytes, png, sizeof png) == 0) return kiln_decode_png(bytes, count, max_pixels, image);
-  if (count >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0) return kiln_decode_jpeg(bytes, count, max_pixels, image);
-  return KILN_IMAGE_UNKNOWN;
+  image->bits = 8;
+  return decode(bytes, count, NULL, max_pixels, image);
+}
+
+int kiln_image_decode_tensorflow(
+    const uint8_t *bytes, size_t count, struct kiln_tensorflow_form form, uint64_t max_pixels, struct kiln_image *image) {
+  memset(image, 0, sizeof *image);
+  image->channels = form.channels;
+  image->bits = form.bits;
+  return decode(bytes, count, &form, max_pixels, image);
 }
 
 void kiln_image_free(struct kiln_image *image) {
@@ -18,7 +32,7 @@ void kiln_image_free(struct kiln_image *image) {
 }
 
 bool kiln_image_allocate(struct kiln_image *image) {
-  image->pixels = calloc((size_t)image->width * image->height, (size_t)image->channels);
+  image->pixels = calloc((size_t)image->width * image->height, (size_t)image->channels * (image->bits / 8));
   return image->pixels != NULL;
 }
 

@@ -61,6 +61,7 @@ struct Random: RandomNumberGenerator {
   /// The operands of an example.
   mutating func operands(_ example: OpExample) -> [ReferenceTensor] {
     example.inputs.enumerated().map { index, type in
+      if let texts = example.texts[index] { return ReferenceTensor(.string, type.shape ?? [], .strings(texts)) }
       if let values = example.fixed[index] { return ReferenceTensor(type.dtype, type.shape ?? [], numbers: values) }
       return tensor(type, range: example.range)
     }

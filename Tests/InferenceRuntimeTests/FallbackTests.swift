@@ -44,7 +44,7 @@ import Testing
     for op in OpCatalog.all {
       for example in op.examples {
         let tensors = try example.inputs.enumerated().map {
-          try random.tensor($1, range: example.range, fixed: example.fixed[$0])
+          try random.tensor($1, range: example.range, fixed: example.fixed[$0], texts: example.texts[$0])
         }
         let (graph, feed) = try graph(of: example, tensors, constants: Set(tensors.indices.dropFirst()))
         let plan = try PlanBuilder.plan(graph, shapes: feed.map(\.shape))

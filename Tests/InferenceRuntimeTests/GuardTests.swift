@@ -13,7 +13,7 @@ import Testing
     let op = try #require(OpCatalog.op(named: name))
     for example in op.examples where !example.inputs.contains(where: { $0.dtype == .string }) {
       let tensors = try example.inputs.enumerated().map { index, type in
-        guarded(try random.tensor(type, range: example.range, fixed: example.fixed[index]), side)
+        guarded(try random.tensor(type, range: example.range, fixed: example.fixed[index], texts: example.texts[index]), side)
       }
       for constants in [Set<Int>(), Set(tensors.indices.dropFirst())] {
         let (graph, feed) = try graph(of: example, tensors, constants: constants)

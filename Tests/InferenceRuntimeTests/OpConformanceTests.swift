@@ -14,7 +14,7 @@ import Testing
     let op = try #require(OpCatalog.op(named: name))
     for (number, example) in op.examples.enumerated() {
       let tensors = try example.inputs.enumerated().map {
-        try random.tensor($1, range: example.range, fixed: example.fixed[$0])
+        try random.tensor($1, range: example.range, fixed: example.fixed[$0], texts: example.texts[$0])
       }
       // All operands computed; then all but the first constant, as weights are.
       for constants in [Set<Int>(), Set(tensors.indices.dropFirst())] {

@@ -16,8 +16,11 @@ extension TestRandom {
     (-2 * log(1 - uniform(0...0.999999))).squareRoot() * cos(2 * Double.pi * uniform())
   }
 
-  mutating func tensor(_ type: TensorType, range: ClosedRange<Double>? = nil, fixed: [Double]? = nil) throws -> Tensor {
+  mutating func tensor(
+    _ type: TensorType, range: ClosedRange<Double>? = nil, fixed: [Double]? = nil, texts: [ByteString]? = nil
+  ) throws -> Tensor {
     let shape = type.shape ?? []
+    if let texts { return Tensor(strings: texts, shape: shape) }
     if type.dtype == .string {
       return Tensor(strings: (0..<shape.elementCount).map { _ in "s\(Int.random(in: 0..<9, using: &self))" }, shape: shape)
     }

@@ -6,7 +6,7 @@ private let allowed: [String: Set<String>] = [
   "CHDF5": [], "CProtobufC": [], "CZlib": [], "CImages": [], "CKernels": [],
   "CGraphSchemas": ["CProtobufC"],
   "TensorModule": ["CZlib"],
-  "GraphModule": ["TensorModule"],
+  "GraphModule": ["TensorModule", "CImages"],
   "GraphOptimizer": ["GraphModule"],
   "ModelFile": ["GraphModule"],
   "ModelFormats": ["GraphModule", "CHDF5", "CGraphSchemas", "Yams"],

@@ -65,14 +65,18 @@ package struct OpExample: Sendable {
   package var range: ClosedRange<Double>?
   /// Fixed values of some operands (indices, boundaries), by operand index.
   package var fixed: [Int: [Double]]
+  /// Fixed texts of some operands, by operand index.
+  package var texts: [Int: [ByteString]]
 
   package init(
-    _ op: any OpDefinition, _ inputs: [TensorType], range: ClosedRange<Double>? = nil, fixed: [Int: [Double]] = [:]
+    _ op: any OpDefinition, _ inputs: [TensorType], range: ClosedRange<Double>? = nil, fixed: [Int: [Double]] = [:],
+    texts: [Int: [ByteString]] = [:]
   ) {
     self.op = op
     self.inputs = inputs
     self.range = range
     self.fixed = fixed
+    self.texts = texts
   }
 }
 

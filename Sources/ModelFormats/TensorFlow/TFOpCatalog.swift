@@ -22,6 +22,7 @@ enum TFOpCatalog {
   static let families: [Family] = [
     sources, elementwise, shapes, pieces, blocks, convolutions, pools, normalizations, reductions, products, indexing, images,
     quantization, recurrent, matrices, lists, tables, strings, ragged, dataSizes, sparse, raggedRows, boxes,
+    media, examples,
   ]
 
   static let readers: [String: Reader] = families.reduce(into: [:]) { $0.merge($1.readers) { first, _ in first } }

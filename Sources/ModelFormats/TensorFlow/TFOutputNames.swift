@@ -47,8 +47,15 @@ enum TFOutputNames {
     "FractionalMaxPool": ["output", "row_pooling_sequence", "col_pooling_sequence"],
   ]
 
+  /// The results of parsing Examples; an attribute that lists dtypes is as long as the results.
+  private static let parsed: [(name: String, count: String?)] = [
+    ("sparse_indices", "sparse_types"), ("sparse_values", "sparse_types"), ("sparse_shapes", "sparse_types"), ("dense_values", "Tdense"),
+    ("ragged_values", "ragged_value_types"), ("ragged_row_splits", "ragged_split_types"),
+  ]
+
   /// Ops whose output arguments are lists, with the attribute that says how long each is.
   private static let lists: [String: [(name: String, count: String?)]] = [
+    "ParseExample": parsed, "ParseExampleV2": parsed, "ParseSingleExample": parsed,
     "RaggedGather": [("output_nested_splits", "OUTPUT_RAGGED_RANK"), ("output_dense_values", nil)],
     "SparseSplit": [("output_indices", "num_split"), ("output_values", "num_split"), ("output_shape", "num_split")],
   ]
@@ -60,8 +67,12 @@ enum TFOutputNames {
       for (name, count) in arguments {
         if name == argument { return start + offset }
         guard let count else { start += 1; continue }
-        guard case .int(let length)? = node.attributes[count], (0...1 << 16).contains(length) else { return nil }
-        start += length
+        switch node.attributes[count] {
+        case .int(let length)? where (0...1 << 16).contains(length): start += length
+        case .list(let items)?: start += items.count
+        case nil where parsed.contains(where: { $0.count == count }): break
+        default: return nil
+        }
       }
       return nil
     }

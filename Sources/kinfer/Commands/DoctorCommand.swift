@@ -13,7 +13,7 @@ struct DoctorCommand: ParsableCommand {
       ("kiln", KilnVersion.text), ("instruction set", report.instructionSet), ("threads", String(report.threads)),
       ("blas", (report.blas ?? "none") + (report.usesBLAS ? "" : " (dense products take Kiln's own kernels)")),
       ("gpu devices", "none"), ("fast kernels", report.kernels.joined(separator: " ")),
-      ("libpng", String(cString: kiln_png_version())), ("libjpeg", String(cString: kiln_jpeg_version())),
+      ("libpng", DoctorCommand.version(kiln_png_version())), ("libjpeg", DoctorCommand.version(kiln_jpeg_version())),
     ]
     for (name, effect) in report.environment + DoctorCommand.environment {
       facts.append((name, (Console.variable(name) ?? "unset") + " (\(effect))"))
@@ -23,6 +23,8 @@ struct DoctorCommand: ParsableCommand {
       try Console.write(name + String(repeating: " ", count: width - name.count) + "  \(value)\n")
     }
   }
+
+  private static func version(_ text: UnsafePointer<CChar>?) -> String { text.map { String(cString: $0) } ?? "not found" }
 
   private static let environment = [
     (name: "XDG_CACHE_HOME", effect: "imported models are kept in its folder kiln; ~/.cache/kiln when unset"),

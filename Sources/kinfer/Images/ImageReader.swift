@@ -86,6 +86,7 @@ struct ImageReader {
       throw KilnError(.badInput, "\(image.width) x \(image.height) pixels is over the limit of 64 million", at: [path])
     case Int(KILN_IMAGE_DAMAGED.rawValue): throw KilnError(.badInput, "damaged picture: \(message)", at: [path])
     case Int(KILN_IMAGE_NO_MEMORY.rawValue): throw KilnError(.failed, "out of memory for the picture", at: [path])
+    case Int(KILN_IMAGE_NO_LIBRARY.rawValue): throw KilnError(.failed, message, at: [path])
     default: throw KilnError(.badInput, "is neither a PNG nor a JPEG file", at: [path])
     }
     guard let start = image.pixels else { throw KilnError(.internal, "a picture without pixels", at: [path]) }

@@ -115,12 +115,14 @@ package struct StringParts: DataDependentOp {
     return copy
   }
 
-  /// Without texts: the parts of what an example draws are not known.
   package static var examples: [OpExample] {
-    let none = TensorType(.string, [0])
+    let two = TensorType(.string, [2])
     return [
-      OpExample(StringParts(.whitespace, [0, 0]), [none]), OpExample(StringParts(.separator, separator: ", ", limit: 2, [0, 0]), [none]),
-      OpExample(StringParts(.bytes, separator: ";,", skipsEmpty: true, [0, 0]), [none]),
+      OpExample(StringParts(.whitespace, [4, 3]), [two], texts: [0: [" a  b c", "d "]]),
+      OpExample(StringParts(.separator, separator: ", ", limit: 1, [3, 2]), [two], texts: [0: ["a, b, c", ""]]),
+      OpExample(StringParts(.bytes, separator: ";,", skipsEmpty: true, [2, 2]), [two], texts: [0: ["a;,b", ";"]]),
+      OpExample(StringParts(.every, [3, 3]), [TensorType(.string, [1])], texts: [0: ["a b"]]),
+      OpExample(StringParts(.whitespace, [0, 0]), [TensorType(.string, [0])]),
       OpExample(StringParts(.whitespace, limit: 0, [1, 1]), [TensorType(.string, [1])]),
     ]
   }

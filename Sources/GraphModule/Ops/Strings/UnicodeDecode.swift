@@ -51,12 +51,15 @@ package struct UnicodeDecode: DataDependentOp {
     UnicodeDecode(encoding, errors, dims.map { $0.substituting(bindings) })
   }
 
-  /// Without texts: how many characters an example draws is not known.
   package static var examples: [OpExample] {
-    let none = TensorType(.string, [0])
+    let one = TensorType(.string, [1])
+    let damaged: [Int: [ByteString]] = [0: [ByteString([0x61, 0xE2, 0x82, 0x07, 0xFF] as [UInt8])]]
     return [
-      OpExample(UnicodeDecode(.utf8, UnicodeErrors(), [0]), [none]), OpExample(UnicodeDecode(.utf16, UnicodeErrors(.ignore), [0]), [none]),
-      OpExample(UnicodeDecode(.utf32, UnicodeErrors(.strict, controls: true), [0]), [none]),
+      OpExample(UnicodeDecode(.utf8, UnicodeErrors(), [4]), [TensorType(.string, [2])], texts: [0: ["a\u{20AC}", "\u{1F600}b"]]),
+      OpExample(UnicodeDecode(.utf8, UnicodeErrors(controls: true), [4]), [one], texts: damaged),
+      OpExample(UnicodeDecode(.utf8, UnicodeErrors(.ignore), [2]), [one], texts: damaged),
+      OpExample(UnicodeDecode(.utf16, UnicodeErrors(replacement: 63), [3]), [one], texts: damaged),
+      OpExample(UnicodeDecode(.utf32, UnicodeErrors(.strict), [0]), [TensorType(.string, [0])]),
     ]
   }
 }

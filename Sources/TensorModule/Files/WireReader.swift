@@ -1,23 +1,24 @@
-import TensorModule
-
 /// Reads protobuf's wire format from bytes that nobody checked.
-struct WireReader {
-  let bytes: UnsafeRawBufferPointer
-  private(set) var position: Int
-  private let end: Int
+package struct WireReader {
+  package let bytes: UnsafeRawBufferPointer
+  package var position: Int
+  @usableFromInline let end: Int
 
-  init(_ bytes: UnsafeRawBufferPointer) { self.init(bytes, 0..<bytes.count) }
+  package init(_ bytes: UnsafeRawBufferPointer) { self.init(bytes, 0..<bytes.count) }
 
   /// - Parameter range: lies inside `bytes`.
-  init(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
+  @inlinable
+  package init(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) {
     self.bytes = bytes
     position = range.lowerBound
     end = range.upperBound
   }
 
-  var isAtEnd: Bool { position >= end }
+  @inlinable
+  package var isAtEnd: Bool { position >= end }
 
-  mutating func varint() throws -> UInt64 {
+  @inlinable
+  package mutating func varint() throws -> UInt64 {
     var value: UInt64 = 0
     for index in 0..<10 {
       guard position < end else { throw wrong("ends inside a number") }
@@ -30,7 +31,8 @@ struct WireReader {
   }
 
   /// The place of the next `count` bytes, which are passed over.
-  mutating func take(_ count: UInt64) throws -> Range<Int> {
+  @inlinable
+  package mutating func take(_ count: UInt64) throws -> Range<Int> {
     guard let count = Int(exactly: count), count <= end - position else {
       throw wrong("declares \(count) bytes where \(end - position) are left")
     }
@@ -39,7 +41,8 @@ struct WireReader {
   }
 
   /// A field's number and wire type.
-  mutating func tag() throws -> (number: UInt32, wire: UInt8) {
+  @inlinable
+  package mutating func tag() throws -> (number: UInt32, wire: UInt8) {
     let tag = try varint()
     guard let number = UInt32(exactly: tag >> 3), number >= 1, number < 1 << 29 else {
       throw wrong("has a field with the impossible number \(tag >> 3)")
@@ -48,7 +51,8 @@ struct WireReader {
   }
 
   /// The place of a field's payload after its tag; the length before it is passed over too.
-  mutating func payload(wire: UInt8) throws -> Range<Int> {
+  @inlinable
+  package mutating func payload(wire: UInt8) throws -> Range<Int> {
     switch wire {
     case 0:
       let start = position
@@ -62,14 +66,15 @@ struct WireReader {
     }
   }
 
-  func wrong(_ message: String) -> KilnError {
+  @inline(never)
+  package func wrong(_ message: String) -> KilnError {
     KilnError(.badInput, "protobuf message at byte \(position) \(message)")
   }
 }
 
 extension Array where Element == UInt8 {
   /// Appends a number in base 128, the low bits first.
-  mutating func append(varint value: UInt64) {
+  package mutating func append(varint value: UInt64) {
     var rest = value
     while rest >= 0x80 {
       append(UInt8(truncatingIfNeeded: rest) | 0x80)
