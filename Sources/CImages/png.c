@@ -97,7 +97,7 @@ static void convert_tensorflow(
   library.png_set_packing(png);
   if (palette) library.png_set_palette_to_rgb(png);
   if (gray && depth < 8) library.png_set_expand_gray_1_2_4_to_8(png);
-  if (image->channels < 3 && !gray) library.png_set_rgb_to_gray(png, 1, 0.299, 0.114);
+  if (image->channels < 3 && !gray) library.png_set_rgb_to_gray(png, 1, 0.299, 0.587);
   if (image->channels >= 3 && gray) library.png_set_gray_to_rgb(png);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   if (form->bits == 16) library.png_set_swap(png);

@@ -51,7 +51,7 @@ struct StringGolden: Sendable, CustomTestStringConvertible {
   }
 
   @Test(arguments: [
-    ("(?P<name>a)", "(?P"), ("a(?=b)", "(?="), ("(a)\\1", "escape \\1"), ("\\pL", "class \\p"), ("(a", "does not end"),
+    ("(?P=name)", "(?P"), ("a(?=b)", "(?="), ("(a)\\1", "escape \\1"), ("\\p{Greek}", "class \\p"), ("(a", "does not end"),
     ("a)", "unmatched"), ("*a", "repetition of nothing"), ("a**", "repetition of a repetition"), ("[b-a]", "range"), ("[a", "does not end"),
     ("a{1001}", "{1001}"), ("(?:(?:(?:a{900}){900}){900}){900}", "of this size"), ("(?:(?:(?:(?:){900}){900}){900}){900}", "of this size"),
   ])

@@ -3,9 +3,9 @@ import TensorModule
 /// A regular expression in the syntax of RE2: the part of it that needs no look-around and no back references, matched in
 /// time that grows with the length of the text times that of the expression.
 ///
-/// Characters, `.`, classes (`[^a-z]`, `\d \w \s`, `[:alpha:]`), groups (capturing or not), `|`, `* + ? {n,m}` (greedy
-/// or lazy), `^ $ \A \z \b \B`, escapes, `(?i)` and `(?s)` at the start. What else RE2 knows is refused by name. Of
-/// several matches at one place the one that Perl prefers is taken. Bytes that are not UTF-8 match nothing.
+/// Characters, `.`, classes (`[^a-z]`, `\d \w \s`, `[:alpha:]`, categories as `\p{Lu}`), groups (capturing, named or not),
+/// `|`, `* + ? {n,m}` (greedy or lazy), `^ $ \A \z \b \B`, escapes, `\Q…\E`, flags `(?imsU)` and `(?i:…)`. What else RE2
+/// knows (scripts, `\C`) is refused by name. Of several matches at one place the one that Perl prefers is taken. Bytes that are not UTF-8 match nothing.
 package struct RegularExpression: Sendable {
   enum Instruction: Sendable {
     case characters(CharacterSet)
@@ -15,6 +15,8 @@ package struct RegularExpression: Sendable {
     case save(Int)
     case begin
     case end
+    case beginLine
+    case endLine
     case word(Bool)
     case match
   }
@@ -205,6 +207,8 @@ private struct Matcher {
         stack.append((place + 1, changed))
       case .begin: if position == 0 { stack.append((place + 1, slots)) }
       case .end: if position == bytes.count { stack.append((place + 1, slots)) }
+      case .beginLine: if position == 0 || bytes[position - 1] == 10 { stack.append((place + 1, slots)) }
+      case .endLine: if position == bytes.count || bytes[position] == 10 { stack.append((place + 1, slots)) }
       case .word(let wanted):
         if (isWord(position - 1) != isWord(position)) == wanted { stack.append((place + 1, slots)) }
       case .characters, .match: list.append((place, slots))

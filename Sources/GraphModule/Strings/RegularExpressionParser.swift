@@ -1,80 +1,5 @@
 import TensorModule
 
-/// A set of characters, as ranges of their numbers.
-struct CharacterSet: Sendable {
-  var ranges: [ClosedRange<UInt32>]
-
-  static let last: UInt32 = 0x10FFFF
-
-  init(_ ranges: [ClosedRange<UInt32>]) { self.ranges = ranges }
-
-  @inline(__always)
-  func contains(_ value: UInt32) -> Bool { ranges.contains { $0.contains(value) } }
-
-  var isASCII: Bool { ranges.allSatisfy { $0.upperBound < 128 } }
-
-  var inverted: CharacterSet {
-    var out: [ClosedRange<UInt32>] = []
-    var next: UInt32 = 0
-    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-      if range.lowerBound > next { out.append(next...(range.lowerBound - 1)) }
-      next = max(next, range.upperBound + 1)
-    }
-    if next <= CharacterSet.last { out.append(next...CharacterSet.last) }
-    return CharacterSet(out)
-  }
-
-  /// The set with the other case of each of ASCII's letters.
-  var ignoringCase: CharacterSet {
-    var out = ranges
-    for value in UInt32(65)...90 {
-      if contains(value) { out.append(value + 32...value + 32) }
-      if contains(value + 32) { out.append(value...value) }
-    }
-    return CharacterSet(out)
-  }
-
-  private static func of(_ parts: String...) -> CharacterSet {
-    CharacterSet(
-      parts.compactMap { part in
-        guard let first = part.unicodeScalars.first?.value, let last = part.unicodeScalars.last?.value else { return nil }
-        return first...last
-      })
-  }
-
-  /// `d`, `w`, `s`: classes that a backslash names.
-  static func perl(_ letter: Unicode.Scalar) -> CharacterSet? {
-    switch letter {
-    case "d": of("09")
-    case "w": of("09", "AZ", "_", "az")
-    case "s": of("\t\n", "\u{C}\r", " ")
-    case "D", "W", "S": perl(Unicode.Scalar(UInt8(letter.value) + 32))?.inverted
-    default: nil
-    }
-  }
-
-  /// `[:alpha:]` and its kind.
-  static func posix(_ name: String) -> CharacterSet? {
-    switch name {
-    case "alnum": of("09", "AZ", "az")
-    case "alpha": of("AZ", "az")
-    case "ascii": of("\0\u{7F}")
-    case "blank": of("\t", " ")
-    case "cntrl": of("\0\u{1F}", "\u{7F}")
-    case "digit": of("09")
-    case "graph": of("!~")
-    case "lower": of("az")
-    case "print": of(" ~")
-    case "punct": of("!/", ":@", "[`", "{~")
-    case "space": of("\t\r", " ")
-    case "upper": of("AZ")
-    case "word": of("09", "AZ", "_", "az")
-    case "xdigit": of("09", "AF", "af")
-    default: nil
-    }
-  }
-}
-
 /// Turns the text of a regular expression into a program.
 struct RegularExpressionParser {
   private indirect enum Node {
@@ -82,6 +7,8 @@ struct RegularExpressionParser {
     case characters(CharacterSet)
     case begin
     case end
+    case beginLine
+    case endLine
     case word(Bool)
     case group(Int, Node)
     case sequence([Node])
@@ -91,12 +18,19 @@ struct RegularExpressionParser {
 
   private typealias Instruction = RegularExpression.Instruction
 
+  /// What `(?imsU)` switches.
+  private struct Flags {
+    var ignoresCase = false
+    var dotTakesNewline = false
+    var hasLines = false
+    var isLazy = false
+  }
+
   private let pattern: String
   private let text: [Unicode.Scalar]
   private var position = 0
   private var groups = 0
-  private var ignoresCase = false
-  private var dotTakesNewline = false
+  private var flags = Flags()
   private var program: [Instruction] = []
   /// Nodes turned into instructions so far: repetitions of nothing make none.
   private var emitted = 0
@@ -112,10 +46,9 @@ struct RegularExpressionParser {
 
   mutating func parse() throws -> ([RegularExpression.Instruction], groups: Int) {
     guard text.count <= 10_000 else { throw KilnError(.unsupportedModel, "a regular expression of \(text.count) characters") }
-    try flags()
     let tree = try choice(depth: 0)
     guard position == text.count else { throw refused("an unmatched )") }
-    guard groups <= 9 else { throw refused("more than 9 groups") }
+    guard groups <= 100 else { throw refused("more than 100 groups") }
     try emit(.group(0, tree))
     program.append(.match)
     return (program, groups)
@@ -132,24 +65,46 @@ struct RegularExpressionParser {
     return true
   }
 
-  private mutating func flags() throws {
-    while position + 1 < text.count, text[position] == "(", text[position + 1] == "?", position + 2 < text.count,
-      "isU-m".unicodeScalars.contains(text[position + 2])
-    {
-      let start = position
-      position += 2
-      while position < text.count, text[position] != ")" {
-        switch text[position] {
-        case "i": ignoresCase = true
-        case "s": dotTakesNewline = true
-        default:
-          position = start
-          throw refused("the flags (?\(text[start + 2]))")
-        }
-        position += 1
+  /// What stands between `(?` and `)` or `:`.
+  private mutating func readFlags() throws -> Flags {
+    var (found, isOn) = (flags, true)
+    while position < text.count, text[position] != ")", text[position] != ":" {
+      switch text[position] {
+      case "i": found.ignoresCase = isOn
+      case "s": found.dotTakesNewline = isOn
+      case "m": found.hasLines = isOn
+      case "U": found.isLazy = isOn
+      case "-" where isOn: isOn = false
+      default: throw refused("(?\(text[position])")
       }
-      guard accept(")") else { throw refused("a group that does not end") }
+      position += 1
     }
+    return found
+  }
+
+  /// What follows an opening parenthesis; nil for `(?i)`, which only switches flags for what follows.
+  private mutating func group(depth: Int) throws -> Node? {
+    let outer = flags
+    var group: Int?
+    if accept("?P<") || accept("?<") {
+      guard let end = text[position...].firstIndex(of: ">"), end > position,
+        text[position..<end].allSatisfy({ $0 == "_" || $0.properties.isAlphabetic || ("0"..."9").contains($0) })
+      else { throw refused("this name of a group") }
+      position = end + 1
+      groups += 1
+      group = groups
+    } else if accept("?") {
+      flags = try readFlags()
+      if accept(")") { return nil }
+      guard accept(":") else { throw refused("a group that does not end") }
+    } else {
+      groups += 1
+      group = groups
+    }
+    let inner = try choice(depth: depth + 1)
+    guard accept(")") else { throw refused("a group that does not end") }
+    flags = outer
+    return group.map { .group($0, inner) } ?? inner
   }
 
   private mutating func choice(depth: Int) throws -> Node {
@@ -162,7 +117,22 @@ struct RegularExpressionParser {
   private mutating func sequence(depth: Int) throws -> Node {
     var items: [Node] = []
     while position < text.count, text[position] != "|", text[position] != ")" {
-      items.append(try repeated(try atom(depth: depth)))
+      if accept("\\Q") {
+        while position < text.count, !accept("\\E") {
+          let scalar = text[position]
+          position += 1
+          let last = set(CharacterSet([scalar.value...scalar.value]))
+          let ends = accept("\\E")
+          items.append(ends ? try repeated(last) : last)
+          if ends { break }
+        }
+        continue
+      }
+      if accept("(") {
+        if let node = try group(depth: depth) { items.append(try repeated(node)) }
+        continue
+      }
+      items.append(try repeated(try atom()))
     }
     return items.isEmpty ? .empty : items.count == 1 ? items[0] : .sequence(items)
   }
@@ -179,7 +149,7 @@ struct RegularExpressionParser {
       }
       count += 1
       if count > 1 { throw refused("a repetition of a repetition") }
-      node = .repetition(node, low, high, greedy: !accept("?"))
+      node = .repetition(node, low, high, greedy: accept("?") == flags.isLazy)
     }
     return node
   }
@@ -206,25 +176,16 @@ struct RegularExpressionParser {
     return (low, high)
   }
 
-  private func set(_ set: CharacterSet) -> Node { .characters(ignoresCase ? set.ignoringCase : set) }
+  private func set(_ set: CharacterSet) -> Node { .characters(flags.ignoresCase ? set.ignoringCase : set) }
 
-  private mutating func atom(depth: Int) throws -> Node {
+  private mutating func atom() throws -> Node {
     let scalar = text[position]
     position += 1
     switch scalar {
-    case ".": return .characters(dotTakesNewline ? CharacterSet([0...CharacterSet.last]) : CharacterSet([10...10]).inverted)
-    case "^": return .begin
-    case "$": return .end
+    case ".": return .characters(flags.dotTakesNewline ? CharacterSet([0...CharacterSet.last]) : CharacterSet([10...10]).inverted)
+    case "^": return flags.hasLines ? .beginLine : .begin
+    case "$": return flags.hasLines ? .endLine : .end
     case "[": return set(try characterClass())
-    case "(":
-      var group: Int?
-      if accept("?:") {} else if accept("?") { throw refused("(?\(position < text.count ? String(text[position]) : "")") } else {
-        groups += 1
-        group = groups
-      }
-      let inner = try choice(depth: depth + 1)
-      guard accept(")") else { throw refused("a group that does not end") }
-      return group.map { .group($0, inner) } ?? inner
     case "*", "+", "?": throw refused("a repetition of nothing")
     case "\\":
       guard position < text.count else { throw refused("a backslash at the end") }
@@ -272,12 +233,27 @@ struct RegularExpressionParser {
       }
       guard let value = UInt32(digits, radix: 16), value <= CharacterSet.last else { throw refused("\\x\(digits)") }
       return one(value)
-    case "p", "P": throw refused("the class \\\(letter)")
-    case "Q": throw refused("\\Q")
+    case "p", "P": return try category(negated: letter == "P")
     default:
       guard letter.isASCII, !letter.properties.isAlphabetic, !("0"..."9").contains(letter) else { throw refused("the escape \\\(letter)") }
       return one(letter.value)
     }
+  }
+
+  /// The name of a category behind `\p`.
+  private mutating func category(negated: Bool) throws -> CharacterSet {
+    guard position < text.count else { throw refused("a backslash at the end") }
+    var name = String(text[position])
+    position += 1
+    var isNegated = negated
+    if name == "{" {
+      guard let end = text[position...].firstIndex(of: "}") else { throw refused("\\p without its end") }
+      if accept("^") { isNegated.toggle() }
+      name = String(String.UnicodeScalarView(text[position..<end]))
+      position = end + 1
+    }
+    guard let set = CharacterSet.category(name) else { throw refused("the class \\p{\(name)}") }
+    return isNegated ? set.inverted : set
   }
 
   private mutating func characterClass() throws -> CharacterSet {
@@ -318,7 +294,7 @@ struct RegularExpressionParser {
     }
     let set = CharacterSet(ranges)
     // Cases are joined before the class is turned round.
-    return isInverted ? (ignoresCase ? set.ignoringCase : set).inverted : set
+    return isInverted ? (flags.ignoresCase ? set.ignoringCase : set).inverted : set
   }
 
   private mutating func classMember() throws -> CharacterSet {
@@ -343,6 +319,8 @@ struct RegularExpressionParser {
     case .characters(let set): try append(.characters(set))
     case .begin: try append(.begin)
     case .end: try append(.end)
+    case .beginLine: try append(.beginLine)
+    case .endLine: try append(.endLine)
     case .word(let wanted): try append(.word(wanted))
     case .group(let index, let inner):
       try append(.save(2 * index))

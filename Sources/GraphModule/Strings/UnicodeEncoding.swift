@@ -55,7 +55,7 @@ package enum UnicodeEncoding: String, Sendable, CaseIterable {
       let isControl = found.map { errors.controls && UnicodeEncoding.isControl($0) } ?? false
       if let scalar = found, !isControl {
         out.append((scalar, position))
-      } else if isControl ? errors.scalar != nil : true, let scalar = isControl ? errors.scalar : try errors.substitute(op) {
+      } else if let scalar = isControl && errors.policy != .ignore ? errors.scalar : try errors.substitute(op) {
         out.append((scalar, position))
       }
       position += length
@@ -63,7 +63,6 @@ package enum UnicodeEncoding: String, Sendable, CaseIterable {
     return out
   }
 
-  /// C0 controls but for tab, line feed and carriage return count, as TensorFlow has it.
   private static func isControl(_ scalar: Unicode.Scalar) -> Bool { scalar.value <= 0x1F }
 
   /// The character at a position, nil when there is none, and how many bytes it or the ill-formed part takes.

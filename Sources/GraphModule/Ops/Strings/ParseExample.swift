@@ -207,7 +207,7 @@ private struct FeatureRows {
     }
     let longest = counts.reduce(0) { max($0, $1 / max(size, 1)) }
     let shape = try SizeOperand.shape(([rows.count, longest] + feature.shape).map(Int64.init), ParseExample.name)
-    return try joined(shape) { index in other.picked([longest * size - counts[index]], [Int](repeating: 0, count: longest * size - counts[index])) }
+    return joined(shape) { index in other.picked([longest * size - counts[index]], [Int](repeating: 0, count: longest * size - counts[index])) }
   }
 
   private func all() -> ReferenceTensor {

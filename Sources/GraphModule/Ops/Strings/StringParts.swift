@@ -72,6 +72,8 @@ package struct StringParts: DataDependentOp {
 
   private func parts(_ bytes: [UInt8]) -> [ArraySlice<UInt8>] {
     if limit == 0 { return [bytes[...]] }
+    // TensorFlow 1's splits find nothing in an empty text.
+    if split == .bytes, bytes.isEmpty { return [] }
     switch split {
     case .every: return bytes.indices.map { bytes[$0...$0] }
     case .whitespace: return words(bytes)
