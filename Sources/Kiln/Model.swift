@@ -73,10 +73,12 @@ public final class Model: Sendable {
     let batch = graph.states.isEmpty ? nil : types.first?.dims.first?.fixed
     let isFixed = batch.map { batch in types.allSatisfy { $0.dims.first?.fixed == batch } } ?? false
     stateBatch = isFixed ? batch : nil
+    let examples = graph.serializedExamples
     inputs = graph.inputs.map { input in
       let name = graph[input].name
       return TensorDescription(
-        name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)], isBatched: isFixed)
+        name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)], isBatched: isFixed,
+        holdsExamples: examples.contains(input))
     }
     outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value), isBatched: isFixed) }
     metadata = graph.metadata

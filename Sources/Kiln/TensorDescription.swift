@@ -12,10 +12,14 @@ public struct TensorDescription: Sendable, Hashable {
   /// `[batch,28,28,1]`: the dims with the names of the free ones.
   public let shapeText: String
 
+  /// Whether its texts are serialized `tf.train.Example` messages, which the model parses.
+  public let holdsExamples: Bool
+
   /// - Parameter isBatched: the first axis counts samples although its length is known.
-  init(_ name: String, _ type: TensorType, alias: String? = nil, isBatched: Bool = false) {
+  init(_ name: String, _ type: TensorType, alias: String? = nil, isBatched: Bool = false, holdsExamples: Bool = false) {
     self.name = name
     self.alias = alias
+    self.holdsExamples = holdsExamples
     dtype = type.dtype
     dims = type.dims.enumerated().map { $0 == 0 && isBatched ? nil : $1.fixed }
     shapeText = "[" + type.dims.map(\.description).joined(separator: ",") + "]"

@@ -3,8 +3,9 @@ extension NumPyFile {
 
   /// Reads the bytes of a `.npy` file.
   ///
+  /// - Parameter bytesOf: what an element of an `S` array is, whose bytes NumPy fills up with NULs: without those unless given.
   /// - Throws: `KilnError` (`badInput`) for anything but one well-formed array.
-  package static func parse(_ bytes: UnsafeRawBufferPointer) throws -> Tensor {
+  package static func parse(_ bytes: UnsafeRawBufferPointer, bytesOf: ((ArraySlice<UInt8>) -> ByteString)? = nil) throws -> Tensor {
     let reader = ByteReader(bytes)
     guard isNPY(bytes), bytes.count >= 10 else { throw bad("is not a .npy file") }
     let wide = bytes[6] >= 2
@@ -24,7 +25,7 @@ extension NumPyFile {
     guard shape.count <= maximumRank else { throw bad("has rank \(shape.count); at most \(maximumRank) is supported") }
     let data = try reader.slice(headerStart + headerLength, bytes.count - headerStart - headerLength)
     guard data.count == size else { throw bad("has \(data.count) bytes of data where its shape \(shape.shapeText) needs \(size)") }
-    let tensor = try kind.tensor(data, fortran ? shape.reversed() : shape)
+    let tensor = try kind.tensor(data, fortran ? shape.reversed() : shape, bytesOf)
     return fortran && shape.count > 1 ? try reversingAxes(tensor) : tensor
   }
 
@@ -66,7 +67,7 @@ extension NumPyFile {
         let number = Int(descriptor.dropFirst(2)), (0...(1 << 24)).contains(number)
       else { throw bad("has the unknown dtype \(KilnError.quoted(descriptor))") }
       let allowed: [Character: [Int]] = ["b": [1], "i": [1, 2, 4, 8], "u": [1, 2, 4, 8], "f": [2, 4, 8]]
-      guard letter == "S" || letter == "U" || allowed[letter]?.contains(number) == true else {
+      guard ["S", "U", "V"].contains(letter) || allowed[letter]?.contains(number) == true else {
         throw bad("has the dtype \(KilnError.quoted(descriptor)), which is not supported")
       }
       swapped = order == ">"
@@ -74,10 +75,13 @@ extension NumPyFile {
       width = letter == "U" ? number * 4 : number
     }
 
-    func tensor(_ data: UnsafeRawBufferPointer, _ shape: Shape) throws -> Tensor {
+    func tensor(_ data: UnsafeRawBufferPointer, _ shape: Shape, _ bytesOf: ((ArraySlice<UInt8>) -> ByteString)?) throws -> Tensor {
       let count = shape.elementCount
       switch letter {
+      case "V":
+        return Tensor(strings: (0..<count).map { ByteString(data[$0 * width..<($0 + 1) * width]) }, shape: shape)
       case "S":
+        if let bytesOf { return Tensor(strings: (0..<count).map { bytesOf(Array(data[$0 * width..<($0 + 1) * width])[...]) }, shape: shape) }
         return Tensor(strings: (0..<count).map { text8(data, $0) }, shape: shape)
       case "U":
         return Tensor(strings: try (0..<count).map { try text32(data, $0) }, shape: shape)

@@ -1,7 +1,7 @@
 /// NumPy's `.npy` and `.npz` files.
 ///
-/// Read: bool, (u)int8…64, float16/32/64 of either byte order, C or Fortran order, and `S`/`U` text, which become string
-/// tensors. Object arrays hold pickled Python and are refused. uint16, uint32 and uint64 become int32 or int64.
+/// Read: bool, (u)int8…64, float16/32/64 of either byte order, C or Fortran order, and `S`/`U` text and `V` bytes, which
+/// become string tensors; NULs at the end of an `S` element are NumPy's filling, those of a `V` element its own. Object arrays hold pickled Python and are refused. uint16, uint32 and uint64 become int32 or int64.
 package enum NumPyFile {
   /// Reads a `.npy` file.
   package static func read(npy path: String) throws -> Tensor {

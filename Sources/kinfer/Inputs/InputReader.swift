@@ -21,6 +21,7 @@ struct InputReader {
       case (nil, _): found[name] = source
       // Pictures of one input add up.
       case (.images(let files, let reader), .images(let more, _)): found[name] = .images(files + more, reader)
+      case (.files(let files, let input), .files(let more, _)): found[name] = .files(files + more, input)
       default: throw KilnError(.usage, "input \(KilnError.quoted(name)) is given twice")
       }
     }
@@ -31,6 +32,10 @@ struct InputReader {
       // As many files as inputs, none of them named: in the model's order.
       if byPosition { name = inputs[position].name }
       let bytes = try InputReader.isFolder(path) ? nil : MappedFile(path: path)
+      if let input = try? only(name, path), input.dtype == .string, bytes.map({ InputReader.isRaw(path, $0.bytes) }) ?? true {
+        try add(input.name, .files(try bytes == nil ? InputReader.images(in: path) : [path], input))
+        continue
+      }
       if let bytes, bytes.bytes.starts(with: [0x50, 0x4B]) {
         for (name, tensor) in try arrays(NumPyFile.read(npz: path), for: name, path) { try add(name, .tensor(tensor)) }
       } else if let bytes, InputReader.isJSONLines(path) {
@@ -94,6 +99,11 @@ struct InputReader {
     return textual[0]
   }
 
+  /// Whether a file for an input of strings is one of them as it is: all but the files that hold lists.
+  private static func isRaw(_ path: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    !NumPyFile.isNPY(bytes) && ![".npy", ".npz", ".json", ".jsonl", ".ndjson", ".csv", ".txt"].contains(where: path.lowercased().hasSuffix)
+  }
+
   private static func isJSONLines(_ path: String) -> Bool {
     path.lowercased().hasSuffix(".jsonl") || path.lowercased().hasSuffix(".ndjson")
   }
@@ -151,7 +161,9 @@ struct InputReader {
     }
     return .tensor(
       try placing(path) {
-        if NumPyFile.isNPY(file.bytes) { return try input.adopt(NumPyFile.parse(file.bytes)) }
+        if NumPyFile.isNPY(file.bytes) {
+          return try input.adopt(NumPyFile.parse(file.bytes, bytesOf: input.holdsExamples ? InputReader.message : nil))
+        }
         if input.dtype == .string, path.lowercased().hasSuffix(".txt") {
           return try input.adopt(TextLines.tensor(TextLines.split(file.bytes).map { ByteString($0) }, for: input))
         }
@@ -161,6 +173,20 @@ struct InputReader {
         }
         return try CSVTensor.tensor(file.bytes, for: input)
       })
+  }
+
+  /// A protobuf message among the NULs that NumPy fills elements up with: those that belong to its last field are its own.
+  private static func message(_ padded: ArraySlice<UInt8>) -> ByteString {
+    var end = padded.endIndex
+    while end > padded.startIndex, padded[end - 1] == 0 { end -= 1 }
+    let length = padded.withUnsafeBytes { bytes -> Int in
+      var reader = WireReader(bytes)
+      while reader.position < end - padded.startIndex {
+        guard let tag = try? reader.tag(), (try? reader.payload(wire: tag.wire)) != nil else { return end - padded.startIndex }
+      }
+      return reader.position
+    }
+    return ByteString(padded.prefix(length))
   }
 
   /// The value of a JSON file; nil when the file is something else.

@@ -5,15 +5,30 @@ struct Samples {
   enum Source {
     case tensor(Tensor)
     case images([String], ImageReader)
+    /// Files whose bytes are the samples of an input of strings.
+    case files([String], TensorDescription)
 
     /// How many samples there are.
     var count: Int {
       switch self {
       case .tensor(let tensor): tensor.shape.first ?? 1
-      case .images(let files, _): files.count
+      case .images(let files, _), .files(let files, _): files.count
       }
     }
   }
+
+  private static func texts(_ files: some Sequence<String>, _ input: TensorDescription) throws -> Tensor {
+    let bytes = try files.map { path -> ByteString in
+      let file = try MappedFile(path: path)
+      guard file.bytes.count <= maximumFile else {
+        throw KilnError(.badInput, "is \(file.bytes.count >> 20) MiB long; at most \(maximumFile >> 20) are read", at: [path])
+      }
+      return withExtendedLifetime(file) { ByteString(file.bytes) }
+    }
+    return try TextLines.tensor(bytes, for: input)
+  }
+
+  private static let maximumFile = 256 << 20
 
   /// One for each input of the model, in its order.
   let sources: [Source]
@@ -33,7 +48,13 @@ struct Samples {
         "input \(KilnError.quoted(input.name)) has \(source.count) samples, input \(KilnError.quoted(counted[0].1.name)) has \(count)")
     }
     var names = (0..<count).map(String.init)
-    for case .images(let files, _) in sources where files.count == count {
+    for source in sources {
+      let files: [String]
+      switch source {
+      case .images(let paths, _), .files(let paths, _): files = paths
+      case .tensor: continue
+      }
+      guard files.count == count else { continue }
       names = files.map { String($0.split(separator: "/").last ?? "") }
       break
     }
@@ -47,6 +68,7 @@ struct Samples {
       switch source {
       case .tensor(let tensor): tensor.rows(range)
       case .images(let files, let reader): try reader.read(Array(files[range]))
+      case .files(let files, let input): try Samples.texts(files[range], input)
       }
     }
   }
@@ -57,6 +79,7 @@ struct Samples {
       switch source {
       case .tensor(let tensor): tensor
       case .images(let files, let reader): try reader.read(files)
+      case .files(let files, let input): try Samples.texts(files, input)
       }
     }
   }

@@ -156,6 +156,19 @@ package struct ParseExample: DataDependentOp {
   }
 }
 
+extension Graph {
+  /// The values that are parsed as Examples, and those that these are reshaped from.
+  package var serializedExamples: Set<ValueID> {
+    var found: Set<ValueID> = []
+    for node in nodes.reversed() {
+      if node.op is ParseExample || (node.op is Reshape && node.outputs.contains(where: found.contains)) {
+        found.formUnion(node.inputs.prefix(1))
+      }
+    }
+    return found
+  }
+}
+
 /// One feature's values over all examples.
 private struct FeatureRows {
   let feature: ParseExample.Feature

@@ -1,10 +1,11 @@
 import TensorModule
 
-/// Texts split into tokens along a new last axis of a given length: longer rows are cut, shorter ones padded with "".
-package struct StringSplit: OpDefinition, SymbolicAttributes {
+/// Texts split into tokens along a new last axis: longer rows are cut to its length, shorter ones padded with "". A length
+/// that is a new symbol is that of the longest row.
+package struct StringSplit: DataDependentOp {
   package static let name = "string_split"
   package static let summary =
-    "the tokens of each text of x [...], or their n-grams, along a new last axis: [..., length], cut or padded with \"\"; and how many there were, int64 [...]"
+    "the tokens of each text of x [...], or their n-grams, along a new last axis: [..., length], cut or padded with \"\" (`length` is a number, or a symbol that the data bind); and how many there were, int64 [...]"
 
   package var tokenizer: Tokenizer
   package var length: Dim
@@ -32,9 +33,7 @@ package struct StringSplit: OpDefinition, SymbolicAttributes {
     return [TensorType(.string, inputs[0].dims + [length]), TensorType(.int64, inputs[0].dims)]
   }
 
-  package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
-    split(inputs[0], to: try Expect.shape(outputs[0], Self.name).last)
-  }
+  package func results(_ inputs: [ReferenceTensor]) throws -> [ReferenceTensor] { split(inputs[0], to: length.fixed) }
 
   /// The tokens and their numbers; without a length rows are as long as the longest.
   private func split(_ x: ReferenceTensor, to length: Int?) -> [ReferenceTensor] {

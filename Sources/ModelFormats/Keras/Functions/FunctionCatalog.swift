@@ -7,7 +7,7 @@ enum FunctionCatalog {
 
   static let meanings: [String: Meaning] = [
     elementwise, reductions, shapes, indexing, products, images, arithmetic, order, missingNumbers, scattering, matrices,
-    frequencies, sizes, windows, losses, pictures, transformations,
+    frequencies, sizes, windows, losses, pictures, transformations, strings,
   ].reduce(into: [:]) { $0.merge($1) { _, last in last } }
 
   /// Names of `keras.ops` classes (in lower case with underscores) that differ from the function's.
@@ -64,6 +64,8 @@ enum FunctionCatalog {
   /// `math.reduce_mean` → `mean`; nil when it is not known.
   static func tensorFlowName(_ function: String) -> String? {
     let parts = function.split(separator: ".", omittingEmptySubsequences: false)
+    if function == "as_string" { return "strings_as_string" }
+    if parts.count == 2, parts[0] == "strings" { return strings["strings_\(parts[1])"] == nil ? nil : "strings_\(parts[1])" }
     guard let last = parts.last, tensorFlowModules.contains(parts.dropLast().joined(separator: ".")) else { return nil }
     let name = tensorFlowAliases[String(last)] ?? String(last)
     if function == "linalg.inv" { return "inv" }
@@ -71,13 +73,13 @@ enum FunctionCatalog {
     // tf.transpose of the module image exchanges rows and columns.
     if name == "transpose", function == "image.transpose" { return "image_transpose" }
     if name == "normalize", function != "linalg.normalize" { return nil }
-    return meanings[name] == nil ? nil : name
+    return meanings[name] == nil || strings[name] != nil ? nil : name
   }
 
   /// `ExpandDims` → `expand_dims`; nil when it is not known.
   static func kerasName(_ className: String) -> String? {
     let name = kerasAliases[snakeCase(className)] ?? snakeCase(className)
-    return meanings[name] == nil || onlyTensorFlow.contains(name) || refusals[name] != nil ? nil : name
+    return meanings[name] == nil || onlyTensorFlow.contains(name) || strings[name] != nil || refusals[name] != nil ? nil : name
   }
 
   private static func snakeCase(_ className: String) -> String {
@@ -94,7 +96,7 @@ enum FunctionCatalog {
   /// The catalogue's name of a function of `keras.ops`; nil when there is none.
   static func kerasFunction(_ function: String) -> String? {
     let name = kerasAliases[function] ?? function
-    return meanings[name] == nil || onlyTensorFlow.contains(name) || refusals[name] != nil ? nil : name
+    return meanings[name] == nil || onlyTensorFlow.contains(name) || strings[name] != nil || refusals[name] != nil ? nil : name
   }
 
   /// The reader of a `keras.ops` node.

@@ -7,7 +7,7 @@ struct TextVectorization: KerasLayerReader {
   private let stripsPunctuation: Bool
   private let split: Tokenizer.Split?
   private let ngrams: [Int]
-  /// The number of tokens that int mode cuts or pads to.
+  /// The number of tokens that int mode cuts or pads to; nil for that of the longest text.
   private let length: Int?
   private let lookup: IndexLookup
 
@@ -27,10 +27,6 @@ struct TextVectorization: KerasLayerReader {
     length = config.json("output_sequence_length") == nil ? nil : config.int("output_sequence_length", in: 0...1 << 20)
     if config.bool("ragged", false) { config.unsupported("ragged: true", nearest: "ragged: false") }
     lookup = IndexLookup(config, isString: true, inText: true)
-    if lookup.mode == .int, split != nil, length == nil {
-      config.unsupported(
-        "output_sequence_length None, which lets the data decide the length,", nearest: "an output_sequence_length")
-    }
     if lookup.mode == .oneHot, split != nil { config.unsupported("output_mode 'one_hot' of tokens", nearest: "multi_hot") }
   }
 
@@ -75,7 +71,8 @@ struct TextVectorization: KerasLayerReader {
     }
     let tokenizer = Tokenizer(split, ngrams: ngrams)
     if lookup.mode == .int {
-      let tokens = try call.addAll(StringSplit(tokenizer, length: Dim(length ?? 0)), [x], "split")[0]
+      let length = length.map { Dim($0) } ?? .symbol("tokens\(call.builder.graph.nodes.count)")
+      let tokens = try call.addAll(StringSplit(tokenizer, length: length), [x], "split")[0]
       return [KerasTensor(try lookup.lookup(call, tokens, vocabulary))]
     }
     guard dims.count == 1 else {
