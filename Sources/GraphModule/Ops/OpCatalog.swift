@@ -43,8 +43,6 @@ package enum OpCatalog {
     Pool.self,
     QR.self,
     RaggedNGrams.self,
-    RaggedPlaces.self,
-    RaggedToDense.self,
     Reduce.self,
     ReduceJoin.self,
     RegexFullMatch.self,

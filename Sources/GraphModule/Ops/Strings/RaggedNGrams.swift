@@ -104,3 +104,14 @@ package struct RaggedNGrams: DataDependentOp {
     ]
   }
 }
+
+/// Helpers for ops on rows of unequal lengths.
+enum RaggedRows {
+  /// Row splits that ascend from 0.
+  static func splits(_ numbers: [Int], _ op: String) throws -> [Int] {
+    guard numbers.first == 0, zip(numbers, numbers.dropFirst()).allSatisfy({ $0 <= $1 }) else {
+      throw KilnError(.badInput, "op '\(op)': row splits must ascend from 0")
+    }
+    return numbers
+  }
+}
