@@ -3,8 +3,8 @@ import GraphModule
 /// What falls with every firing, so that the optimizer ends: compared part by part, in this order.
 ///
 /// 1. The weight of the ops that compute.
-/// 2. For the computing ops in order: how many transposes and broadcasts stand between its operands and the computing
-///    ops above. A transpose that moves behind an op lowers that op's number and raises those of later ops only.
+/// 2. For the computing ops in order: how many transposes, reshapes and broadcasts stand between its operands and the
+///    computing ops above. One that moves behind an op lowers that op's number and raises those of later ops only.
 /// 3. The weight of the ops that only move or convert.
 /// 4. For each of these, how many such ops it has above itself in a row.
 struct Measure: Comparable, CustomStringConvertible {
@@ -24,7 +24,7 @@ struct Measure: Comparable, CustomStringConvertible {
         moving += weight
         let depth = 1 + (node.inputs.first.flatMap { depthOf[$0] } ?? 0)
         depths += depth
-        let above = (node.inputs.first.flatMap { transposesAbove[$0] } ?? 0) + (node.op is Transpose ? 1 : 0)
+        let above = (node.inputs.first.flatMap { transposesAbove[$0] } ?? 0) + (node.op is Cast ? 0 : 1)
         for output in node.outputs {
           depthOf[output] = depth
           transposesAbove[output] = above

@@ -130,7 +130,7 @@ enum ActivationRules {
             return try w.add(.mul, try w.add(Elementwise(.clip, [0, 6]), shifted), try w.scalar(0.2))
           }
         ]),
-      hardSwish, leakyFromMaximum, preluFromSum, preluFromDifference, eluFromSelect,
+      hardSigmoidOfSum, hardSwish, leakyFromMaximum, preluFromSum, preluFromDifference, eluFromSelect, scaledELU,
       Rule(
         "log-softmax-from-parts", "log(softmax(x)) → log_softmax(x)",
         find: .unary(.log, .op(Softmax.self, as: "softmax", .exactly(["x"])) { !$0.log }),
@@ -142,6 +142,34 @@ enum ActivationRules {
         witness: { w in try w.add(.log, try w.add(Softmax(axis: -1), try w.input(w.matrix()))) },
         refusals: [{ w in try w.add(.log, try w.add(Softmax(axis: -1, log: true), try w.input(w.matrix()))) }]),
     ] + GELURules.all
+
+  /// The constant b as numbers, when the clip's bounds and the factor are those of a hard sigmoid.
+  private static func offsets(_ m: Match) -> Tensor? {
+    guard let clip: Elementwise = m.op("clip"), let a = m.number("a"), let b = m.tensor("b"), b.dtype == .float32, b.splat == nil,
+      m["x"].dtype == .float32, clip.parameters[0] == 0, a > 0, (clip.parameters[1] * a - 1).magnitude < 1e-6
+    else { return nil }
+    return b
+  }
+
+  private static let hardSigmoidOfSum = Rule(
+    "hard-sigmoid-of-sum", "clip(x + b, 0, h) · (1 / h) → hard_sigmoid(x + (b − h / 2), 1 / h, ½) for constants b that differ",
+    find: .mul(.function(.clip, nil, as: "clip", [.add("x", .constant("b"))]), .splat("a")),
+    rewrite: { m, draft in
+      guard let a = m.number("a"), let b = offsets(m) else { return nil }
+      let shifted = try Tensor(converting: b.doubles.map { $0 - 0.5 / a }, to: .float32, shape: b.shape)
+      let sum = try draft.add(.add, [], [try m.value("x"), draft.constant(shifted, like: try m.value("b"))])
+      return try draft.add(.hardSigmoid, [a, 0.5], [sum])
+    }, when: { offsets($0) != nil }, exactness: .tolerance(Tolerance(absolute: 2e-5, relative: 1e-4)), mayDiffer: .signedZero, phase: .simplify,
+    witness: { w in
+      let shifted = try w.add(.add, try w.input([3, 4]), try w.weights([4]))
+      return try w.add(.mul, try w.add(Elementwise(.clip, [0, 6]), shifted), try w.scalar(1 / 6))
+    },
+    refusals: [
+      { w in
+        let shifted = try w.add(.add, try w.input([3, 4]), try w.weights([4]))
+        return try w.add(.mul, try w.add(Elementwise(.clip, [0, 6]), shifted), try w.scalar(0.2))
+      }
+    ])
 
   private static let hardSwish = Rule(
     "hard-swish-from-parts", "x · clip(x + 3, 0, 6) / 6 → hard_swish(x)",
@@ -224,6 +252,32 @@ enum ActivationRules {
       { w in
         let x = try w.input(w.matrix())
         return try w.add(.select, try w.add(.greater, x, try w.scalar(1)), x, try w.add(.expm1, x))
+      }
+    ])
+
+  private static let plainELU = Pattern.function(.elu, [1], ["x"])
+
+  private static let scaledELU = Rule(
+    "scaled-elu-from-select", "x > 0 ? elu(x) : a · elu(x) → elu(x, a)",
+    find: .function(
+      .select, [.function(.greater, ["x", 0.0]), .oneOf(["x", plainELU]), .mul(plainELU, .splat("a"))]),
+    rewrite: { m, draft in
+      guard let a = m.number("a") else { return nil }
+      return try draft.add(.elu, [a], [try m.value("x")])
+    }, when: { m in m["x"].dtype.isFloat && m["x"] == m.result && m.number("a").map { $0.isFinite && $0 > 0 } ?? false },
+    exactness: .ulps(2), mayDiffer: .signedZero, phase: .simplify,
+    witness: { w in
+      let x = try w.input(w.matrix())
+      let elu = try w.add(Elementwise(.elu, [1]), x)
+      let scaled = try w.add(.mul, try w.scalar(0.75), elu)
+      return try w.add(.select, try w.add(.greater, x, try w.scalar(0)), w.size(0...1) == 0 ? x : elu, scaled)
+    },
+    refusals: [
+      { w in
+        let x = try w.input(w.matrix())
+        let elu = try w.add(Elementwise(.elu, [1]), x)
+        let scaled = try w.add(.mul, try w.scalar(0.75), elu)
+        return try w.add(.select, try w.add(.greater, x, try w.scalar(0.5)), elu, scaled)
       }
     ])
 }

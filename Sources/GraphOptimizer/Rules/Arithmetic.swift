@@ -44,6 +44,13 @@ enum ArithmeticRules {
         witness: { w in try w.add(.sub, try w.input([3, 4]), try w.add(.neg, try w.input([4]))) },
         refusals: [{ w in try w.add(.sub, try w.add(.neg, try w.input([4])), try w.input([3, 4])) }]),
       Rule(
+        "add-negated-product", "x + (−a) · b → x − a · b", find: .add("x", .mul(.unary(.neg, "a"), "b")),
+        replace: .sub("x", .mul("a", "b")), phase: .simplify,
+        witness: { w in
+          let product = try w.add(.mul, try w.add(.neg, try w.input([3, 1])), try w.input([4]))
+          return try w.add(.add, product, try w.input([3, 4]))
+        }),
+      Rule(
         "square-of", "x · x → x²", find: .mul("x", "x"), replace: .unary(.square, "x"), phase: .canonicalise,
         witness: { w in
           let x = try w.input(w.matrix())

@@ -3,7 +3,7 @@ import TensorModule
 
 /// Rules that fuse what follows a product or convolution into its epilogue: activation(result + bias + residual).
 enum EpilogueRules {
-  static let all = [bias, residual, activation, batchNormToAffine]
+  static let all = [bias, residual, activation, activationThroughPool, batchNormToAffine]
 
   /// A product or convolution of every kind with a result of 4 channels, for witnesses.
   private static func linear(_ w: inout WitnessBuilder, _ epilogue: Epilogue = .none) throws -> ValueID {
@@ -93,6 +93,42 @@ enum EpilogueRules {
       return try w.add(f[w.size(0...3)], y)
     },
     refusals: [{ w in try w.add(.relu, try linear(&w, Epilogue(activation: Activation(.sigmoid)))) }])
+
+  /// Functions that keep the order of numbers and cost nothing in an epilogue.
+  private static func isMonotone(_ op: Elementwise) -> Bool {
+    switch op.function {
+    case .relu: true
+    case .clip: op.parameters.count == 2 && op.parameters[0] <= op.parameters[1]
+    case .leakyRelu: op.parameters.first.map { $0 >= 0 && $0.isFinite } ?? false
+    default: false
+    }
+  }
+
+  private static let activationThroughPool = Rule(
+    "activation-through-pool", "f(max_pool(x ∗ w + b)) → max_pool(f(x ∗ w + b)) for relu, clip and leaky_relu",
+    find: .elementwise(as: "f", .exactly([.op(Pool.self, as: "pool", .exactly([.linear(as: "linear")])) { $0.kind == .max }])) {
+      isMonotone($0)
+    },
+    rewrite: { m, draft in
+      guard var op = LinearOp(m.anyOp("linear")), let f: Elementwise = m.op("f"), let pool: Pool = m.op("pool") else { return nil }
+      op.epilogue.activation = Activation(f.function, f.parameters)
+      return try draft.add(pool, [try draft.add(op.op, m.operands("linear"))])
+    }, mayDiffer: [.nan, .signedZero], phase: .fuse,
+    witness: { w in
+      let y = try w.add(Conv(strides: [1, 1], padding: .same), try w.input([1, 6, 6, 3]), try w.weights([3, 3, 3, 4]))
+      let pooled = try w.add(Pool(.max, window: [2, 2], strides: [2, 2]), y)
+      return try w.add([Elementwise(.relu), Elementwise(.clip, [0, 6]), Elementwise(.leakyRelu, [0.25])][w.size(0...2)], pooled)
+    },
+    refusals: [
+      { w in
+        let y = try w.add(Conv(strides: [1, 1], padding: .same), try w.input([1, 6, 6, 3]), try w.weights([3, 3, 3, 4]))
+        return try w.add(.relu, try w.add(Pool(.average, window: [2, 2], strides: [2, 2]), y))
+      },
+      { w in
+        let y = try w.add(Conv(strides: [1, 1], padding: .same), try w.input([1, 6, 6, 3]), try w.weights([3, 3, 3, 4]))
+        return try w.add(Elementwise(.leakyRelu, [-0.25]), try w.add(Pool(.max, window: [2, 2], strides: [2, 2]), y))
+      },
+    ])
 
   private static let batchNormToAffine = Rule(
     "batch-norm-to-affine", "batch_norm(x) → x · s + (beta − mean · s), s = gamma / √(variance + ε)",

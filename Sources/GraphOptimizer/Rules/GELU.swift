@@ -9,7 +9,7 @@ enum GELURules {
   /// ½ · x · f in every grouping of the two products.
   private static func half(_ f: Pattern) -> Pattern {
     .oneOf([
-      .mul(.mul("x", 0.5), f), .mul("x", .mul(f, 0.5)), .mul(.mul("x", f), 0.5),
+      .mul(.mul("x", 0.5).shared, f), .mul("x", .mul(f, 0.5)), .mul(.mul("x", f), 0.5),
     ])
   }
 

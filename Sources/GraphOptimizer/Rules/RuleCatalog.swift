@@ -3,7 +3,7 @@ import GraphModule
 /// Every rule there is, in the order in which they are tried.
 package enum RuleCatalog {
   package static let rules: [Rule] =
-    ArithmeticRules.all + ClippingRules.all + MovementRules.all + TransposeRules.all + ActivationRules.all
+    ArithmeticRules.all + ClippingRules.all + MovementRules.all + TransposeRules.all + ReshapeRules.all + ActivationRules.all
     + NormalizationRules.all + PaddingRules.all + WeightFoldingRules.all + EpilogueRules.all
 
   /// The names of all rules and built-in passes.
