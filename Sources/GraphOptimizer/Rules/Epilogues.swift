@@ -3,7 +3,7 @@ import TensorModule
 
 /// Rules that fuse what follows a product or convolution into its epilogue: activation(result + bias + residual).
 enum EpilogueRules {
-  static let all = [bias, residual, activation, activationThroughPool, batchNormToAffine]
+  static let all = [bias, residual, activation, scale, activationThroughPool, batchNormToAffine]
 
   /// A product or convolution of every kind with a result of 4 channels, for witnesses.
   private static func linear(_ w: inout WitnessBuilder, _ epilogue: Epilogue = .none) throws -> ValueID {
@@ -93,6 +93,26 @@ enum EpilogueRules {
       return try w.add(f[w.size(0...3)], y)
     },
     refusals: [{ w in try w.add(.relu, try linear(&w, Epilogue(activation: Activation(.sigmoid)))) }])
+
+  private static let scale = Rule(
+    "scale-into-epilogue", "(x ∗ w + b) · c → x ∗ w with the activation affine(c, 0), c one number",
+    find: .mul(.linear(as: "linear") { $0.isLinear }, .splat("c")),
+    rewrite: { m, draft in
+      guard var op = LinearOp(m.anyOp("linear")), let c = m.number("c") else { return nil }
+      op.epilogue.activation = Activation(.affine, [c, 0])
+      return try draft.add(op.op, m.operands("linear"))
+    }, when: { m in m["c"].rank <= m.result.rank && m.number("c")?.isFinite == true }, mayDiffer: .signedZero, phase: .fuse,
+    witness: { w in
+      let (x, k) = (try w.input([2, 3, 5]), try w.input([2, 5, 4]))
+      return try w.add(.mul, try w.add(MatMul(), x, k), try w.scalar(0.125))
+    },
+    refusals: [
+      { w in try w.add(.mul, try w.add(MatMul(), try w.input([2, 3, 5]), try w.input([2, 5, 4])), try w.input([4])) },
+      { w in
+        let y = try w.add(MatMul(epilogue: Epilogue(activation: Activation(.relu))), try w.input([3, 5]), try w.input([5, 4]))
+        return try w.add(.mul, y, try w.scalar(0.125))
+      },
+    ])
 
   /// Functions that keep the order of numbers and cost nothing in an epilogue.
   private static func isMonotone(_ op: Elementwise) -> Bool {

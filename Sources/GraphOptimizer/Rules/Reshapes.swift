@@ -218,6 +218,6 @@ enum ReshapeRules {
     refusals: [
       { w in try w.add(Conv(strides: [1, 1], padding: .same), try w.add(Reshape([2, 1, 7, 4]), try w.input([2, 7, 4])), try w.weights([3, 3, 4, 3])) },
       { w in try w.add(Conv(strides: [1, 1]), try w.add(Reshape([2, 2, 7, 4]), try w.input([4, 7, 4])), try w.weights([1, 3, 4, 3])) },
-      { w in try w.add(Pool(.max, window: [1, 2], strides: [1, 1]), try w.add(Reshape([2, 7, 1, 4]), try w.input([2, 7, 4]))) },
+      { w in try w.add(Pool(.max, window: [1, 2], strides: [1, 1], padding: .same), try w.add(Reshape([2, 7, 1, 4]), try w.input([2, 7, 4]))) },
     ])
 }

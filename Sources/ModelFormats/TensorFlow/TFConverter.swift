@@ -146,7 +146,7 @@ final class TFConverter {
   }
 
   /// The function that a node calls.
-  private func function(of node: TFNode) throws -> TFFunction? {
+  func function(of node: TFNode) throws -> TFFunction? {
     if node.op == "PartitionedCall" || node.op == "StatefulPartitionedCall" || node.op == "RemoteCall" {
       guard case .function(let name)? = node.attributes["f"], let function = model.graph.functions[name] else {
         throw KilnError(.badInput, "node \(KilnError.quoted(node.name)) calls a function that the file does not have")
@@ -272,6 +272,10 @@ final class TFConverter {
     let frame = frames[key.frame]
     let node = frame.nodes[key.node]
     if let special = try TFControlFlow.needs(self, key, frame, node) { return special }
+    if let atrous = try TFAtrous(self, frame, node) {
+      let waiting = try atrous.needs(self)
+      if !waiting.isEmpty || atrous.fits(self) { return waiting }
+    }
     return try keys(frame, node.inputs)
   }
 
@@ -321,6 +325,9 @@ final class TFConverter {
       guard let reader = TFOpCatalog.readers[node.op] else {
         diagnostics.unsupported(node.op, path)
         return nil
+      }
+      if let atrous = try TFAtrous(self, frame, node), try atrous.needs(self).isEmpty, atrous.fits(self) {
+        return try atrous.convert(self, path)
       }
       let operands = try node.inputs.map { try value(frame, $0) }
       let inputs = operands.compactMap { $0 }

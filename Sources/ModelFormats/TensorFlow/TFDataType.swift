@@ -33,6 +33,13 @@ struct TFDataType: Hashable, Sendable {
     }
   }
 
+  /// The type that values of a graph's dtype have in TensorFlow.
+  init?(_ dtype: DType) {
+    let numbers = [1, 2, 3, 4, 5, 6, 7, 9, 10, 14, 19]
+    guard let number = numbers.first(where: { TFDataType($0).dtype == dtype }) else { return nil }
+    self.init(number)
+  }
+
   /// TensorFlow's name: `float`, `int32`, `complex64`.
   var name: String {
     let names = [

@@ -6,6 +6,7 @@ final class TFEndpoints {
   struct Output {
     var name: String
     var reference: TFReference
+    var frame: TFFrame
     /// Found, not asked for: one that is constant is left out.
     var isGuess: Bool
   }
@@ -27,26 +28,19 @@ final class TFEndpoints {
     if !options.outputs.isEmpty {
       outputs = try options.outputs.map { name in
         if let endpoint = model.outputs?.first(where: { $0.name == name }) {
-          return Output(name: name, reference: endpoint.tensor, isGuess: false)
+          return Output(name: name, reference: endpoint.tensor, frame: converter.root, isGuess: false)
         }
-        let reference = try TFReference(name)
-        guard converter.root.node(named: reference.node) != nil else { throw unknown(reference.node) }
-        return Output(name: reference.index == 0 ? reference.node : reference.description, reference: reference, isGuess: false)
+        let (frame, reference) = try TFTensorNames.find(name, in: converter)
+        return Output(name: TFTensorNames.plain(name), reference: reference, frame: frame, isGuess: false)
       }
     } else if let declared = model.outputs {
-      outputs = declared.map { Output(name: $0.name, reference: $0.tensor, isGuess: false) }
+      outputs = declared.map { Output(name: $0.name, reference: $0.tensor, frame: converter.root, isGuess: false) }
     } else {
       outputs = unconsumed()
     }
     guard !outputs.isEmpty else { throw KilnError(.badInput, "no node makes an output", hint: "name them with --outputs") }
     var seen: Set<String> = []
     outputs = outputs.filter { seen.insert($0.name).inserted }
-  }
-
-  private func unknown(_ name: String) -> KilnError {
-    KilnError(
-      .usage, "the graph has no node \(KilnError.quoted(name))",
-      hint: Nearest.name(to: name, among: model.graph.nodes.map(\.name)).map { "did you mean \(KilnError.quoted($0))?" })
   }
 
   private static let noOutputs: Set<String> = [
@@ -63,7 +57,7 @@ final class TFEndpoints {
     for node in model.graph.nodes { for input in node.inputs { read.insert(input.node) } }
     return model.graph.nodes.compactMap { node in
       guard !read.contains(node.name), !TFEndpoints.noOutputs.contains(node.op) else { return nil }
-      return Output(name: node.name, reference: TFReference(node: node.name, index: 0), isGuess: true)
+      return Output(name: node.name, reference: TFReference(node: node.name, index: 0), frame: converter.root, isGuess: true)
     }
   }
 
@@ -73,27 +67,41 @@ final class TFEndpoints {
   func addInputs() throws {
     wantedInputs = options.inputs
     var unused = Set(options.inputShapes.keys.map { TFEndpoints.plain($0) })
-    let frame = converter.root
-    var endpoints: [(name: String, reference: TFReference, shape: TFShape?, type: TFDataType?)] = []
-    if let declared = model.inputs { endpoints = declared.map { ($0.name, $0.tensor, $0.shape, $0.type) } }
+    let root = converter.root
+    var endpoints: [(name: String, frame: TFFrame, reference: TFReference, shape: TFShape?, type: TFDataType?)] = []
+    if let declared = model.inputs { endpoints = declared.map { ($0.name, root, $0.tensor, $0.shape, $0.type) } }
     let taken = Set(endpoints.map(\.reference.node))
     for node in model.graph.nodes where ["Placeholder", "PlaceholderV2"].contains(node.op) && !taken.contains(node.name) {
-      endpoints.append((node.name, TFReference(node: node.name, index: 0), nil, nil))
+      endpoints.append((node.name, root, TFReference(node: node.name, index: 0), nil, nil))
     }
-    let named = try options.inputs.map { name in try model.inputs?.first { $0.name == name }?.tensor ?? TFReference(name) }
-    for reference in named where !endpoints.contains(where: { $0.reference == reference }) {
-      guard frame.node(named: reference.node) != nil else { throw unknown(reference.node) }
-      endpoints.append((reference.index == 0 ? reference.node : reference.description, reference, nil, nil))
+    var asked: Set<String> = []
+    for wanted in options.inputs {
+      if model.inputs?.contains(where: { $0.name == wanted }) == true {
+        asked.insert(wanted)
+        continue
+      }
+      let (frame, reference) = try TFTensorNames.find(wanted, in: converter)
+      if let known = endpoints.first(where: { $0.frame === frame && $0.reference == reference }) {
+        asked.insert(known.name)
+        wantedInputs = wantedInputs.map { $0 == wanted ? known.name : $0 }
+        continue
+      }
+      let name = TFTensorNames.plain(wanted)
+      let inferred = TFTensorNames.type(wanted, model, options)
+      let shape = inferred.map { TFShape(dims: $0.dims.map(\.fixed)) }
+      endpoints.append((name, frame, reference, shape, inferred.flatMap { TFDataType($0.dtype) }))
+      asked.insert(name)
+      wantedInputs = wantedInputs.map { $0 == wanted ? name : $0 }
     }
-    for (name, reference, shape, type) in endpoints {
-      guard let position = frame.node(named: reference.node) else { throw unknown(reference.node) }
+    for (name, frame, reference, shape, type) in endpoints {
+      guard let position = frame.node(named: reference.node) else { throw TFTensorNames.unknown(reference.node, model) }
       let node = frame.nodes[position]
       let output = TFOutput(key: TFKey(frame: frame.id, node: position), index: reference.index)
       let given = options.inputShapes.first { TFEndpoints.plain($0.key) == name || $0.key == reference.description }?.value
         ?? (endpoints.count == 1 ? options.inputShapes[""] : nil)
       unused.remove(name)
       unused.remove("")
-      let isAsked = named.contains(reference)
+      let isAsked = asked.contains(name)
       if !isAsked, let value = try TFEndpoints.training(node, converter.builder) {
         converter.bound[output] = value
         continue
@@ -109,7 +117,12 @@ final class TFEndpoints {
       }
       var declared: TFShape? = shape
       if case .shape(let own)? = node.attributes["shape"], node.op == "Placeholder" { declared = declared ?? own }
-      guard let dataType = type ?? TFEndpoints.type(node, reference.index), let dtype = dataType.dtype else { continue }
+      guard let dataType = type ?? TFEndpoints.type(node, reference.index), let dtype = dataType.dtype else {
+        if isAsked, node.op != "Placeholder" {
+          throw KilnError(.unsupportedModel, "the dtype of \(KilnError.quoted(name)) (op '\(KilnError.escaped(node.op))') is not known, so it cannot be an input")
+        }
+        continue
+      }
       // A shape () of old files is an unknown one.
       if case .list(let shapes)? = node.attributes["_output_shapes"], shapes.indices.contains(reference.index), case .shape(let own) = shapes[reference.index],
         declared?.dims == nil
@@ -138,8 +151,9 @@ final class TFEndpoints {
   private static func plain(_ name: String) -> String { name.hasSuffix(":0") ? String(name.dropLast(2)) : name }
 
   private static func type(_ node: TFNode, _ index: Int) -> TFDataType? {
-    if case .type(let type)? = node.attributes["dtype"] { return type }
-    if case .type(let type)? = node.attributes["T"] { return type }
+    for key in ["DstT", "output_type", "out_type", "dtype", "Tparams"] { if case .type(let type)? = node.attributes[key] { return type } }
+    if ["Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "IsNan", "IsInf", "IsFinite"].contains(node.op) { return TFDataType(10) }
+    if index == 0, case .type(let type)? = node.attributes["T"] { return type }
     return nil
   }
 
@@ -227,8 +241,10 @@ final class TFEndpoints {
 
   /// The inputs that the outputs need, in order; those that a signature or the caller names all stay.
   func graphInputs() throws -> [ValueID] {
-    let declared = Set(model.inputs?.map(\.name) ?? [])
-    return try inputs.compactMap { name, value in
+    let declared = Set(wantedInputs.isEmpty ? model.inputs?.map(\.name) ?? [] : [])
+    let order = Dictionary(wantedInputs.enumerated().map { ($1, $0) }) { first, _ in first }
+    let sorted = inputs.enumerated().sorted { (order[$0.element.name] ?? Int.max, $0.offset) < (order[$1.element.name] ?? Int.max, $1.offset) }
+    return try sorted.map(\.element).compactMap { name, value in
       let isAsked = declared.contains(name) || wantedInputs.contains(name)
       guard isAsked || converter.read.contains(ObjectIdentifier(value)) else { return nil }
       return try flags.first { $0.value === value }?.input ?? value.materialised()

@@ -28,7 +28,7 @@ final class TensorFlowImporter: SourceImporter {
     defer { converter.close() }
     let plan = try TFEndpoints(model, options, converter)
     try plan.addInputs()
-    let values = try converter.values(plan.outputs.map { (converter.root, $0.reference) })
+    let values = try converter.values(plan.outputs.map { ($0.frame, $0.reference) })
     found.report(to: diagnostics)
     if let error = diagnostics.error { throw error }
     builder.graph.outputs = try plan.graphOutputs(values)
