@@ -33,6 +33,10 @@ enum ClippingRules {
       { m in m.number("c").map { (0, $0) } }, { w in try w.add(.min, try w.add(.relu, try w.input(w.matrix())), try w.scalar(6)) },
       { w in try w.add(.min, try w.add(.relu, try w.input(w.matrix())), try w.scalar(-1)) }),
     combine(
+      "relu-of-minimum", "relu(min(x, c)) → clip(x, 0, c)", .unary(.relu, .min("x", .splat("c"))),
+      { m in m.number("c").map { (0, $0) } }, { w in try w.add(.relu, try w.add(.min, try w.input(w.matrix()), try w.scalar(6))) },
+      { w in try w.add(.relu, try w.add(.min, try w.input(w.matrix()), try w.scalar(-1))) }),
+    combine(
       "minimum-of-maximum", "min(max(x, a), b) → clip(x, a, b)", .min(.max("x", .splat("a")), .splat("b")),
       { m in pair(m.number("a"), m.number("b")) },
       { w in try w.add(.min, try w.add(.max, try w.input(w.matrix()), try w.scalar(-0.5)), try w.scalar(0.75)) },

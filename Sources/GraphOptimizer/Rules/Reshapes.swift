@@ -3,7 +3,7 @@ import TensorModule
 
 /// Rules that move reshapes towards the outputs, so that they meet others, and what they stood between can be fused.
 enum ReshapeRules {
-  static let all = [throughElementwise, throughLastAxis, throughWindow]
+  static let all = [throughElementwise, throughLastAxis, aroundRows, throughWindow]
 
   /// The operand of the reshape that makes a value, when nothing else reads the value.
   private static func source(_ id: ValueID, _ m: Match) -> ValueID? {
@@ -86,6 +86,20 @@ enum ReshapeRules {
     }
   }
 
+  /// The operand of a reshape that only ops like these read.
+  private static func rowSource(_ id: ValueID, _ m: Match) -> ValueID? {
+    if let x = source(id, m) { return x }
+    guard m.isRead(id), let node = m.producer(of: id), node.op is Reshape, let x = node.inputs.first, m.type(of: x).dims != m.type(of: id).dims
+    else { return nil }
+    let readers = m.users(of: id)
+    let areRowWise = readers.allSatisfy { reader in
+      guard let product = reader.op as? MatMul, reader.inputs.count > 1 else { return false }
+      return !product.transposeA && !product.epilogue.residual && reader.inputs[0] == id && reader.inputs[1] != id
+        && m.type(of: reader.inputs[1]).rank == 2
+    }
+    return areRowWise ? x : nil
+  }
+
   private static func atLastAxis(_ op: any OpDefinition) -> any OpDefinition {
     switch op {
     case var op as Softmax:
@@ -111,12 +125,12 @@ enum ReshapeRules {
     "reshape-through-last-axis", "f(reshape(x)) → reshape(f(x)) for matmul, softmax and norms, where the reshape keeps the last axis",
     find: .oneOf(rows),
     rewrite: { m, draft in
-      guard let op = m.anyOp("op"), let x = source(try m.value("r"), m) else { return nil }
+      guard let op = m.anyOp("op"), let x = rowSource(try m.value("r"), m) else { return nil }
       let moved = try draft.add(atLastAxis(op), [x] + m.operands("op").dropFirst())
       return try draft.add(Reshape(m.result.dims), [moved])
     },
     when: { m in
-      guard let op = m.anyOp("op"), let id = m.values["r"], let x = source(id, m) else { return false }
+      guard let op = m.anyOp("op"), let id = m.values["r"], let x = rowSource(id, m) else { return false }
       let type = m.type(of: x)
       return isRowWise(op, m) && type.rank >= 2 && m["r"].rank >= 2 && type.dims.last == m["r"].dims.last
         && !m.operands("op").dropFirst().contains(id)
@@ -134,6 +148,31 @@ enum ReshapeRules {
       { w in try w.add(MatMul(), try w.add(Reshape([3, 8]), try w.input([2, 3, 4])), try w.weights([8, 5])) },
       { w in try w.add(Softmax(axis: 0), try w.add(Reshape([6, 4]), try w.input([2, 3, 4]))) },
       { w in try w.add(MatMul(), try w.add(Reshape([2, 3, 4]), try w.input([6, 4])), try w.input([2, 4, 5])) },
+    ])
+
+  private static let aroundRows = Rule(
+    "reshape-around-rows", "reshape(reshape(x) · w) → reshape(x) · w, where the outer reshape keeps the last axis",
+    find: .op(
+      Reshape.self, as: "outer",
+      .exactly([.op(MatMul.self, as: "product", .first([.op(Reshape.self, as: "inner", .exactly(["x"])), "w"])) { !$0.transposeA && !$0.epilogue.residual }])),
+    rewrite: { m, draft in
+      guard let product = m.anyOp("product"), let inner: Reshape = m.op("inner"), let depth = inner.dims.last else { return nil }
+      let rows = try draft.add(Reshape(m.result.dims.dropLast() + [depth]), [try m.value("x")])
+      return try draft.add(product, [rows] + m.operands("product").dropFirst())
+    },
+    when: { m in
+      guard let product: MatMul = m.op("product"), m["w"].rank == 2, m.result.rank >= 2 else { return false }
+      return m["w"].dims[product.transposeB ? 0 : 1] == m.result.dims.last
+    }, exactness: .folded, phase: .simplify,
+    witness: { w in
+      let rows = try w.add(Reshape([6, 4]), try w.input([2, 3, 2, 2]))
+      return try w.add(Reshape([2, 3, 5]), try w.add(MatMul(), rows, try w.weights([4, 5])))
+    },
+    refusals: [
+      { w in
+        let rows = try w.add(Reshape([6, 4]), try w.input([2, 3, 2, 2]))
+        return try w.add(Reshape([6, 2, 3]), try w.add(MatMul(), rows, try w.weights([4, 6])))
+      }
     ])
 
   // MARK: Windows

@@ -33,7 +33,7 @@ enum TransposeRules {
         return moved == moved.sorted()
       }, phase: .simplify, witness: { w in try w.add(Transpose([0, 3, 1, 2]), try w.input([2, 1, 1, 5])) },
       refusals: [{ w in try w.add(Transpose([0, 3, 1, 2]), try w.input([2, 1, 3, 5])) }]),
-    throughElementwise, throughConcat, throughPad, throughReduce, throughSoftmax, throughSlice, intoMatMulA, intoMatMulB,
+    throughElementwise, throughConcat, throughPad, throughReduce, throughSoftmax, throughSlice, intoMatMulA, intoMatMulB, ofProduct,
     intoDense,
   ]
 
@@ -55,6 +55,30 @@ enum TransposeRules {
   }
 
   private static let nchw = [0, 3, 1, 2]
+
+  private static let ofProduct = Rule(
+    "transpose-of-product", "(a · b)ᵀ → bᵀ · aᵀ, by what the product reads transposed",
+    find: .op(
+      Transpose.self, as: "transpose",
+      .exactly([.op(MatMul.self, as: "product", .exactly(["a", "b"])) { $0.epilogue.activation == .identity }])),
+    rewrite: { m, draft in
+      guard let product: MatMul = m.op("product") else { return nil }
+      let turned = MatMul(transposeA: !product.transposeB, transposeB: !product.transposeA)
+      return try draft.add(turned, [try m.value("b"), try m.value("a")])
+    },
+    when: { m in
+      guard let permutation = (m.op("transpose") as Transpose?)?.permutation, permutation.count >= 2 else { return false }
+      let last = permutation.count - 1
+      return permutation == Array(0..<last - 1) + [last, last - 1]
+    }, phase: .simplify,
+    witness: { w in
+      let a = w.size(0...1) == 0
+      let product = try w.add(MatMul(transposeA: a), try w.input(a ? [2, 4, 3] : [2, 3, 4]), try w.input([2, 4, 5]))
+      return try w.add(Transpose([0, 2, 1]), product)
+    },
+    refusals: [
+      { w in try w.add(Transpose([1, 0, 2]), try w.add(MatMul(), try w.input([2, 3, 4]), try w.input([2, 4, 3]))) }
+    ])
 
   private static let throughElementwise = Rule(
     "transpose-through-elementwise", "f(transpose(x), transpose(y), c) → transpose(f(x, y, transpose⁻¹(c)))",
