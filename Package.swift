@@ -63,7 +63,7 @@ let package = Package(
     .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "TestSupport"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),
     .testTarget(name: "KernelTests", dependencies: ["CKernels", "TestSupport"]),
-    .testTarget(name: "CommandTests", dependencies: ["TensorModule", "TestSupport", "kconv", "kinfer"]),
+    .testTarget(name: "CommandTests", dependencies: ["CommandSupport", "TensorModule", "TestSupport", "kconv", "kinfer"]),
     .testTarget(name: "PackageTests"),
   ],
   swiftLanguageModes: [.v6],

@@ -40,6 +40,7 @@ struct TensorFlowForm: Sendable, CustomTestStringConvertible {
     if !form.file.hasPrefix("saved_model") {
       options.outputs = json["outputs"]?.arrayValue?.compactMap { $0["tensor"]?.stringValue } ?? []
     }
+    options.signature = json["signature"]?.stringValue
     let graph = try ModelImporter.read(path: "\(form.fixture.folder)/\(form.file)", options: options).graph
     let given = try form.fixture.arrays(json, "inputs")
     let expected = try form.fixture.arrays(json, "outputs")

@@ -51,12 +51,24 @@ final class TFEndpoints {
     "TensorArrayCloseV3",
   ]
 
-  /// The nodes that no other reads.
+  /// Whether a node computes gradients or applies them.
+  private static func isTraining(_ node: TFNode) -> Bool {
+    node.name.hasPrefix("gradients/") || node.name.contains("/gradients/")
+      || ["Apply", "ResourceApply", "SparseApply", "ResourceSparseApply"].contains { node.op.hasPrefix($0) }
+  }
+
+  /// Whether a node is of training, of saving or of the records that go with them.
+  private static func isAside(_ node: TFNode) -> Bool {
+    isTraining(node) || node.op.contains("Summary")
+      || ["Save", "Queue", "Assign", "ScatterUpdate", "ScatterAdd", "ScatterSub", "ResourceScatter"].contains { node.op.hasPrefix($0) }
+  }
+
+  /// The nodes that no other reads; one that only training reads counts.
   private func unconsumed() -> [Output] {
     var read: Set<String> = []
-    for node in model.graph.nodes { for input in node.inputs { read.insert(input.node) } }
+    for node in model.graph.nodes where !TFEndpoints.isTraining(node) { for input in node.inputs { read.insert(input.node) } }
     return model.graph.nodes.compactMap { node in
-      guard !read.contains(node.name), !TFEndpoints.noOutputs.contains(node.op) else { return nil }
+      guard !read.contains(node.name), !TFEndpoints.noOutputs.contains(node.op), !TFEndpoints.isAside(node) else { return nil }
       return Output(name: node.name, reference: TFReference(node: node.name, index: 0), frame: converter.root, isGuess: true)
     }
   }
