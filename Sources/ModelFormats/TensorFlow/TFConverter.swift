@@ -272,6 +272,10 @@ final class TFConverter {
     let frame = frames[key.frame]
     let node = frame.nodes[key.node]
     if let special = try TFControlFlow.needs(self, key, frame, node) { return special }
+    if let dropout = try TFDropout(self, frame, node) {
+      let waiting = try dropout.needs(self)
+      if try !waiting.isEmpty || dropout.mask(self) != nil { return waiting }
+    }
     if let atrous = try TFAtrous(self, frame, node) {
       let waiting = try atrous.needs(self)
       if !waiting.isEmpty || atrous.fits(self) { return waiting }
@@ -325,6 +329,9 @@ final class TFConverter {
       guard let reader = TFOpCatalog.readers[node.op] else {
         diagnostics.unsupported(node.op, path)
         return nil
+      }
+      if let dropout = try TFDropout(self, frame, node), try dropout.needs(self).isEmpty, let mask = try dropout.mask(self) {
+        return [.constant(mask, builder, name: path)]
       }
       if let atrous = try TFAtrous(self, frame, node), try atrous.needs(self).isEmpty, atrous.fits(self) {
         return try atrous.convert(self, path)
