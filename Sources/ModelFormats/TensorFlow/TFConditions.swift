@@ -78,7 +78,9 @@ struct TFConditions {
       }
       var found: [String: Guard] = [:]
       if node.op == "Merge" || node.op == "RefMerge" {
-        let edges = try node.inputs.map { reference -> [String: Guard] in
+        // A loop runs under what holds where it is entered.
+        let entries = node.inputs.filter { input in frame.node(named: input.node).map { frame.nodes[$0].op != "NextIteration" } ?? true }
+        let edges = try entries.map { reference -> [String: Guard] in
           guard let position = frame.node(named: reference.node), guards[TFKey(frame: frameID, node: position)] != nil else { return [:] }
           return try edge(frame, reference, frameID)
         }
