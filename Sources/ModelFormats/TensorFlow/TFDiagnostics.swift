@@ -26,7 +26,9 @@ final class TFDiagnostics {
   func count(_ op: String) { opCounts[op, default: 0] += 1 }
 
   /// Moves everything to the import's own list.
-  func report(to diagnostics: ImportDiagnostics) {
+  ///
+  /// - Parameter known: the op types among which to look for the nearest.
+  func report(to diagnostics: ImportDiagnostics, known: [String] = TFOpCatalog.readers.keys.sorted()) {
     for (op, nodes) in unsupportedNodes.sorted(by: { $0.key < $1.key }) {
       let shown = nodes.prefix(3).map { KilnError.quoted($0) }.joined(separator: ", ")
       let more = nodes.count > 3 ? " and \(nodes.count - 3) more" : ""
@@ -35,7 +37,7 @@ final class TFDiagnostics {
         ImportProblem(
           kind: .unsupported, layer: "", className: op,
           message: "op '\(KilnError.escaped(op))' (\(word) \(shown)\(more)) is not supported",
-          nearest: Nearest.name(to: op, among: TFOpCatalog.readers.keys.sorted())))
+          nearest: Nearest.name(to: op, among: known)))
     }
     for (op, node, error) in errors {
       diagnostics.add(

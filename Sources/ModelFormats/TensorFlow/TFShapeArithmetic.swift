@@ -2,7 +2,7 @@ import GraphModule
 import TensorModule
 
 /// What TensorFlow graphs compute on shapes, done when the model is imported: with unknown lengths as symbols.
-enum TFShapeArithmetic {
+enum TFShapeArithmetic: DimArithmetic {
   /// The results of a node whose operands are known; nil when it is not such arithmetic or a result cannot be told.
   static func evaluate(_ call: TFCall) throws -> [DimTensor]? {
     switch call.op {
@@ -144,7 +144,8 @@ enum TFShapeArithmetic {
     case "Reshape":
       guard x.count == 2, var dims = x[1].fixed else { return nil }
       if let open = dims.firstIndex(of: -1) {
-        let rest = dims.enumerated().reduce(1) { $1.offset == open ? $0 : $0 * Swift.max($1.element, 1) }
+        dims[open] = 1
+        guard let rest = checkedProduct(dims), rest > 0 else { return nil }
         dims[open] = first.elements.count / rest
       }
       guard checkedProduct(dims) == first.elements.count else { return nil }
@@ -204,52 +205,5 @@ enum TFShapeArithmetic {
       return [DimTensor(first.dtype, [rank], dims)]
     default: return nil
     }
-  }
-
-  /// floor(a / b) for a positive number b, or where the division is exact.
-  private static func quotient(_ a: Dim, _ b: Dim) -> Dim? {
-    if let y = b.fixed {
-      guard y != 0 else { return nil }
-      if y > 0 { return a.floorDivided(by: y) }
-      guard let x = a.fixed else { return nil }
-      return Dim(Int((Double(x) / Double(y)).rounded(.down)))
-    }
-    return a == b ? 1 : a.exactlyDivided(by: b)
-  }
-
-  /// Whether every term is positive: such an expression over lengths is not negative.
-  static func isLength(_ dim: Dim) -> Bool { dim.constant >= 0 && dim.terms.allSatisfy { $0.coefficient > 0 } }
-
-  private static func extreme(_ a: Dim, _ b: Dim, larger: Bool) -> Dim? {
-    let difference = a - b
-    if let fixed = difference.fixed { return (fixed >= 0) == larger ? a : b }
-    if isLength(difference) { return larger ? a : b }
-    if isLength(b - a) { return larger ? b : a }
-    return nil
-  }
-
-  private static func compare(_ x: [DimTensor], _ holds: (Int) -> Bool) throws -> [DimTensor]? {
-    guard let results = try binary(x, { a, b in (a - b).fixed.map { Dim(holds($0) ? 1 : 0) } }) else { return nil }
-    return results.map { DimTensor(.bool, $0.shape, $0.elements) }
-  }
-
-  private static func binary(_ x: [DimTensor], _ function: (Dim, Dim) -> Dim?) throws -> [DimTensor]? {
-    guard x.count == 2 else { return nil }
-    let shape: Shape
-    if x[0].shape == x[1].shape { shape = x[0].shape } else if x[0].elements.count == 1, x[0].shape.count <= x[1].shape.count {
-      shape = x[1].shape
-    } else if x[1].elements.count == 1, x[1].shape.count <= x[0].shape.count {
-      shape = x[0].shape
-    } else {
-      return nil
-    }
-    guard let count = checkedProduct(shape) else { return nil }
-    var elements: [Dim] = []
-    for index in 0..<count {
-      let (left, right) = (x[0].elements, x[1].elements)
-      guard let value = function(left.count == 1 ? left[0] : left[index], right.count == 1 ? right[0] : right[index]) else { return nil }
-      elements.append(value)
-    }
-    return [DimTensor(x[0].dtype, shape, elements)]
   }
 }

@@ -30,7 +30,7 @@ struct TFTensor: Sendable {
     }
     self.shape = shape
     self.file = file
-    content = try TFTensor.places(proto.tensor_content_at, proto.n_tensor_content_at, file).last
+    content = try ProtobufPlaces.ranges(proto.tensor_content_at, proto.n_tensor_content_at, file).last
     let runs: (UnsafeMutablePointer<UInt64>?, Int) =
       switch dtype.number {
       case 1: (proto.float_val_at, proto.n_float_val_at)
@@ -45,18 +45,7 @@ struct TFTensor: Sendable {
       case 23: (proto.uint64_val_at, proto.n_uint64_val_at)
       default: (proto.int_val_at, proto.n_int_val_at)
       }
-    self.runs = try TFTensor.places(runs.0, runs.1, file)
-  }
-
-  private static func places(_ start: UnsafeMutablePointer<UInt64>?, _ count: Int, _ file: MappedFile) throws -> [Range<Int>] {
-    let numbers = UnsafeBufferPointer(start: start, count: count)
-    guard count % 2 == 0 else { throw KilnError(.internal, "a place of tensor bytes is incomplete") }
-    return try stride(from: 0, to: count, by: 2).map { index in
-      guard let offset = Int(exactly: numbers[index]), let length = Int(exactly: numbers[index + 1]),
-        offset <= file.bytes.count, length <= file.bytes.count - offset
-      else { throw KilnError(.internal, "a place of tensor bytes leads out of the file") }
-      return offset..<offset + length
-    }
+    self.runs = try ProtobufPlaces.ranges(runs.0, runs.1, file)
   }
 
   var count: Int { shape.elementCount }
