@@ -19,7 +19,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(
       name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"]), .brew(["protobuf-c"])]),
-    .target(name: "CGraphSchemas", dependencies: ["CProtobufC"], exclude: ["tensorflow.proto"]),
+    .target(name: "CGraphSchemas", dependencies: ["CProtobufC"], exclude: ["onnx.proto", "tensorflow.proto"]),
     .target(name: "CImages", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux])), .linkedLibrary("pthread")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
 

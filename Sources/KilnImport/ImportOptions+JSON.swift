@@ -16,7 +16,7 @@ extension ImportOptions {
         ("backend", backend.map { .string($0.rawValue) } ?? .null),
         ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
         ("replacements", .array(replacements.map { .array([.string($0.name), .string($0.expression)]) })),
-        ("keepsOptimizer", .bool(keepsOptimizer)),
+        ("allowsExternalData", .bool(allowsExternalData)), ("keepsOptimizer", .bool(keepsOptimizer)),
         ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
@@ -39,6 +39,7 @@ extension ImportOptions {
       if let name = pair[0]?.stringValue, let expression = pair[1]?.stringValue { replacements.append((name, expression)) }
     }
     byteBudget = json["byteBudget"]?.intValue
+    allowsExternalData = json["allowsExternalData"]?.boolValue ?? false
     keepsOptimizer = json["keepsOptimizer"]?.boolValue ?? true
   }
 }

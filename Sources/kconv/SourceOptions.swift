@@ -34,11 +34,15 @@ struct SourceOptions: ParsableArguments {
       valueName: "name=expr"))
   var replaceLayer: [String] = []
 
+  @Flag(help: "Read tensors of an ONNX model that are in other files in its folder.")
+  var allowExternalData = false
+
   func options() throws -> ImportOptions {
     var options = ImportOptions()
     options.signature = signature
     options.tags = SourceOptions.names(tag)
     options.format = format
+    options.allowsExternalData = allowExternalData
     origin.apply(to: &options)
     options.inputs = SourceOptions.names(inputs)
     options.outputs = SourceOptions.names(outputs)

@@ -2,6 +2,7 @@
 // descriptor: so each has a function.
 #ifndef KILN_SCHEMAS_H
 #define KILN_SCHEMAS_H
+#include "onnx.pb-c.h"
 #include "tensorflow.pb-c.h"
 
 static inline const ProtobufCMessageDescriptor *kiln_tf_graph_def(void) { return &tf__graph_def__descriptor; }
@@ -18,4 +19,7 @@ static inline const ProtobufCMessageDescriptor *kiln_tf_saved_tensor_slices(void
 static inline const ProtobufCMessageDescriptor *kiln_tf_trackable_object_graph(void) {
   return &tf__trackable_object_graph__descriptor;
 }
+
+static inline const ProtobufCMessageDescriptor *kiln_onnx_model(void) { return &onnx__model_proto__descriptor; }
+static inline const ProtobufCMessageDescriptor *kiln_onnx_tensor(void) { return &onnx__tensor_proto__descriptor; }
 #endif

@@ -21,6 +21,12 @@ enum FilePath {
     }
   }
 
+  /// How many names a file has.
+  static func linkCount(_ path: String) -> Int {
+    var status = stat()
+    return lstat(path, &status) == 0 ? Int(status.st_nlink) : 0
+  }
+
   /// Maps a file of a model.
   ///
   /// - Parameter what: how messages name it.

@@ -32,6 +32,8 @@ public struct ImportOptions: Sendable {
   public var replacements: [(name: String, expression: String)] = []
   /// The most bytes that all weights together may take; nil: 2 GiB or 4 times the file.
   public var byteBudget: Int?
+  /// Whether tensors of an ONNX file may be in other files in its folder.
+  public var allowsExternalData = false
   /// Whether the optimizer's variables and the training configuration come along, for a trainer.
   public var keepsOptimizer = true
 
@@ -119,6 +121,7 @@ package enum ModelImporter {
       switch (options.format, format) {
       case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
         return KerasImporter(path: path, format: format, options: options)
+      case (.auto, .onnx), (.onnx, .onnx): return ONNXImporter(path: path, options: options)
       case (.auto, _):
         throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as .keras or as a whole .h5 file")
       default:

@@ -2,7 +2,7 @@ import TensorModule
 
 /// What a source file is, told from its content; the name is never asked.
 package enum SourceFormat: String, Sendable, CaseIterable {
-  case kerasH5, kerasZip, kerasShards, kilnModel, numpy, protobuf
+  case kerasH5, kerasZip, kerasShards, kilnModel, numpy, onnx, protobuf
 
   package var description: String {
     switch self {
@@ -11,7 +11,8 @@ package enum SourceFormat: String, Sendable, CaseIterable {
     case .kerasShards: "a list of Keras weight files"
     case .kilnModel: "a .kiln or safetensors file"
     case .numpy: "a NumPy file"
-    case .protobuf: "perhaps a protobuf message (ONNX, CNTK)"
+    case .onnx: "an ONNX model"
+    case .protobuf: "perhaps a protobuf message (CNTK)"
     }
   }
 }
@@ -64,6 +65,7 @@ extension ModelImporter {
     if head.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) {
       throw refused("is text, not a model (a Keras model is an HDF5 or zip file)")
     }
+    if ONNXImporter.isModel(bytes) { return .onnx }
     if let first = bytes.first, [0x08, 0x0A, 0x12, 0x1A, 0x22].contains(first), bytes.count > 16 { return .protobuf }
     throw refused("is no model: neither HDF5 nor another known format (its first bytes are \(hex(head.prefix(8))))")
   }
