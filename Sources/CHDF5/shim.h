@@ -151,4 +151,101 @@ static inline int kiln_h5p_filter(hid_t list, unsigned index) {
   size_t count = 0;
   return (int)H5Pget_filter2(list, index, &flags, &count, NULL, 0, NULL, NULL);
 }
+
+// Writing. Nothing that is made carries a time, so that the same content gives the same bytes.
+
+/// Makes a new file, which must not exist; every object of it closes with it.
+static inline hid_t kiln_h5f_create(const char *path) {
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+  hid_t file = -1;
+  if (access >= 0 && creation >= 0 && H5Pset_fapl_sec2(access) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0
+      && H5Pset_obj_track_times(creation, 0) >= 0) {
+    file = H5Fcreate(path, H5F_ACC_EXCL, creation, access);
+  }
+  if (creation >= 0) H5Pclose(creation);
+  if (access >= 0) H5Pclose(access);
+  return file;
+}
+/// Writes everything to the disk.
+static inline int kiln_h5f_flush(hid_t file) { return (int)H5Fflush(file, H5F_SCOPE_GLOBAL); }
+
+static inline hid_t kiln_h5g_create(hid_t location, const char *name) {
+  hid_t creation = H5Pcreate(H5P_GROUP_CREATE);
+  if (creation < 0) return -1;
+  hid_t group = -1;
+  if (H5Pset_obj_track_times(creation, 0) >= 0) group = H5Gcreate2(location, name, H5P_DEFAULT, creation, H5P_DEFAULT);
+  H5Pclose(creation);
+  return group;
+}
+
+/// The element types of files, little-endian: 0 to 8 are float16, bfloat16, float32, float64, int8, int16, int32, int64,
+/// uint8. The caller closes it.
+static inline hid_t kiln_h5t_stored(int kind) {
+  switch (kind) {
+    case 0: return kiln_h5t_float16();
+    case 1: return H5Tcreate(H5T_OPAQUE, 2);
+    case 2: return H5Tcopy(H5T_IEEE_F32LE);
+    case 3: return H5Tcopy(H5T_IEEE_F64LE);
+    case 4: return H5Tcopy(H5T_STD_I8LE);
+    case 5: return H5Tcopy(H5T_STD_I16LE);
+    case 6: return H5Tcopy(H5T_STD_I32LE);
+    case 7: return H5Tcopy(H5T_STD_I64LE);
+    case 8: return H5Tcopy(H5T_STD_U8LE);
+    default: return -1;
+  }
+}
+
+/// Makes a contiguous dataset and writes its elements, which are of the stored type; the caller closes it.
+static inline hid_t kiln_h5d_write(hid_t location, const char *name, hid_t type, int rank, const hsize_t *lengths, const void *bytes) {
+  hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, lengths, NULL);
+  hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+  hid_t dataset = -1;
+  if (space >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, 0) >= 0) {
+    dataset = H5Dcreate2(location, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    if (dataset >= 0 && bytes != NULL && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) < 0) {
+      H5Dclose(dataset);
+      dataset = -1;
+    }
+  }
+  if (creation >= 0) H5Pclose(creation);
+  if (space >= 0) H5Sclose(space);
+  return dataset;
+}
+
+/// Writes a scalar attribute of UTF-8 text of variable length.
+static inline int kiln_h5a_write_text(hid_t object, const char *name, const char *text) {
+  hid_t type = H5Tcopy(H5T_C_S1);
+  hid_t space = H5Screate(H5S_SCALAR);
+  int status = -1;
+  if (type >= 0 && space >= 0 && H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0) {
+    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute >= 0) {
+      status = (int)H5Awrite(attribute, type, &text);
+      H5Aclose(attribute);
+    }
+  }
+  if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  return status;
+}
+
+/// Writes an attribute that is a list of texts of `width` bytes each, padded with zeros; without elements an empty list of
+/// doubles, as Keras does.
+static inline int kiln_h5a_write_list(hid_t object, const char *name, size_t width, hsize_t count, const void *bytes) {
+  hid_t type = count == 0 ? H5Tcopy(H5T_IEEE_F64LE) : H5Tcopy(H5T_C_S1);
+  hid_t space = H5Screate_simple(1, &count, NULL);
+  int status = -1;
+  if (type >= 0 && space >= 0
+      && (count == 0 || (H5Tset_size(type, width) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0))) {
+    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute >= 0) {
+      status = count == 0 ? 0 : (int)H5Awrite(attribute, type, bytes);
+      H5Aclose(attribute);
+    }
+  }
+  if (space >= 0) H5Sclose(space);
+  if (type >= 0) H5Tclose(type);
+  return status;
+}
 #endif

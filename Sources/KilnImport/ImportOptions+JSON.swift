@@ -16,7 +16,7 @@ extension ImportOptions {
         ("backend", backend.map { .string($0.rawValue) } ?? .null),
         ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
         ("replacements", .array(replacements.map { .array([.string($0.name), .string($0.expression)]) })),
-        ("allowsExternalData", .bool(allowsExternalData)), ("keepsOptimizer", .bool(keepsOptimizer)),
+        ("allowsExternalData", .bool(allowsExternalData)), ("keepsOptimizer", .bool(keepsOptimizer)), ("keepsLayers", .bool(keepsLayers)),
         ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
@@ -41,5 +41,6 @@ extension ImportOptions {
     byteBudget = json["byteBudget"]?.intValue
     allowsExternalData = json["allowsExternalData"]?.boolValue ?? false
     keepsOptimizer = json["keepsOptimizer"]?.boolValue ?? true
+    keepsLayers = json["keepsLayers"]?.boolValue ?? true
   }
 }

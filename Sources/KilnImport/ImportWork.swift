@@ -18,7 +18,8 @@ enum ImportWork {
     try Verifier.verify(graph)
     let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
     let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }
-    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training), to: target)
+    let layers = result.document.map { SourceLayers(description: $0.json, variables: $0.variables.map(\.tensor)) }
+    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training, layers: layers), to: target)
     return outcome
   }
 

@@ -73,7 +73,7 @@ public enum ModelImport {
     return try KilnFile.load(path: folder.path + "/model.kiln")
   }
 
-  private static func perform(
+  static func perform(
     _ request: ImportRequest, _ isolation: Isolation, _ isCancelled: () -> Bool
   ) throws -> ImportOutcome {
     switch isolation {
@@ -82,14 +82,14 @@ public enum ModelImport {
     }
   }
 
-  private static func isKilnFile(_ path: String) throws -> Bool {
+  static func isKilnFile(_ path: String) throws -> Bool {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return false }
     let file = try MappedFile(path: path)
     return withExtendedLifetime(file) { KilnFile.isKilnFile(file.bytes) }
   }
 
-  private static func refuse(_ target: String, from source: String, overwriting: Bool) throws {
+  static func refuse(_ target: String, from source: String, overwriting: Bool) throws {
     var (from, to) = (stat(), stat())
     guard stat(source, &from) == 0 else { throw KilnError(.badInput, FileError.message("cannot be opened"), at: [source]) }
     guard stat(target, &to) == 0 else { return }

@@ -4,13 +4,13 @@ import TensorModule
 /// The `.kiln` container: a safetensors file whose metadata hold the graph in text form, hashes and check vectors.
 ///
 /// Constants are stored under their names in the graph, those of subgraphs as `kiln.graph/N/NAME`. Check vectors are tensors named
-/// `kiln.check/N/input/NAME` and `kiln.check/N/output/NAME`; what a trainer needs is apart from these (`TrainingState`). Every tensor
+/// `kiln.check/N/input/NAME` and `kiln.check/N/output/NAME`; what a trainer or a writer needs is apart from these (`TrainingState`, `SourceLayers`). Every tensor
 /// has an XXH64; one more covers the metadata.
 package enum KilnFile {
   package static let formatVersion = "1"
 
   /// Beginnings of names that are not a weight's own.
-  private static let reserved = [CheckVector.prefix, TrainingState.prefix, Graph.storedPrefix]
+  private static let reserved = [CheckVector.prefix, TrainingState.prefix, SourceLayers.prefix, Graph.storedPrefix]
 
   /// Writes a model under a temporary name, then gives it its name.
   ///
@@ -43,6 +43,12 @@ package enum KilnFile {
     }
     for (name, tensor) in model.training?.variables ?? [] { try add(TrainingState.prefix + name, tensor) }
     let trainingText = model.training?.text
+    var layersText: String?
+    if let layers = model.layers {
+      let (names, new) = layers.placed(among: tensors) { hashes[$0]?.stringValue }
+      for (name, tensor) in new { try add(name, tensor) }
+      layersText = layers.text(names)
+    }
     let text = TextForm.print(graph, inlineConstants: false)
     let hashText = JSON.object(hashes).text()
     let checkText = JSON.array(checks).text()
@@ -51,8 +57,8 @@ package enum KilnFile {
       tensors,
       metadata: [
         ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
-        ("kiln.digest", digest(text, hashText, checkText, trainingText)),
-      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []), to: &file)
+        ("kiln.digest", digest(text, hashText, checkText, trainingText, layersText)),
+      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []) + (layersText.map { [(SourceLayers.key, $0)] } ?? []), to: &file)
     try file.commit()
   }
 
@@ -83,12 +89,16 @@ package enum KilnFile {
     }
     guard let text = header.metadata["kiln.graph"], let hashText = header.metadata["kiln.hashes"],
       let checkText = header.metadata["kiln.checks"],
-      header.metadata["kiln.digest"] == digest(text, hashText, checkText, header.metadata[TrainingState.key])
+      header.metadata["kiln.digest"] == digest(text, hashText, checkText, header.metadata[TrainingState.key], header.metadata[SourceLayers.key])
     else { throw KilnError(.badInput, "the graph's checksum is wrong (file damaged)") }
     let hashes = try JSON.parse(hashText, limits: JSON.Limits(depth: 2))
     var tensors: [String: Tensor] = [:]
     let trainingText = header.metadata[TrainingState.key]
-    for entry in header.entries where trainingText == nil || !entry.name.hasPrefix(TrainingState.prefix) {
+    let hasLayers = header.metadata[SourceLayers.key] != nil
+    func isApart(_ name: String) -> Bool {
+      trainingText != nil && name.hasPrefix(TrainingState.prefix) || hasLayers && name.hasPrefix(SourceLayers.prefix)
+    }
+    for entry in header.entries where !isApart(entry.name) {
       let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
       guard hashes[entry.name]?.stringValue == XXH64.text(bytes, pause: { if checkOnly { file.release(bytes) } }) else {
         throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")

@@ -80,7 +80,7 @@ enum Safetensors {
     _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], to file: inout AtomicFile
   ) throws {
     func key(_ position: Int, _ name: String, _ tensor: Tensor) -> (Int, Int, Int, Int) {
-      (name.hasPrefix(TrainingState.prefix) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
+      (name.hasPrefix(TrainingState.prefix) || name.hasPrefix(SourceLayers.prefix) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
     }
     let ordered = tensors.enumerated().sorted { a, b in
       key(a.offset, a.element.name, a.element.tensor) < key(b.offset, b.element.name, b.element.tensor)

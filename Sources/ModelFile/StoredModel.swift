@@ -10,7 +10,11 @@ package struct StoredModel: Sendable {
   /// Of a model that was loaded: what its file says of its training state, as JSON.
   package var trainingText: String?
 
-  package init(graph: Graph, checks: [CheckVector] = [], training: TrainingState? = nil) {
+  /// What to store for a writer; a model that was loaded does not have it (`KilnFile.layers`).
+  package var layers: SourceLayers?
+
+  package init(graph: Graph, checks: [CheckVector] = [], training: TrainingState? = nil, layers: SourceLayers? = nil) {
+    self.layers = layers
     self.graph = graph
     self.checks = checks
     self.training = training

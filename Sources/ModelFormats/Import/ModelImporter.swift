@@ -36,6 +36,8 @@ public struct ImportOptions: Sendable {
   public var allowsExternalData = false
   /// Whether the optimizer's variables and the training configuration come along, for a trainer.
   public var keepsOptimizer = true
+  /// Whether the source's layers come along, for a writer of its format.
+  public var keepsLayers = true
 
   public init() {}
 }
@@ -48,6 +50,8 @@ package struct ImportResult: Sendable {
   package var report: ImportReport
   /// What training left beside the model.
   package var training: ImportedTraining?
+  /// The source's layers, for a writer of its format.
+  package var document: KerasDocument?
 }
 
 /// What a look at a source without importing it gives: for `kconv check`.
@@ -66,6 +70,8 @@ protocol SourceImporter: AnyObject {
   var report: ImportReport { get }
   /// What training left beside the model; nil before reading, and where the format has none.
   var training: ImportedTraining? { get }
+  /// The source's layers as a writer takes them; nil before reading, and where the format has none.
+  var document: KerasDocument? { get }
 
   /// Reads everything.
   ///
@@ -75,6 +81,7 @@ protocol SourceImporter: AnyObject {
 
 extension SourceImporter {
   var training: ImportedTraining? { nil }
+  var document: KerasDocument? { nil }
 }
 
 /// Reads models of other frameworks into graphs.
@@ -87,7 +94,8 @@ package enum ModelImporter {
     let importer = try importer(path: path, options: options)
     do {
       let (graph, facts) = try importer.read()
-      return ImportResult(graph: graph, warnings: importer.diagnostics.warnings, facts: facts, report: importer.report, training: importer.training)
+      return ImportResult(graph: graph, warnings: importer.diagnostics.warnings, facts: facts, report: importer.report, training: importer.training,
+        document: importer.document)
     } catch let error as KilnError { throw error.inside(path) }
   }
 

@@ -219,6 +219,10 @@ final class KerasGraphBuilder {
       }
     }
     if results[call.name] == nil { results[call.name] = outputs.map(\.value) }
+    let given = (arguments + keywords.map(\.value)).flatMap(\.leaves)
+    if layer.resultTypes.isEmpty { layer.inputTypes = given.map { graph.type(of: $0.value) } }
+    if given.contains(where: { $0.mask != nil }) || keywords.contains(where: { $0.key == "mask" && !$0.value.leaves.isEmpty }) { layer.isMasked = true }
+    layer.resultTypes.append(outputs.map { graph.type(of: $0.value) })
     return outputs
   }
 }

@@ -10,6 +10,8 @@ final class KerasImporter: SourceImporter {
   private(set) var facts: SourceFacts?
   /// What training left beside the model.
   private(set) var training: ImportedTraining?
+  /// The model's layers as a writer takes them.
+  private(set) var document: KerasDocument?
   private var layers: [KerasLayer] = []
 
   init(path: String, format: SourceFormat, options: ImportOptions) {
@@ -74,6 +76,7 @@ final class KerasImporter: SourceImporter {
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
     if options.keepsOptimizer { readTraining(source) }
+    if options.keepsLayers, options.inputs.isEmpty, options.outputs.isEmpty { describeLayers(model, source, config, builder) }
     return graph
   }
 
@@ -89,6 +92,17 @@ final class KerasImporter: SourceImporter {
       training = ImportedTraining(configuration: found.configuration, variables: variables)
     } catch {
       diagnostics.warn("", "the optimizer's state cannot be read and is left out: \((error as? KilnError)?.line ?? "\(error)")")
+    }
+  }
+
+  /// Makes the document of the model's layers. Predicting needs none, so what is wrong with it is its own problem.
+  private func describeLayers(_ model: KerasModel, _ source: KerasSource, _ config: JSON, _ builder: KerasGraphBuilder) {
+    do {
+      document = try KerasDocument.make(model, source, config, builder, training)
+    } catch {
+      var failed = KerasDocument(model: .null)
+      failed.problems = [(error as? KilnError)?.line ?? "\(error)"]
+      document = failed
     }
   }
 

@@ -116,6 +116,12 @@ final class KerasLayer {
   var constants: [String: ValueID] = [:]
   /// How often it was built into the graph.
   var built = 0
+  /// The types of the tensors of its first call.
+  var inputTypes: [TensorType] = []
+  /// The types of the results of each call.
+  var resultTypes: [[TensorType]] = []
+  /// Whether a mask reached it.
+  var isMasked = false
 
   init(
     name: String, className: String, path: String, config: LayerConfig, reader: any KerasLayerReader, isTrainable: Bool,

@@ -31,6 +31,9 @@ final class LayerConfig {
   ]
   private static let commonSuffixes = ["_initializer", "_regularizer", "_constraint"]
 
+  /// Everything, as it was read.
+  var object: JSONObject { values }
+
   // MARK: Values
 
   /// The value; nil when the key is absent or null.

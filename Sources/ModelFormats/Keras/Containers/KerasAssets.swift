@@ -36,4 +36,16 @@ struct KerasAssets {
     guard let text = String(validating: bytes, as: UTF8.self) else { throw KilnError(.badInput, "is not UTF-8", at: [place]) }
     return text
   }
+
+  /// Every asset of the archive by its member's name.
+  ///
+  /// - Throws: as `text`.
+  func all() throws -> [(name: String, text: String)] {
+    guard let archive else { return [] }
+    return try archive.members.filter { $0.name.hasPrefix("assets/") && !$0.name.hasSuffix("/") }.map { member in
+      let bytes = try archive.contents(of: member, limit: KerasAssets.maximumSize)
+      guard let text = String(validating: bytes, as: UTF8.self) else { throw KilnError(.badInput, "is not UTF-8", at: [member.name]) }
+      return (member.name, text)
+    }
+  }
 }

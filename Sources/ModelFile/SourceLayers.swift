@@ -1,0 +1,76 @@
+import GraphModule
+import TensorModule
+
+/// What a writer of the source's format needs: the source's layers as data beside the graph, and their variables as they were
+/// before the graph was simplified. Never read when a model is loaded to predict.
+///
+/// The description is under `kiln.layers` in the metadata. A variable that is a constant of the graph as it stands is not stored
+/// again; the others are tensors named `kiln.layers/N` at the end of the file.
+package struct SourceLayers: Sendable {
+  static let prefix = "kiln.layers/"
+  static let key = "kiln.layers"
+
+  /// The description; its form is the importer's.
+  package var description: JSON
+  package var variables: [Tensor]
+
+  package init(description: JSON, variables: [Tensor]) {
+    self.description = description
+    self.variables = variables
+  }
+
+  /// Which tensors stand for the variables, and those of them that have to be stored.
+  ///
+  /// - Parameter stored: the tensors that the file has already, with their hashes.
+  func placed(among stored: [(name: String, tensor: Tensor)], _ hash: (String) -> String?) -> (names: [String], new: [(name: String, tensor: Tensor)]) {
+    var known: [String: (name: String, tensor: Tensor)] = [:]
+    func key(_ tensor: Tensor, _ hash: String) -> String { "\(tensor.dtype.name)\(tensor.shape)\(hash)" }
+    for item in stored where !item.name.hasPrefix(CheckVector.prefix) && !item.name.hasPrefix(TrainingState.prefix) {
+      if let found = hash(item.name) { known[key(item.tensor, found)] = item }
+    }
+    var names: [String] = []
+    var new: [(name: String, tensor: Tensor)] = []
+    for (index, tensor) in variables.enumerated() {
+      let found = known[key(tensor, XXH64.text(tensor.bytes, pause: tensor.releaseMapping))]
+      if let found, found.tensor.bytes.elementsEqual(tensor.bytes) {
+        names.append(found.name)
+      } else {
+        names.append("\(SourceLayers.prefix)\(index)")
+        new.append((names[index], tensor))
+      }
+      tensor.releaseMapping()
+    }
+    return (names, new)
+  }
+
+  /// The text for the metadata.
+  func text(_ names: [String]) -> String {
+    JSON.object(JSONObject([("description", description), ("tensors", .array(names.map { .string($0) }))])).text()
+  }
+}
+
+extension KilnFile {
+  /// The source's layers in a `.kiln` file, the checksums of their variables checked; nil when it has none.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when they are damaged.
+  package static func layers(path: String) throws -> SourceLayers? {
+    let file = try MappedFile(path: path)
+    do {
+      let header = try Safetensors.readHeader(file.bytes)
+      guard let text = header.metadata[SourceLayers.key] else { return nil }
+      let json = try JSON.parse(text)
+      let hashes = try JSON.parse(header.metadata["kiln.hashes"] ?? "", limits: JSON.Limits(depth: 2))
+      let entries = Dictionary(header.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+      let variables = try (json["tensors"]?.arrayValue ?? []).map { item in
+        let name = item.stringValue ?? ""
+        guard let entry = entries[name] else { throw KilnError(.badInput, "the variable \(KilnError.quoted(name)) is missing") }
+        let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+        guard hashes[entry.name]?.stringValue == XXH64.text(bytes) else {
+          throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
+        }
+        return try tensor(entry, bytes, file)
+      }
+      return SourceLayers(description: json["description"] ?? .null, variables: variables)
+    } catch let error as KilnError { throw error.inside(path) }
+  }
+}

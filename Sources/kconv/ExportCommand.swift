@@ -1,0 +1,77 @@
+import ArgumentParser
+import CommandSupport
+import Kiln
+import KilnImport
+
+/// What the commands that write files of Keras have in common.
+struct ExportOptions: ParsableArguments {
+  @OptionGroup var sourceOptions: SourceOptions
+
+  @Flag(help: "Replace an existing file.")
+  var force = false
+
+  @Flag(help: "Do not read the written file again to compare its results with the source's.")
+  var noCheck = false
+
+  @Flag(help: "Leave out the optimizer's variables and the training configuration.")
+  var withoutOptimizer = false
+
+  func export(_ source: String, to target: String, generation: Int?) throws {
+    var options = try sourceOptions.options()
+    options.keepsOptimizer = !withoutOptimizer
+    let outcome = try Interruption.deferring {
+      try ModelExport.export(
+        source, to: target, generation: generation, options: options, check: !noCheck, overwriting: force, isolation: .ownChild(),
+        isCancelled: { Interruption.isPending })
+    }
+    for note in outcome.notes { Console.note("\(CommandName.current): note: \(source): \(note)") }
+    try Console.write("\(target)\n")
+  }
+}
+
+struct ExportCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export", abstract: "Writes a model as a file of Keras.",
+    discussion: """
+      The name says what is written: .keras, .h5 (a whole model) or .weights.h5. The file appears complete or not at all; it is
+      read again and must give what the source gives.
+      """)
+
+  @Argument(help: "A .kiln file of a Keras model, or a model file to import for this.")
+  var source: String
+
+  @Option(name: [.short, .customLong("output")], help: ArgumentHelp("The file to write.", valueName: "file"))
+  var output: String
+
+  @Option(help: ArgumentHelp("The Keras that shall read an .h5: 2 or 3; that of the source without it.", valueName: "n"))
+  var keras: Int?
+
+  @OptionGroup var options: ExportOptions
+
+  func validate() throws {
+    if let keras, keras != 2, keras != 3 { throw ValidationError("--keras must be 2 or 3, found \(keras)") }
+    if keras == 2, output.hasSuffix(".keras") { throw ValidationError("a .keras file is of Keras 3; --keras 2 writes .h5") }
+  }
+
+  func run() throws { try options.export(source, to: output, generation: keras) }
+}
+
+struct UpgradeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "upgrade", abstract: "Writes an old Keras file as one that today's Keras opens.",
+    discussion: "Files of Keras 1, 2 and 3 on Theano, CNTK and TensorFlow. The new file predicts what the old one did.")
+
+  @Argument(help: "The old file.")
+  var source: String
+
+  @Argument(help: "The .keras file to write.")
+  var target: String
+
+  @OptionGroup var options: ExportOptions
+
+  func validate() throws {
+    if !target.hasSuffix(".keras") { throw ValidationError("\(target): the name of the new file must end in .keras") }
+  }
+
+  func run() throws { try options.export(source, to: target, generation: 3) }
+}
