@@ -117,6 +117,17 @@ struct LocallyConnectedLayer: KerasLayerReader {
     return index
   }
 
+  /// The input position of each tap of each result's window, over an input of a shape [lengths…, channels]; 0 in the padding.
+  func places(_ shape: [Int]) -> [Int] {
+    guard shape.count == rank + 1 else { return [] }
+    let lengths = Array(shape.dropLast())
+    let results = lengths.indices.map { isSame ? (lengths[$0] + strides[$0] - 1) / strides[$0] : max(lengths[$0] - window[$0], 0) / strides[$0] + 1 }
+    let grid = Grid(
+      lengths: lengths, results: results, low: window.map { isSame ? $0 / 2 : 0 }, channels: shape[rank], positions: results.reduce(1, *),
+      taps: window.reduce(1, *))
+    return (0..<grid.positions).flatMap { position in (0..<grid.taps).map { source(position, $0, grid) ?? 0 } }
+  }
+
   /// The stored kernel as [positions, taps · in, filters].
   private func connections(_ stored: Tensor, _ grid: Grid) throws -> Tensor {
     let (channels, inputs) = (grid.channels, grid.lengths.reduce(1, *))

@@ -16,6 +16,7 @@ extension KerasDocument {
         ("objects", .array(objects.map { .array([.string($0.place), .string($0.name)]) })),
         ("assets", .array(assets.map { .array([.string($0.name), .string($0.text)]) })), ("compile_config", compileConfig ?? .null),
         ("optimizer", texts(optimizerVariables)), ("problems", texts(problems)), ("notes", texts(notes)),
+        ("masked", texts(maskedLayers)),
       ]))
   }
 
@@ -44,5 +45,6 @@ extension KerasDocument {
     optimizerVariables = texts("optimizer")
     problems = texts("problems")
     notes = texts("notes")
+    maskedLayers = texts("masked")
   }
 }

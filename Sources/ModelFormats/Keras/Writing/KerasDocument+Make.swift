@@ -9,6 +9,7 @@ extension KerasDocument {
   ) throws -> KerasDocument {
     let dialect = builder.dialect
     var document = dialect.isKeras3 ? try keras3(model, config) : try KerasUpgrade.document(model, builder)
+    document.maskedLayers = model.layers.flatMap(\.flattened).filter(\.isMasked).map(\.path)
     if dialect.isKeras3 {
       document.assets = try source.assets.all()
       if let training { document.addTraining(training) }

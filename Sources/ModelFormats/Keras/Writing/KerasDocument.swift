@@ -42,6 +42,8 @@ package struct KerasDocument: Sendable {
   package var optimizerVariables: [String] = []
   /// Why it cannot be written; empty when it can.
   package var problems: [String] = []
+  /// The paths of layers that a mask reaches.
+  package var maskedLayers: [String] = []
   /// What is not as it was in the source.
   package var notes: [String] = []
 

@@ -145,7 +145,7 @@ extension KerasUpgrade {
         let made = input * stride + max(extent - stride, 0)
         let high = made - low - output
         guard low >= 0, high >= 0 else {
-          problem(layer, "zeros that CNTK puts beside its result have no layer in Keras 3")
+          problem(layer, "zeros that \(dialect.backend.rawValue) puts beside its result have no layer in Keras 3")
           return parts
         }
         cuts.append((low, high))

@@ -49,6 +49,16 @@ extension KerasUpgrade {
           let shared = shape.indices.filter { shape[$0] == 1 && layer.inputTypes.first?.dims[min($0 + 1, (layer.inputTypes.first?.rank ?? 1) - 1)].fixed != 1 }
           config["shared_axes"] = shared.isEmpty ? .null : .array(shared.map { .int($0 + 1) })
         })
+    case "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "AlphaDropout", "GaussianNoise":
+      // Keras 1 has p and sigma.
+      return UpgradedLayer(
+        plain(layer) { config in
+          config["rate"] = config["rate"] ?? config["p"] ?? .double(0)
+          config["stddev"] = config["stddev"] ?? config["sigma"]
+          (config["p"], config["sigma"]) = (nil, nil)
+          // The shape of the noise matters when training only, and can hold the size of a batch.
+          if let shape = config["noise_shape"], shape.arrayValue == nil { config["noise_shape"] = nil }
+        })
     case "Activation": return activation(layer)
     case "Dense", "EinsumDense": return withActivation(layer, plain(layer))
     case "StringLookup", "IntegerLookup", "TextVectorization", "Discretization", "CategoryEncoding", "Hashing", "HashedCrossing":

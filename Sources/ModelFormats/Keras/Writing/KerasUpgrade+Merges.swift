@@ -109,8 +109,60 @@ extension KerasUpgrade {
 
   /// A kernel of its own at each position: patches of the input, then one product with an axis for the positions.
   func locallyConnected(_ layer: KerasLayer) -> UpgradedLayer {
-    problem(layer, "Keras 3 has no locally connected layers")
-    return UpgradedLayer(WrittenLayer("Identity", layer.name))
+    guard let reader = layer.reader as? LocallyConnectedLayer, let composer = Composer(layer, self), let own = composer.shape,
+      let kernel = built(layer, "kernel"), kernel.shape.count == 3, let type = layer.resultTypes.first?.first,
+      case let results = type.dims.dropFirst().compactMap(\.fixed), results.count == type.rank - 1
+    else { return unknownShape(layer) }
+    let isFirst = reader.format == .channelsFirst
+    let shape = isFirst ? Array(own.dropFirst()) + [own[0]] : own
+    let lengths = isFirst ? Array(results.dropFirst()) : Array(results.dropLast())
+    var value = composer.input
+    func permute(_ suffix: String, _ dims: [Int]) {
+      value = composer.result(composer.add("Permute", suffix, [("dims", .array(dims.map { .int($0) }))], on: [value]))
+    }
+    func reshape(_ suffix: String, _ shape: [Int]) {
+      value = composer.result(composer.add("Reshape", suffix, [("target_shape", .array(shape.map { .int($0) }))], on: [value]))
+    }
+    if isFirst { permute("_last", Array(2..<own.count + 1) + [1]) }
+    let (channels, positions) = (shape.last ?? 0, kernel.shape[0])
+    reshape("_cells", [shape.dropLast().reduce(1, *), channels])
+    let take = composer.add("Take", "_patches", [("axis", .int(1))], on: [value])
+    take.module = "keras.src.ops.numpy"
+    take.registeredName = "Take"
+    take.operands = [.array(reader.places(shape).map { .int($0) })]
+    value = composer.result(take)
+    reshape("_rows", [positions, kernel.shape[1]])
+    let product = composer.add(
+      "EinsumDense", "_product",
+      [
+        ("equation", .string("abc,bcd->abd")), ("output_shape", .array([.int(positions), .int(reader.filters)])),
+        ("bias_axes", reader.usesBias ? .string("bd") : .null), ("activation", .string("linear")),
+      ], on: [value])
+    product.stored["kernel"] = kernel
+    if reader.usesBias, let bias = built(layer, "bias") {
+      let flat = [positions, reader.filters]
+      product.stored["bias"] = StoredWeight(path: bias.path, dtype: bias.dtype, shape: flat) {
+        guard isFirst else { return try bias.load().reshaped(flat) }
+        // Channels-first Keras reads the same elements as [filters, positions].
+        let values = try bias.load().doubles
+        let turned = values.indices.map { values[$0 % reader.filters * positions + $0 / reader.filters] }
+        return try Tensor(converting: turned, to: bias.dtype, shape: flat)
+      }
+    }
+    setWeights(product)
+    value = composer.result(product)
+    reshape("_image", lengths + [reader.filters])
+    if isFirst { permute("_first", [results.count] + Array(1..<results.count)) }
+    if let name = activationName(layer.config.object["activation"]) {
+      if name == "hard_sigmoid" {
+        for part in hardSigmoid(layer) { value = composer.append(part, on: [value]) }
+      } else if name != "linear" {
+        value = composer.result(composer.add("Activation", "_activation", [("activation", .string(name))], on: [value]))
+      }
+    } else {
+      problem(layer, "its activation is a layer")
+    }
+    return composer.finish(value)
   }
 
   private func unknownShape(_ layer: KerasLayer) -> UpgradedLayer {

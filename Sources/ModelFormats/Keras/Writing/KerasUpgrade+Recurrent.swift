@@ -90,16 +90,20 @@ extension KerasUpgrade {
     let made = plain(layer)
     guard let reader = layer.reader as? StackedCells else { return made }
     if reader.isTimeMajor { problem(layer, "time_major is not known to Keras 3") }
-    let cells = zip(reader.cells, reader.childAttributes).map { cell, attribute in
+    let names = VariableMatcher.itemNames(reader.cells.map { ConfigRewrite.currentClassName($0.className) + "Cell" })
+    let isStack = reader.childAttributes.first?.hasPrefix("cell/") ?? false
+    let cells = zip(reader.cells, names).map { cell, name in
       let className = ConfigRewrite.currentClassName(cell.className) + "Cell"
       let inner = plain(cell, className)
+      // A cell holds its variables itself.
+      inner.slots = cell.reader.weights.filter { cell.stored[$0.name] != nil }
+      inner.objects = [VariableObject("", inner.slots)]
       inner.name = cell.objectName
       inner.config["name"] = .string(cell.objectName)
       setActivation(inner, cell)
       scaleGates(inner, cell, gates: KerasUpgrade.gates(className))
-      return (attribute: attribute, layer: inner)
+      return (attribute: isStack ? "cell/cells/\(name)" : "cell", layer: inner)
     }
-    let isStack = cells.first?.attribute.hasPrefix("cell/") ?? false
     made.children = cells.map { (nil, $0.attribute, $0.layer) }
     if isStack {
       made.config["cell"] = .object(

@@ -40,7 +40,7 @@ final class KerasUpgrade {
 
   /// Layers that TensorFlow computes channels-first on a GPU only.
   private static let channelsLastOnly: Set = [
-    "Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+    "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
   ]
 
   static func isChannelsFirst(_ layer: KerasLayer) -> Bool {
@@ -91,6 +91,7 @@ final class KerasUpgrade {
       name: name, layers: layers, inputs: model.inputs.map(moved), outputs: model.outputs.map(moved),
       isSequential: model.className == "Sequential")
     if turnsImages { AxisOrder.settle(&written) }
+    if !(written.isSequential && written.isChain) { written.layers = LayerOrder.sorted(written) }
     return written
   }
 
