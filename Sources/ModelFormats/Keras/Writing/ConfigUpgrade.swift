@@ -15,6 +15,7 @@ enum ConfigUpgrade {
   static func config(_ values: JSONObject, _ className: String, _ layer: KerasLayer, _ upgrade: KerasUpgrade) -> JSONObject {
     let allowed = KerasArguments.layer(className, keras3: true) ?? []
     var out = JSONObject([("name", .string(layer.name)), ("trainable", .bool(layer.isTrainable))])
+    if className.hasPrefix("SpatialDropout") || className == "Discretization" { out["trainable"] = nil }
     if let policy = policy(values["dtype"], className) { out["dtype"] = policy }
     for (key, value) in values.entries where !["name", "trainable", "dtype"].contains(key) {
       guard allowed.contains(key) else {

@@ -31,7 +31,8 @@ extension KerasUpgrade {
     switch padding {
     case .valid: return nil
     case .explicit(let list):
-      if options.padding == .causal { return nil }
+      // Keras 3 has no causal separable convolution.
+      if options.padding == .causal { return separable ? list.map { (low: $0.low, high: $0.high) } : nil }
       let amounts = list.map { (low: $0.low, high: $0.high) }
       let agrees = amounts.indices.allSatisfy { axis in
         let extent = (options.kernel[axis] - 1) * options.dilations[axis] + 1
@@ -74,7 +75,7 @@ extension KerasUpgrade {
     parts.main.config["padding"] = .string("valid")
     if let crop = border(layer, "Cropping", "_crop", amounts.map { (low: max(-$0.low, 0), high: 0) }) { parts.before.append(crop) }
     if let pad = border(layer, "ZeroPadding", "_pad", amounts) { parts.before.append(pad) }
-    note(layer, "'same' padding of \(dialect.backend.rawValue) is written as layers before it")
+    note(layer, "its padding is written as layers before it")
   }
 
   // MARK: Layers

@@ -186,12 +186,6 @@ extension KerasUpgrade {
       return values[place]
     }
   }
-
-  /// A function between layers.
-  func function(_ layer: KerasLayer) -> UpgradedLayer {
-    problem(layer, "functions between layers are not written for Keras 3")
-    return UpgradedLayer(WrittenLayer("Identity", layer.name))
-  }
 }
 
 /// Puts together a nested model that stands for one layer.
@@ -255,7 +249,9 @@ final class Composer {
   func finish(_ output: KerasReference) -> UpgradedLayer {
     let made = WrittenLayer("Functional", layer.name, module: "keras.src.models.functional")
     made.isTrainable = layer.isTrainable
-    made.nested = WrittenModel(name: layer.name, layers: layers, inputs: .leaf(input), outputs: .leaf(output), isSequential: false)
+    var model = WrittenModel(name: layer.name, layers: layers, inputs: .leaf(input), outputs: .leaf(output), isSequential: false)
+    model.layers = LayerOrder.sorted(model)
+    made.nested = model
     upgrade.note(layer, "is written as a small model of layers that Keras 3 has")
     return UpgradedLayer(made)
   }

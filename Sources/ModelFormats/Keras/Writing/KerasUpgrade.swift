@@ -38,9 +38,10 @@ final class KerasUpgrade {
     return document
   }
 
-  /// Layers that TensorFlow computes channels-first on a GPU only.
+  /// Layers that TensorFlow computes channels-first on a GPU only, or whose bias Keras 3 adds along another axis there.
   private static let channelsLastOnly: Set = [
-    "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+    "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv1D",
+    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
   ]
 
   static func isChannelsFirst(_ layer: KerasLayer) -> Bool {
@@ -63,8 +64,17 @@ final class KerasUpgrade {
     var layers: [WrittenLayer] = []
     var last: [String: String] = [:]
     var chains: [(source: KerasLayer, chain: [WrittenLayer])] = []
+    var names = Set(model.layers.map(\.name))
     for layer in model.layers {
       let chain = chain(layer)
+      // Keras 3 takes no slashes in names.
+      for part in chain where part.name.contains("/") {
+        var name = String(part.name.map { $0 == "/" ? "_" : $0 })
+        while !names.insert(name).inserted { name += "_" }
+        part.name = name
+        part.config["name"] = .string(name)
+        note(layer, "is called \(KilnError.quoted(name)) in the new file")
+      }
       chains.append((layer, chain))
       last[layer.name] = chain.last?.name ?? layer.name
     }
@@ -87,12 +97,56 @@ final class KerasUpgrade {
         layers.append(part)
       }
     }
+    layers += explicitMasks(chains.map { ($0.source, $0.chain) }, &names)
     var written = WrittenModel(
       name: name, layers: layers, inputs: model.inputs.map(moved), outputs: model.outputs.map(moved),
       isSequential: model.className == "Sequential")
     if turnsImages { AxisOrder.settle(&written) }
     if !(written.isSequential && written.isChain) { written.layers = LayerOrder.sorted(written) }
     return written
+  }
+
+  /// Keras 3 gives a recurrent layer the mask of its sequence only where it is called with nothing else: beside initial states the
+  /// mask must be an argument.
+  private func explicitMasks(_ chains: [(source: KerasLayer, chain: [WrittenLayer])], _ names: inout Set<String>) -> [WrittenLayer] {
+    var added: [WrittenLayer] = []
+    let byName = Dictionary(chains.flatMap { item in item.chain.map { ($0.name, (source: item.source, layer: $0)) } }, uniquingKeysWith: { first, _ in first })
+    for (source, chain) in chains where source.isMasked {
+      guard source.reader is any SequenceLayer || source.reader is Bidirectional, let made = chain.first else { continue }
+      made.calls = made.calls.map { call in
+        guard call.keywords.contains(where: { $0.key == "initial_state" }), !call.keywords.contains(where: { $0.key == "mask" }),
+          case .leaf(var reference)? = call.arguments.first
+        else { return call }
+        // Back over layers that hand masks on to the one that made it.
+        for _ in chains {
+          guard let above = byName[reference.layer], KerasUpgrade.passesMask(above.source.reader), let input = above.layer.calls.first?.references.first else { break }
+          reference = input
+        }
+        if byName[reference.layer]?.source.reader is InputReader { return call }
+        guard let maker = byName[reference.layer], let reader = maker.source.reader as? Embedding, maker.layer.calls.indices.contains(reference.call),
+          let input = maker.layer.calls[reference.call].references.first
+        else {
+          problem(source, "the mask of its sequence beside initial states is not written for Keras 3")
+          return call
+        }
+        guard reader.masksZero else { return call }
+        var name = "\(source.name)_mask"
+        while !names.insert(name).inserted { name += "_" }
+        let mask = WrittenLayer("NotEqual", name, JSONObject([("name", .string(name))]), module: "keras.src.ops.numpy")
+        mask.registeredName = "NotEqual"
+        mask.calls = [KerasCall(arguments: [.leaf(input), .constant(.int(0))], keywords: [])]
+        added.append(mask)
+        var call = call
+        call.keywords.append(("mask", .leaf(KerasReference(layer: name, call: 0, result: 0))))
+        return call
+      }
+    }
+    return added
+  }
+
+  private static func passesMask(_ reader: any KerasLayerReader) -> Bool {
+    if let sequence = reader as? any SequenceLayer { return sequence.returnsSequences }
+    return reader.masking == .passes
   }
 
   private func inputTypes(_ layer: KerasLayer) -> [TensorType] {
@@ -102,6 +156,7 @@ final class KerasUpgrade {
 
   /// A call as Keras 3 takes it: the states of a recurrent layer are an argument of their own.
   private func arguments(_ call: KerasCall, _ layer: KerasLayer) -> KerasCall {
+    if let node = layer.reader as? FunctionNode { return functionCall(call, node) }
     var call = call
     let isRecurrent = layer.reader is any SequenceLayer || layer.reader is Bidirectional || layer.reader is ConvLSTMLayer
     if isRecurrent, case .list(let items)? = call.arguments.first, items.count > 1, call.arguments.count == 1 {
@@ -132,7 +187,9 @@ final class KerasUpgrade {
       return [made]
     }
     checkMasks(layer)
-    return self.parts(layer).chain
+    let parts = self.parts(layer)
+    checkRule(layer, parts.main)
+    return parts.chain
   }
 
   private func inputLayer(_ layer: KerasLayer, _ input: InputReader) -> WrittenLayer {
@@ -190,12 +247,17 @@ final class KerasUpgrade {
 
   /// Takes from Keras 3's own meaning of a layer which weights it has, and where they are.
   func setWeights(_ layer: WrittenLayer) {
+    let made = meaning(layer)
+    layer.slots = made.weights
+    layer.objects = made.objects
+  }
+
+  /// What a layer means in Keras 3.
+  private func meaning(_ layer: WrittenLayer) -> any KerasLayerReader {
     let values = ConfigRewrite.normalised(layer.config, className: layer.className, dialect: dialect3)
     let config = LayerConfig(
       className: layer.className, path: layer.name, values: values, dialect: dialect3, diagnostics: ImportDiagnostics())
-    let made = LayerCatalog.reader(layer.className, config, reader)
-    layer.slots = made.weights
-    layer.objects = made.objects
+    return LayerCatalog.reader(layer.className, config, reader)
   }
 
   /// A weight as it went into the graph.
@@ -216,6 +278,18 @@ final class KerasUpgrade {
     case "MultiHeadAttention" where dialect.isBefore(2, 10): problem(layer, "takes no masks before Keras 2.10, and does in Keras 3")
     case "Highway", "MaxoutDense", "SReLU", "ParametricSoftplus", "LocallyConnected1D", "LocallyConnected2D":
       problem(layer, "what stands for it in Keras 3 treats masks otherwise")
+    case "TimeDistributed":
+      // Keras 2 has the mask of the layer inside, Keras 3 the one outside.
+      if layer.reader.children.first?.reader is Embedding || layer.reader.children.first?.reader is Masking { problem(layer, "passes another mask in Keras 3") }
+    default: break
+    }
+  }
+
+  /// Whether a mask goes on behind a layer must be the same in both.
+  private func checkRule(_ layer: KerasLayer, _ made: WrittenLayer) {
+    guard layer.isMasked, made.nested == nil, !made.isOperation, KerasArguments.layer(made.className, keras3: true) != nil else { return }
+    switch (layer.reader.masking, meaning(made).masking) {
+    case (.passes, .drops), (.drops, .passes): problem(layer, "a mask that reaches it \(layer.reader.masking == .passes ? "goes on" : "ends") there, and does not in Keras 3")
     default: break
     }
   }
