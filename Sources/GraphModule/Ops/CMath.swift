@@ -30,5 +30,9 @@ enum C {
   static func pow(_ x: Double, _ y: Double) -> Double { Glibc.pow(x, y) }
   static func fmod(_ x: Double, _ y: Double) -> Double { Glibc.fmod(x, y) }
   static func lgamma(_ x: Double) -> Double { Glibc.lgamma(x) }
+  static func j0(_ x: Double) -> Double { Glibc.j0(x) }
+  static func j1(_ x: Double) -> Double { Glibc.j1(x) }
+  static func y0(_ x: Double) -> Double { Glibc.y0(x) }
+  static func y1(_ x: Double) -> Double { Glibc.y1(x) }
   static func atan2(_ x: Double, _ y: Double) -> Double { Glibc.atan2(x, y) }
 }

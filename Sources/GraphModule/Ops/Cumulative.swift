@@ -4,10 +4,12 @@ import TensorModule
 package struct Cumulative: OpDefinition {
   package static let name = "cumulative"
   package static let summary =
-    "the running sum or product of x along the axis; exclusive leaves the element itself out, reverse runs from the end"
+    "the running sum, product or log of the sum of exponentials of x along the axis; exclusive leaves the element itself out, reverse runs from the end"
 
   package enum Kind: String, Sendable, CaseIterable {
     case sum, prod
+    /// log Σ eˣ, of floats.
+    case logSumExp = "log_sum_exp"
   }
 
   package var kind: Kind
@@ -39,7 +41,7 @@ package struct Cumulative: OpDefinition {
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     try Expect.count(inputs, 1...1, Self.name)
-    try Expect.number(inputs[0], Self.name, "the operand")
+    if kind == .logSumExp { try Expect.float(inputs[0], Self.name, "the operand") } else { try Expect.number(inputs[0], Self.name, "the operand") }
     _ = try Expect.axis(axis, of: inputs[0], Self.name)
     return inputs
   }
@@ -64,11 +66,24 @@ package struct Cumulative: OpDefinition {
     }
     switch x.storage {
     case .floats(let values):
-      return [ReferenceTensor(x.dtype, x.shape, .floats(kind == .sum ? run(values, 0, +) : run(values, 1, *)))]
+      let results =
+        switch kind {
+        case .sum: run(values, 0, +)
+        case .prod: run(values, 1, *)
+        case .logSumExp: run(values, -.infinity, Self.logSum)
+        }
+      return [ReferenceTensor(x.dtype, x.shape, .floats(results))]
     case .integers(let values):
       return [try .wrapping(kind == .sum ? run(values, 0, &+) : run(values, 1, &*), x.dtype, x.shape)]
     case .strings: throw KilnError(.internal, "cumulative of strings")
     }
+  }
+
+  /// log(eᵃ + eᵇ).
+  private static func logSum(_ a: Double, _ b: Double) -> Double {
+    let (low, high) = (Swift.min(a, b), Swift.max(a, b))
+    if a.isNaN || b.isNaN { return .nan }
+    return low == -.infinity || high == .infinity ? high : high + C.log1p(C.exp(low - high))
   }
 
   package static var examples: [OpExample] {
@@ -79,7 +94,7 @@ package struct Cumulative: OpDefinition {
         list += [
           OpExample(op(0), [TensorType(.float32, [7])]),
           OpExample(op(1), [TensorType(.float32, [2, 5, 3])]),
-          OpExample(op(-1), [TensorType(.int32, [3, 9])], range: -3...3),
+          OpExample(op(-1), [TensorType(kind == .logSumExp ? .float64 : .int32, [3, 9])], range: -3...3),
           OpExample(op(0), [TensorType(.float32, [0, 2])]),
           OpExample(op(0), [TensorType(.float32, [1])]),
         ]

@@ -21,7 +21,9 @@ extension ArgReduce: CPUBinding {
 extension Cumulative: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
     let dtype = node.inputs[0].dtype
-    guard [.float32, .float64, .int32, .int64].contains(dtype), let axis = node.inputs[0].axis(axis) else { return false }
+    guard kind != .logSumExp, [.float32, .float64, .int32, .int64].contains(dtype), let axis = node.inputs[0].axis(axis) else {
+      return false
+    }
     let split = Axes.split(node.inputShapes[0], at: axis)
     var params = kiln_cumulative_params()
     (params.outer, params.axis, params.inner) = (Int64(split.outer), Int64(split.length), Int64(split.inner))

@@ -122,8 +122,5 @@ extension NodeBuilding {
   }
 
   /// A symbol for a size that the data give when the graph runs.
-  func dataSize() -> Dim {
-    builder.sizes += 1
-    return .symbol("\(name)/size_\(builder.sizes)")
-  }
+  func dataSize() -> Dim { builder.sizes.fresh() }
 }

@@ -69,6 +69,7 @@ struct TFBranch {
       let lists = values.compactMap { if case .list(let list) = $0.kind { list } else { nil } }
       guard lists.count == values.count else { break }
       return try list(name, first, lists, builders, append, outer)
+    case .complex: throw KilnError(.unsupportedModel, "complex numbers that a branch gives are not supported")
     }
     throw KilnError(.unsupportedModel, "branches that give a tensor on one side and a resource on the other are not supported")
   }

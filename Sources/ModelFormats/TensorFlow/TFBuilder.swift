@@ -63,9 +63,7 @@ final class TFBuilder {
     if let constant = value.evaluated {
       id = graph.addConstant(value.name, constant)
     } else {
-      guard case .tensor = value.kind else {
-        throw KilnError(.unsupportedModel, "\(KilnError.quoted(value.name)) is a resource, not a tensor")
-      }
+      guard case .tensor = value.kind else { throw value.refusal }
       id = try graph.addInput(free(value.name), value.type)
       captures.append(value)
       if let known = value.known { knownValues[id] = known }

@@ -63,9 +63,6 @@ extension TFCall {
     return value
   }
 
-  /// A length that the data bind.
-  func fresh() -> Dim { builder.sizes.fresh() }
-
   /// Adds a node whose results' sizes depend on the data.
   func dynamic(_ op: any DataDependentOp, _ operands: [ValueID], _ suffix: String) throws -> [ValueID] {
     try builder.addDynamic(op, operands, name: "\(name)/\(suffix)", scope: name.lastIndex(of: "/").map { String(name[..<$0]) } ?? "")

@@ -22,6 +22,13 @@ final class TFCall: NodeBuilding {
   var op: String { node.op }
   var device: String { node.device }
 
+  /// The same node with other operands and attributes.
+  func with(inputs: [TFValue]? = nil, attributes: [String: TFAttribute]? = nil) -> TFCall {
+    var changed = node
+    changed.attributes = attributes ?? node.attributes
+    return TFCall(converter, frame, changed, name, inputs ?? self.inputs)
+  }
+
   // MARK: Attributes
 
   func attribute(_ key: String) -> TFAttribute? {

@@ -344,13 +344,13 @@ final class TFConverter {
         return known.enumerated().map { index, elements in
           TFValue.known(elements, builder, name: index == 0 ? path : "\(path):\(index)") {
             if let made = try call.sizes(elements, output: index) { return made }
-            let made = try call.named(reader(call))
+            let made = try call.named(TFNumbers.apply(call, reader))
             guard made.indices.contains(index) else { throw call.wrong("has no output \(index)") }
             return try made[index].materialised()
           }
         }
       }
-      let made = try call.named(reader(call))
+      let made = try call.named(TFNumbers.apply(call, reader))
       TFShapeArithmetic.trace(call, made)
       return made
     } catch let error as KilnError {

@@ -78,10 +78,10 @@ enum TFDynamicSlice {
         length = size
         end = try begin[axis].map { try call.builder.size($0 + size) } ?? call.binary(.add, start, try call.builder.size(size))
       } else if size[axis] != nil {
-        length = begin[axis].map { type.dims[axis] - $0 } ?? call.fresh()
+        length = begin[axis].map { type.dims[axis] - $0 } ?? call.dataSize()
         end = try constant(call, far)
       } else {
-        length = call.fresh()
+        length = call.dataSize()
         let count = try element(call, 2, axis)
         let isOpen = try call.binary(.less, count, try constant(call, 0))
         end = try call.select(isOpen, try constant(call, far), try call.binary(.add, start, count))
@@ -138,7 +138,7 @@ enum TFDynamicSlice {
 
   /// How many elements a range has: an expression when its ends are expressions over lengths, else what the data bind.
   private static func length(_ call: TFCall, _ start: TFStridedSlice.Bound, _ end: TFStridedSlice.Bound, _ step: Int, _ length: Dim) -> Dim {
-    guard step > 0 else { return call.fresh() }
+    guard step > 0 else { return call.dataSize() }
     func place(_ bound: TFStridedSlice.Bound, _ open: Dim) -> Dim? {
       switch bound {
       case .open: open
@@ -147,9 +147,9 @@ enum TFDynamicSlice {
       }
     }
     guard let first = place(start, 0), let last = place(end, length), TFShapeArithmetic.isLength(first), TFShapeArithmetic.isLength(last) else {
-      return call.fresh()
+      return call.dataSize()
     }
     let count = (last - first).ceilDivided(by: step)
-    return (count.fixed ?? 0) >= 0 ? count : call.fresh()
+    return (count.fixed ?? 0) >= 0 ? count : call.dataSize()
   }
 }

@@ -230,6 +230,11 @@ final class TFEndpoints {
       guard let value else { throw KilnError(.internal, "an output is missing") }
       guard case .tensor = value.kind else {
         if output.isGuess { continue }
+        if value.parts != nil {
+          throw KilnError(
+            .unsupportedModel, "the output \(KilnError.quoted(output.name)) holds complex numbers, which is not supported",
+            hint: "ask for its real and imaginary parts with --outputs")
+        }
         throw KilnError(.badInput, "\(KilnError.quoted(output.name)) is a resource, not a tensor")
       }
       found.append((output, value))

@@ -42,12 +42,13 @@ final class TFLoopDraft {
     test = ValueID(0)
     body = TFBuilder(name: "body", parent: outer)
     condition = TFBuilder(name: "condition", parent: outer)
-    roles = loop.initial.indices.map { index in
+    roles = try loop.initial.indices.map { index in
       let value = loop.initial[index]
       if loop.constant.contains(index) { return .constant }
       switch value.kind {
       case .tensor: return .carried(value.type)
       case .resource: return .constant
+      case .complex: throw KilnError(.unsupportedModel, "a loop with complex numbers as variables is not supported")
       case .list(let list): return .list(element: list.info.element, grows: list.grows || list.items != nil)
       }
     }

@@ -21,8 +21,8 @@ enum TFOpCatalog {
 
   static let families: [Family] = [
     sources, elementwise, shapes, pieces, blocks, convolutions, pools, normalizations, reductions, products, indexing, images,
-    quantization, recurrent, matrices, lists, tables, strings, ragged, dataSizes, sparse, raggedRows, boxes,
-    media, examples,
+    quantization, recurrent, matrices, lists, tables, strings, ragged, dataSizes, sparse, raggedRows, boxes, media, examples,
+    special, bits, complexNumbers, frequencies, audio, scattering, transforms, quantizedGraphs, randomNumbers,
   ]
 
   static let readers: [String: Reader] = families.reduce(into: [:]) { $0.merge($1.readers) { first, _ in first } }

@@ -16,7 +16,7 @@ enum TFShapeArithmetic: DimArithmetic {
     case "Rank": return [DimTensor(.int32, [], [Dim(try tensorType(call, try call.input(0)).rank)])]
     default: break
     }
-    guard !call.inputs.isEmpty else { return nil }
+    guard !call.inputs.isEmpty, TFNumbers.unsignedBits(call) == nil else { return nil }
     var operands: [DimTensor] = []
     for input in call.inputs {
       guard case .tensor = input.kind, let known = input.known else { return nil }
@@ -54,6 +54,7 @@ enum TFShapeArithmetic: DimArithmetic {
   }
 
   private static func tensorType(_ call: TFCall, _ value: TFValue) throws -> TensorType {
+    if value.parts != nil { return value.type }
     guard case .tensor = value.kind else { throw call.wrong("takes a tensor") }
     return value.type
   }

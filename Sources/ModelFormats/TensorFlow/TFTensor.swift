@@ -62,6 +62,37 @@ struct TFTensor: Sendable {
     return try listed(target)
   }
 
+  /// Both parts of complex numbers; nil for other types.
+  func loadComplex() throws -> (real: Tensor, imaginary: Tensor)? {
+    guard let part = dtype.complexPart else { return nil }
+    let size = part.byteCount
+    var numbers: [Double] = []
+    func read(_ place: Int) -> Double {
+      size == 4 ? Double(file.bytes.loadUnaligned(fromByteOffset: place, as: Float.self)) : file.bytes.loadUnaligned(fromByteOffset: place, as: Double.self)
+    }
+    if let content, !content.isEmpty || count == 0 {
+      guard checkedProduct(shape + [2 * size]) == content.count else {
+        throw KilnError(.badInput, "tensor_content has \(content.count) bytes, which do not fill \(shape.shapeText) of \(dtype.name)")
+      }
+      numbers = stride(from: content.lowerBound, to: content.upperBound, by: size).map(read)
+    } else {
+      for run in runs {
+        var reader = WireReader(file.bytes, run)
+        while !reader.isAtEnd { numbers.append(read(try reader.take(UInt64(size)).lowerBound)) }
+      }
+      guard numbers.count % 2 == 0, numbers.count / 2 <= count, count <= 1 << 26 else {
+        throw KilnError(.badInput, "\(numbers.count) numbers do not fill \(shape.shapeText) of \(dtype.name)")
+      }
+      // The last number stands for all that follow.
+      let last = numbers.count >= 2 ? Array(numbers.suffix(2)) : [0, 0]
+      while numbers.count < 2 * count { numbers += last }
+    }
+    func half(_ first: Int) throws -> Tensor {
+      try Tensor(converting: stride(from: first, to: numbers.count, by: 2).map { numbers[$0] }, to: part, shape: shape)
+    }
+    return (try half(0), try half(1))
+  }
+
   private func raw(_ content: Range<Int>, _ target: DType) throws -> Tensor {
     guard let size = dtype.storedBytes, let expected = checkedProduct(shape + [size]), expected == content.count else {
       throw KilnError(

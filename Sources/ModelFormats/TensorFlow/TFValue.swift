@@ -47,6 +47,8 @@ final class TFValue {
     case resource(String)
     /// A TensorArray or TensorList: its elements are rows of one tensor.
     case list(TFList)
+    /// Complex numbers, as two tensors of one type.
+    case complex(real: TFValue, imaginary: TFValue)
   }
 
   let kind: Kind
@@ -107,6 +109,21 @@ final class TFValue {
     TFValue(.list(list), TensorType(.int32, []), builder, name: name)
   }
 
+  static func complex(_ real: TFValue, _ imaginary: TFValue, _ builder: TFBuilder, name: String) -> TFValue {
+    TFValue(.complex(real: real, imaginary: imaginary), real.type, builder, name: name)
+  }
+
+  /// Both parts of complex numbers.
+  var parts: (real: TFValue, imaginary: TFValue)? {
+    if case .complex(let real, let imaginary) = kind { (real, imaginary) } else { nil }
+  }
+
+  /// Why the value is no single tensor of the graph.
+  var refusal: KilnError {
+    let what = parts == nil ? "is a resource, not a tensor" : "holds complex numbers, which only some ops take here; the graph itself has none"
+    return KilnError(.unsupportedModel, "\(KilnError.quoted(name)) \(what)")
+  }
+
   /// The elements, when they are known before anything runs.
   var known: DimTensor? {
     if looked { return knownElements }
@@ -148,7 +165,7 @@ final class TFValue {
   /// The value in its own builder's graph.
   func materialised() throws -> ValueID {
     if let id { return id }
-    guard case .tensor = kind else { throw KilnError(.unsupportedModel, "\(KilnError.quoted(name)) is a resource, not a tensor") }
+    guard case .tensor = kind else { throw refusal }
     let made: ValueID
     if let constant {
       made = builder.graph.addConstant(name, constant)

@@ -61,9 +61,9 @@ extension TFOpCatalog {
       "MatrixDiagPart": { [try diagonal($0, try $0.x(0), 0)] },
       "MatrixDiagPartV2": { [try diagonalPart($0)] },
       "MatrixDiagPartV3": { [try diagonalPart($0)] },
-      "MatrixSetDiag": { [try diagonalSet($0, 0)] },
-      "MatrixSetDiagV2": { [try diagonalSet($0, try oneDiagonal($0, 2))] },
-      "MatrixSetDiagV3": { [try diagonalSet($0, try oneDiagonal($0, 2))] },
+      "MatrixSetDiag": { [try mainDiagonalSet($0)] },
+      "MatrixSetDiagV2": { [try diagonalSet($0)] },
+      "MatrixSetDiagV3": { [try diagonalSet($0)] },
       "Diag": { call in
         let x = try call.x(0)
         let type = call.type(x)
@@ -172,12 +172,6 @@ extension TFOpCatalog {
 
   // MARK: Diagonals
 
-  private static func oneDiagonal(_ call: TFCall, _ index: Int) throws -> Int {
-    let numbers = try call.integers(index, "a diagonal")
-    guard let first = numbers.first, numbers.allSatisfy({ $0 == first }) else { throw call.unsupported("more than one diagonal") }
-    return first
-  }
-
   /// Matrices with x on diagonal k and zeros (or `padding`) elsewhere.
   private static func matrixDiagonal(_ call: TFCall, _ x: ValueID, _ k: Int, _ size: (rows: Int, columns: Int)?, _ padding: ValueID?) throws -> ValueID {
     let type = call.type(x)
@@ -196,13 +190,6 @@ extension TFOpCatalog {
     return try call.select(kept, try call.expand(spread, type.rank), try padding ?? call.scalar(0, type.dtype))
   }
 
-  private static func diagonalMatrix(_ call: TFCall) throws -> ValueID {
-    let (rows, columns) = (try call.integer(2, "a size"), try call.integer(3, "a size"))
-    let x = try call.x(0), k = try oneDiagonal(call, 1), length = try call.length(x, -1)
-    let size = (rows: rows < 0 ? length + max(-k, 0) : rows, columns: columns < 0 ? length + max(k, 0) : columns)
-    return try matrixDiagonal(call, x, k, size, try call.x(4))
-  }
-
   private static func diagonal(_ call: TFCall, _ x: ValueID, _ k: Int) throws -> ValueID {
     let type = call.type(x)
     guard type.rank >= 2 else { throw call.wrong("needs matrices, found \(type.message)") }
@@ -214,11 +201,9 @@ extension TFOpCatalog {
     return try call.add(Gather(axis: type.rank - 2), [flat, try call.numbers(places, [length], .int32, "places")], "gather")
   }
 
-  private static func diagonalPart(_ call: TFCall) throws -> ValueID { try diagonal(call, try call.x(0), try oneDiagonal(call, 1)) }
-
-  private static func diagonalSet(_ call: TFCall, _ k: Int) throws -> ValueID {
+  private static func mainDiagonalSet(_ call: TFCall) throws -> ValueID {
     let (x, values) = (try call.x(0), try call.x(1))
     let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
-    return try matrixDiagonal(call, values, k, (rows, columns), x)
+    return try matrixDiagonal(call, values, 0, (rows, columns), x)
   }
 }

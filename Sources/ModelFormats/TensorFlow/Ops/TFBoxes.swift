@@ -29,7 +29,7 @@ extension TFOpCatalog {
       call.inputs.indices.contains(index) ? try call.cast(try call.x(index), .float32) : try call.scalar(otherwise, .float32)
     }
     let isPadded = try call.bool("pad_to_max_output_size")
-    let count = isPadded ? try call.size(2, "a number of boxes") : call.fresh()
+    let count = isPadded ? try call.size(2, "a number of boxes") : call.dataSize()
     let lowest = -Double(Float.greatestFiniteMagnitude)
     let operands = [
       boxes, scores, most, try overlap ?? threshold(3, 0.5), try threshold(4, lowest), try threshold(5, 0),

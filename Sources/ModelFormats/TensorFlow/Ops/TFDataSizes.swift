@@ -15,7 +15,7 @@ extension TFOpCatalog {
 
   /// The coordinates of what is not zero: int64 [count, rank].
   static func places(_ call: TFCall, _ x: ValueID) throws -> ValueID {
-    try call.dynamic(NonZero(call.fresh()), [x], "nonzero")[0]
+    try call.dynamic(NonZero(call.dataSize()), [x], "nonzero")[0]
   }
 
   /// The positions in a vector at which a condition holds.
@@ -28,7 +28,7 @@ extension TFOpCatalog {
     let x = try call.x(0), type = call.type(x)
     let axes = call.op.hasSuffix("V2") ? try call.integers(1, "an axis") : []
     guard type.rank == 1, try axes.allSatisfy({ try call.axis($0, 1) == 0 }) else { throw call.unsupported("the different parts of \(type.message)") }
-    let results = try call.dynamic(Unique(call.fresh()), [x], "unique")
+    let results = try call.dynamic(Unique(call.dataSize()), [x], "unique")
     let dtype = try call.dtype("out_idx", .int32)
     return [results[0]] + (try results[1..<outputs].map { try call.cast($0, dtype) })
   }

@@ -7,7 +7,7 @@ extension TFOpCatalog {
 
   private static let unary: [String: ScalarFunction] = [
     "Abs": .abs, "Neg": .neg, "Exp": .exp, "Expm1": .expm1, "Log": .log, "Log1p": .log1p, "Sqrt": .sqrt, "Rsqrt": .rsqrt,
-    "Square": .square, "Reciprocal": .reciprocal, "Inv": .reciprocal, "Sign": .sign, "Floor": .floor, "Ceil": .ceil,
+    "Square": .square, "Reciprocal": .reciprocal, "Inv": .reciprocal, "Floor": .floor, "Ceil": .ceil,
     "Round": .round, "Rint": .round, "Sin": .sin, "Cos": .cos, "Tan": .tan, "Asin": .asin, "Acos": .acos, "Atan": .atan,
     "Sinh": .sinh, "Cosh": .cosh, "Tanh": .tanh, "Asinh": .asinh, "Acosh": .acosh, "Atanh": .atanh, "Erf": .erf, "Erfc": .erfc,
     "LogicalNot": .not, "IsNan": .isnan, "IsInf": .isinf, "IsFinite": .isfinite, "Relu": .relu, "Sigmoid": .sigmoid,
@@ -90,6 +90,19 @@ extension TFOpCatalog {
       let distance = try call.unary(.abs, try call.binary(.sub, try call.x(0), try call.x(1)))
       return [try call.binary(.less, distance, try call.scalar(try call.float("tolerance", 1e-5), call.type(distance).dtype))]
     },
+    "Sign": { call in
+      let x = try call.x(0)
+      let sign = try call.unary(.sign, x)
+      guard call.type(x).dtype.isFloat else { return [sign] }
+      // TensorFlow's processors take denormal numbers as 0; its versions around 1.15 also give 0 for NaN.
+      let dtype = call.type(x).dtype
+      let zero = try call.scalar(0, dtype), size = try call.unary(.abs, x)
+      let least = try call.scalar(dtype == .float64 ? Double.leastNormalMagnitude : Double(Float.leastNormalMagnitude), dtype)
+      if (1..<1000).contains(call.converter.model.graph.producer) {
+        return [try call.select(try call.binary(.greaterEqual, size, least), sign, zero)]
+      }
+      return [try call.select(try call.binary(.less, size, least), zero, sign)]
+    },
     "AddN": { [try sum($0)] },
     "AccumulateNV2": { [try sum($0)] },
     "LogicalXor": { [try $0.binary(.xor, try $0.x(0), try $0.x(1))] },
@@ -100,10 +113,6 @@ extension TFOpCatalog {
     "Relu6": { [try $0.unary(.clip, try $0.x(0), [0, 6])] },
     "Elu": { [try $0.unary(.elu, try $0.x(0), [1])] },
     "LeakyRelu": { [try $0.unary(.leakyRelu, try $0.x(0), [try $0.float("alpha", 0.2)])] },
-    "Cast": { call in
-      guard let dtype = try call.dataType("DstT")?.dtype else { throw call.unsupported("a cast to this dtype") }
-      return [try call.cast(try call.x(0), dtype)]
-    },
     "Select": { call in
       let (yes, no) = (try call.x(1), try call.x(2))
       var condition = try call.x(0)
@@ -133,13 +142,6 @@ extension TFOpCatalog {
       let above = try call.cast(try call.binary(.greaterEqual, try call.expand(wide, type.rank), row), .int32)
       return [try call.reduce(.sum, above, [type.rank])]
     },
-    "Bitcast": { call in
-      let x = try call.x(0)
-      guard let from = try call.dataType("T"), let to = try call.dataType("type"), let target = to.dtype, from.storedBytes == to.storedBytes,
-        call.type(x).dtype.isInteger, target.isInteger
-      else { throw call.unsupported("reading the bits of one dtype as another") }
-      return [try call.cast(x, target)]
-    },
     "ZerosLike": { call in
       let type = call.type(try call.x(0))
       return [try call.broadcast(try call.scalar(0, type.dtype), type.dims)]
@@ -152,12 +154,8 @@ extension TFOpCatalog {
 
   private static func remainder(_ call: TFCall) throws -> ValueID {
     let (x, y) = (try call.x(0), try call.x(1))
-    if call.type(x).dtype.isFloat {
-      let quotient = try call.unary(.trunc, try call.binary(.div, x, y))
-      return try call.binary(.sub, x, try call.binary(.mul, quotient, y))
-    }
-    try refuseZero(call, y)
-    return try call.binary(.sub, x, try call.binary(.mul, try truncatedQuotient(call, x, y), y))
+    if !call.type(x).dtype.isFloat { try refuseZero(call, y) }
+    return try call.binary(.rem, x, y)
   }
 
   private static func sum(_ call: TFCall) throws -> ValueID {

@@ -48,81 +48,88 @@ extension TFOpCatalog {
 
   /// Quantized integers as floats.
   private static func dequantized(_ call: TFCall) throws -> ValueID {
-    guard let type = try call.dataType("T"), let range = try call.input(0).type.dtype.integerRange else { throw call.unsupported("this dtype") }
-    let x = try call.cast(try call.x(0), .float32)
-    let low = Float(try call.number(1, "a range")), high = Float(try call.number(2, "a range"))
-    guard try call.int("axis", -1) == -1 else { throw call.unsupported("a range for each channel") }
-    let signed = type.number == 11 || type.number == 13 || type.number == 15
+    let type = try call.quantizedType("T")
+    let integers = try call.x(0), axis = try call.int("axis", -1)
+    let x = try TFQuantized(integers, try rangeEnd(call, 1, axis, call.type(integers)), try rangeEnd(call, 2, axis, call.type(integers)), type)
+    let signed = x.range.lowerBound < 0
+    let result: ValueID
     switch try call.text("mode", "MIN_COMBINED") {
     case "MIN_COMBINED":
-      let count = Float(range.upperBound) - Float(range.lowerBound)
-      let step = (high - low) / count
-      let half: Float = signed ? (count + 1) / 2 : 0
-      let shifted = try call.binary(.add, x, try call.scalar(Double(half), .float32))
-      return try call.binary(.add, try call.binary(.mul, shifted, try call.scalar(Double(step), .float32)), try call.scalar(Double(low), .float32))
-    case "MIN_FIRST":
-      guard low != high else { return try call.broadcast(try call.scalar(Double(low), .float32), call.type(x).dims) }
-      let bits = (type.number == 13 ? 32 : type.number == 15 || type.number == 16 ? 16 : 8)
-      let steps = Double(sign: .plus, exponent: bits, significand: 1)
-      let adjust = steps / (steps - 1)
-      let width = (Double(high) - Double(low)) * adjust / steps
-      let scale = Float(width)
-      let rounded = (low / scale).rounded(.toNearestOrAwayFromZero) * scale
-      let shift = Double(rounded) - Double(range.lowerBound) * Double(scale)
-      return try call.binary(.add, try call.binary(.mul, x, try call.scalar(Double(scale), .float32)), try call.scalar(shift, .float32))
+      let count = Float(x.range.upperBound) - Float(x.range.lowerBound)
+      let step = try call.binary(.div, try call.binary(.sub, x.high, x.low), try call.scalar(Double(count), .float32))
+      let shifted = try call.unary(.affine, try call.cast(x.value, .float32), [1, signed ? Double((count + 1) / 2) : 0])
+      result = try call.binary(.add, try call.binary(.mul, shifted, step), x.low)
+    case "MIN_FIRST": result = try x.floats(call)
     case "SCALED":
-      let narrow = try call.bool("narrow_range")
-      let least = Float(range.lowerBound) + (narrow && signed ? 1 : 0)
-      let scale = signed ? Swift.max(low / least, high / Float(range.upperBound)) : high / Float(range.upperBound)
-      return try call.binary(.mul, x, try call.scalar(Double(scale), .float32))
+      let least = Double(x.range.lowerBound) + (try call.bool("narrow_range") ? 1 : 0)
+      var scale = try call.binary(.div, x.high, try call.scalar(Double(x.range.upperBound), .float32))
+      if signed { scale = try call.binary(.max, try call.binary(.div, x.low, try call.scalar(least, .float32)), scale) }
+      result = try call.binary(.mul, try call.cast(x.value, .float32), scale)
     case let mode: throw call.unsupported("mode \(KilnError.quoted(mode))")
     }
+    return try call.cast(result, try call.dtype("dtype", .float32))
+  }
+
+  /// One end of a range, of the whole tensor or of each slice along an axis.
+  private static func rangeEnd(_ call: TFCall, _ index: Int, _ axis: Int, _ type: TensorType) throws -> ValueID {
+    if axis == -1 { return try call.number32(index) }
+    let position = try call.axis(axis, type.rank)
+    let value = try call.cast(try call.x(index), .float32)
+    guard call.type(value).rank == 1 else { throw call.wrong("a range for each slice must be a vector, found \(call.type(value).message)") }
+    return try call.reshape(value, type.dims.indices.map { $0 == position ? call.type(value).dims[0] : 1 })
   }
 
   /// Rounding with halves away from zero.
-  private static func rounded(_ call: TFCall, _ x: ValueID) throws -> ValueID {
-    let dtype = call.type(x).dtype
-    let half = try call.binary(.mul, try call.unary(.sign, x), try call.scalar(0.5, dtype))
-    return try call.unary(.trunc, try call.binary(.add, x, half))
+  static func rounded(_ call: TFCall, _ x: ValueID) throws -> ValueID {
+    // x + ½ may round up to a whole number by itself.
+    let whole = try call.unary(.trunc, x)
+    let rest = try call.unary(.abs, try call.binary(.sub, x, whole))
+    let away = try call.binary(.greaterEqual, rest, try call.scalar(0.5, call.type(x).dtype))
+    return try call.select(away, try call.binary(.add, whole, try call.unary(.sign, x)), whole)
   }
 
-  /// Floats as quantized integers of a known range: the integers, the range's ends.
+  /// Floats as quantized integers of a range: the integers, the range's ends.
   private static func quantized(_ call: TFCall) throws -> [ValueID] {
-    guard let type = try call.dataType("T"), let dtype = type.dtype, let range = dtype.integerRange else { throw call.unsupported("this dtype") }
-    let x = try call.x(0)
-    guard try call.int("axis", -1) == -1 else { throw call.unsupported("a range for each channel") }
-    let (least, most) = (Float(range.lowerBound), Float(range.upperBound))
-    let (givenLow, givenHigh) = (Float(try call.number(1, "a range")), Float(try call.number(2, "a range")))
-    var low = Swift.min(0, givenLow)
-    var high = Swift.max(Swift.max(givenLow, givenHigh), low + Swift.max(1, Swift.max(givenLow.magnitude, givenHigh.magnitude)) * Float(try call.float("ensure_minimum_range", 0.01)))
-    high = Swift.max(0, high)
-    func number(_ value: Float) throws -> ValueID { try call.scalar(Double(value), .float32) }
-    let signed = range.lowerBound < 0
-    var result: ValueID
+    let type = try call.quantizedType("T")
+    guard let dtype = type.dtype, let range = type.quantizedRange else { throw call.unsupported("this dtype") }
+    let x = try call.x(0), axis = try call.int("axis", -1)
+    let (least, most) = (Double(range.lowerBound), Double(range.upperBound))
+    func number(_ value: Double) throws -> ValueID { try call.scalar(value, .float32) }
+    let (givenLow, givenHigh) = (try rangeEnd(call, 1, axis, call.type(x)), try rangeEnd(call, 2, axis, call.type(x)))
+    var low = try call.binary(.min, givenLow, try number(0))
+    let size = try call.binary(.max, try number(1), try call.binary(.max, try call.unary(.abs, givenLow), try call.unary(.abs, givenHigh)))
+    let width = try call.binary(.mul, size, try number(try call.float("ensure_minimum_range", 0.01)))
+    var high = try call.binary(.max, try call.binary(.max, givenHigh, try call.binary(.add, low, width)), try number(0))
+    func clipped(_ x: ValueID) throws -> ValueID { try call.binary(.max, try call.binary(.min, x, high), low) }
+    let result: ValueID
     switch try call.text("mode", "MIN_COMBINED") {
     case "MIN_COMBINED":
-      let scale = (most - least) / (high - low)
-      let clipped = try call.unary(.clip, x, [Double(low), Double(high)])
-      var scaled = try call.binary(.mul, try call.binary(.sub, clipped, try number(low)), try number(scale))
-      if signed { scaled = try call.binary(.sub, scaled, try number((most - least + 1) / 2)) }
-      result = try rounded(call, scaled)
+      let scale = try call.binary(.div, try number(most - least), try call.binary(.sub, high, low))
+      var scaled = try call.binary(.mul, try call.binary(.sub, try clipped(x), low), scale)
+      if least < 0 { scaled = try call.binary(.sub, scaled, try number((most - least + 1) / 2)) }
+      result = try call.cast(try rounded(call, scaled), dtype)
     case "MIN_FIRST":
-      let scale = (most - least) / (high - low)
-      let shift = (low * scale).rounded(.toNearestOrAwayFromZero) - least
-      let scaled = try rounded(call, try call.binary(.mul, x, try number(scale)))
-      result = try call.unary(.clip, try call.binary(.sub, scaled, try number(shift)), [Double(least), Double(most)])
+      guard axis == -1 else { throw call.unsupported("mode MIN_FIRST with a range for each slice") }
+      result = try TFQuantized.quantized(call, x, low, high, type)
     case "SCALED":
-      let bottom = try call.bool("narrow_range") && signed ? least + 1 : least
-      let fromLow = bottom * low > 0 ? bottom / low : Float.greatestFiniteMagnitude
-      let fromHigh = most * high > 0 ? most / high : Float.greatestFiniteMagnitude
-      let scale = Swift.min(fromLow, fromHigh)
-      (low, high) = (bottom / scale, most / scale)
-      let clipped = try call.unary(.clip, x, [Double(low), Double(high)])
-      let scaled = try call.binary(.mul, clipped, try number(scale))
-      result = try call.text("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN" ? try call.unary(.round, scaled) : try rounded(call, scaled)
+      let bottom = try call.bool("narrow_range") ? least + 1 : least
+      func side(_ edge: Double, _ end: ValueID) throws -> ValueID {
+        let inside = try call.binary(.greater, try call.unary(.affine, end, [edge, 0]), try number(0))
+        return try call.select(inside, try call.binary(.div, try number(edge), end), try number(Double(Float.greatestFiniteMagnitude)))
+      }
+      let scale = try call.binary(.min, try side(bottom, low), try side(most, high))
+      low = try call.binary(.div, try number(bottom), scale)
+      high = try call.binary(.div, try number(most), scale)
+      let scaled = try call.binary(.mul, try clipped(x), scale)
+      let even = try call.text("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN"
+      result = try call.cast(even ? try call.unary(.round, scaled) : try rounded(call, scaled), dtype)
     case let mode: throw call.unsupported("mode \(KilnError.quoted(mode))")
     }
-    return [try call.cast(result, dtype), try number(low), try number(high)]
+    if axis != -1 {
+      low = try call.reshape(low, [call.type(low).elementCount])
+      high = try call.reshape(high, [call.type(high).elementCount])
+    }
+    return [result, low, high]
   }
 
   /// Floats rounded to the steps of a range, given or that of the values.

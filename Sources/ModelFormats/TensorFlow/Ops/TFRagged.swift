@@ -2,9 +2,6 @@ import GraphModule
 import TensorModule
 
 extension TFCall {
-  /// A new symbol for a size that the data decide, unique in the whole model.
-  func dataSize() -> Dim { builder.sizes.fresh() }
-
   /// A value whose elements are lengths: `dims`, should they be needed in the graph the lengths of `makers` by axis.
   func lengths(_ dims: [Dim], output: Int, _ makers: [(value: ValueID, axis: Int)]) -> TFValue {
     let name = output == 0 ? self.name : "\(self.name):\(output)"

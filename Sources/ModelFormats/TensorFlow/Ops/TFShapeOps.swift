@@ -6,7 +6,7 @@ extension TFOpCatalog {
   static let shapes = Family(
     "Shapes",
     [
-      "Reshape": { [try reshaped($0)] },
+      "Reshape": { [try reshapedTensor($0)] },
       "Squeeze": { call in
         let x = try call.x(0)
         let type = call.type(x)
@@ -60,7 +60,7 @@ extension TFOpCatalog {
   }
 
   /// A reshape whose shape may hold one −1, also among numbers that the model computes.
-  private static func reshaped(_ call: TFCall) throws -> ValueID {
+  static func reshapedTensor(_ call: TFCall) throws -> ValueID {
     let x = try call.x(0)
     let type = call.type(x)
     let asked = try call.numbers(1, "a shape")
@@ -81,7 +81,7 @@ extension TFOpCatalog {
         return try call.reshape(x, dims)
       }
     }
-    for place in open { dims[place] = call.fresh() }
+    for place in open { dims[place] = call.dataSize() }
     return try call.dynamic(DynamicReshape(dims), [x, try call.vector(1)], "dynamic_reshape")[0]
   }
 
@@ -113,7 +113,7 @@ extension TFOpCatalog {
       let scaled = step == 1 ? count : try call.binary(.mul, count, try call.scalar(Double(step), dtype))
       return start == 0 ? scaled : try call.binary(.add, scaled, try call.scalar(size: start, dtype))
     }
-    return try call.dynamic(DynamicRange(call.fresh()), try call.all(), "range")[0]
+    return try call.dynamic(DynamicRange(call.dataSize()), try call.all(), "range")[0]
   }
 
   /// Numbers from a start to an end, which is hit exactly.

@@ -8,6 +8,13 @@ extension TFOpCatalog {
     values: [
       "Const": { call in
         guard case .tensor(let tensor)? = call.attribute("value") else { throw call.wrong("attribute 'value' must be a tensor") }
+        if let parts = try tensor.loadComplex() {
+          return [
+            .complex(
+              .constant(parts.real, call.builder, name: "\(call.name)/real"),
+              .constant(parts.imaginary, call.builder, name: "\(call.name)/imaginary"), call.builder, name: call.name)
+          ]
+        }
         return [.constant(try tensor.load(), call.builder, name: call.name)]
       },
       "VarHandleOp": { [.resource($0.name, $0.builder)] },

@@ -1,0 +1,127 @@
+import GraphModule
+import TensorModule
+
+extension TFOpCatalog {
+  /// Arithmetic on quantized integers, each with the range that its lowest and highest number stand for.
+  static let quantizedGraphs = Family(
+    "Quantized arithmetic",
+    [
+      "QuantizedMatMul": { call in
+        let a = try TFQuantized(call, 0, 2, 3, "T1"), b = try TFQuantized(call, 1, 4, 5, "T2")
+        let product = try call.add(
+          MatMul(transposeA: try call.bool("transpose_a"), transposeB: try call.bool("transpose_b")), [try a.centred(call), try b.centred(call)], "matmul")
+        return [try call.cast(product, .int32)] + (try TFQuantized.productRange(call, a, b))
+      },
+      "QuantizedConv2D": { try quantizedConvolution($0, depthwise: false) },
+      "QuantizedDepthwiseConv2D": { try quantizedConvolution($0, depthwise: true) },
+      "QuantizedBiasAdd": { try quantizedSum($0, TFQuantized($0, 0, 2, 3, "T1"), TFQuantized($0, 1, 4, 5, "T2")) },
+      "QuantizedAdd": { try quantizedSum($0, TFQuantized($0, 0, 2, 3, "T1"), TFQuantized($0, 1, 4, 5, "T2")) },
+      "QuantizedMul": { call in
+        let a = try TFQuantized(call, 0, 2, 3, "T1"), b = try TFQuantized(call, 1, 4, 5, "T2")
+        return [try call.cast(try call.binary(.mul, try a.centred(call), try b.centred(call)), .int32)] + (try TFQuantized.productRange(call, a, b))
+      },
+      "QuantizedRelu": { try quantizedClip($0, nil) },
+      "QuantizedRelu6": { try quantizedClip($0, try $0.scalar(6, .float32)) },
+      "QuantizedReluX": { try quantizedClip($0, try $0.x(1), range: 2) },
+      "QuantizedReshape": { [try reshapedTensor($0), try $0.x(2), try $0.x(3)] },
+      "QuantizedMaxPool": { call in
+        guard try call.ints("ksize").count == 4 else { throw call.wrong("needs 4 window sizes") }
+        let window = try TFWindow.spatial(call, try call.ints("ksize"), 2, false, "ksize")
+        let strides = try TFWindow.spatial(call, try call.ints("strides"), 2, false, "strides")
+        // 8-bit numbers are exact in single precision.
+        let x = try call.cast(try call.x(0), .float32)
+        let pool = try call.add(Pool(.max, window: window, strides: strides, padding: try TFWindow.padding(call, 2, false)), [x], "pool")
+        return [try call.cast(pool, try call.input(0).type.dtype), try call.x(1), try call.x(2)]
+      },
+      "QuantizedConcat": { try quantizedConcat($0) },
+      "RequantizationRange": { call in
+        let (low, high) = try TFQuantized(call, 0, 1, 2, "Tinput").usedRange(call)
+        return [low, high]
+      },
+      "Requantize": { call in
+        let x = try TFQuantized(call, 0, 1, 2, "Tinput")
+        let (low, high) = (try call.number32(3), try call.number32(4))
+        return [try x.requantized(call, low, high, try call.quantizedType("out_type")), low, high]
+      },
+      "QuantizeDownAndShrinkRange": { call in
+        let x = try TFQuantized(call, 0, 1, 2, "Tinput")
+        let (low, high) = try x.usedRange(call)
+        return [try x.requantized(call, low, high, try call.quantizedType("out_type")), low, high]
+      },
+    ])
+
+  private static func quantizedConvolution(_ call: TFCall, depthwise: Bool) throws -> [ValueID] {
+    let x = try TFQuantized(call, 0, 2, 3, "Tinput"), kernel = try TFQuantized(call, 1, 4, 5, "Tfilter")
+    let weights = try kernel.centred(call)
+    let shape = call.type(weights).dims
+    guard shape.count == 4 else { throw call.wrong("the kernel must have rank 4, found \(call.type(weights).message)") }
+    let window = try TFWindow(call, rank: 2)
+    // Zero, where the input is padded, is the number that stands for 0.
+    let image = try x.centred(call)
+    let groups = depthwise ? try call.length(image, -1) : 1
+    let laid = depthwise ? try call.reshape(weights, [shape[0], shape[1], 1, shape[2] * shape[3]]) : weights
+    let product = try call.add(
+      Conv(strides: window.strides, dilations: window.dilations, padding: window.padding, groups: groups), [image, laid], "conv")
+    return [try call.cast(product, .int32)] + (try TFQuantized.productRange(call, x, kernel))
+  }
+
+  /// Sums have 2¹⁷ times the larger range, symmetric around 0.
+  private static func quantizedSum(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> [ValueID] {
+    let ends = [a.high, try call.unary(.neg, a.low), b.high, try call.unary(.neg, b.low)]
+    let largest = try ends.dropFirst().reduce(ends[0]) { try call.binary(.max, $0, $1) }
+    let high = try call.binary(.mul, largest, try call.scalar(131_072, .float32)), low = try call.unary(.neg, high)
+    let sum = try call.binary(.add, try a.floats(call), try b.floats(call))
+    return [try TFQuantized.quantized(call, sum, low, high, TFDataType(13)), low, high]
+  }
+
+  private static func quantizedClip(_ call: TFCall, _ top: ValueID?, range: Int = 1) throws -> [ValueID] {
+    let x = try TFQuantized(call, 0, range, range + 1, "Tinput")
+    var value = try call.cast(x.value, .float64)
+    value = try call.binary(.max, value, try x.number(call, try call.scalar(0, .float32)))
+    if let top { value = try call.binary(.min, value, try x.number(call, top)) }
+    return [try call.cast(value, call.type(x.value).dtype), x.low, x.high]
+  }
+
+  private static func quantizedConcat(_ call: TFCall) throws -> [ValueID] {
+    let count = (call.inputs.count - 1) / 3
+    guard count >= 1, call.inputs.count == 3 * count + 1, try call.dataType("T")?.number == 12 else { throw call.unsupported("these operands") }
+    let parts = try (0..<count).map { try TFQuantized(call, 1 + $0, 1 + count + $0, 1 + 2 * count + $0, "T") }
+    let zero = try call.scalar(0, .float32)
+    let low = try parts.reduce(zero) { try call.binary(.min, $0, $1.low) }
+    let high = try parts.dropFirst().reduce(parts[0].high) { try call.binary(.max, $0, $1.high) }
+    // Parts that have the whole range are taken as they are.
+    let values = try parts.map { part -> ValueID in
+      let same = try call.binary(.and, try call.binary(.equal, part.low, low), try call.binary(.equal, part.high, high))
+      return try call.select(same, part.value, try TFQuantized.quantized(call, try part.floats(call), low, high, TFDataType(12)))
+    }
+    return [try call.concat(values, axis: try call.axis(try call.integer(0, "an axis"), call.type(values[0]).rank)), low, high]
+  }
+}
+
+extension TFCall {
+  /// A single number in single precision, as a scalar.
+  func number32(_ index: Int) throws -> ValueID {
+    let value = try x(index)
+    guard type(value).elementCount.fixed == 1 else { throw wrong("the end of a range must be one number, found \(type(value).message)") }
+    return try reshape(try cast(value, .float32), [])
+  }
+
+  func quantizedType(_ key: String) throws -> TFDataType {
+    guard let type = try dataType(key), type.quantizedRange != nil else { throw unsupported("this quantized dtype") }
+    return type
+  }
+}
+
+extension TFDataType {
+  /// The integers of a quantized type.
+  var quantizedRange: ClosedRange<Int64>? {
+    switch number {
+    case 11, 6: -128...127
+    case 12, 4: 0...255
+    case 13, 3: Int64(Int32.min)...Int64(Int32.max)
+    case 15, 5: -32768...32767
+    case 16, 17: 0...65535
+    default: nil
+    }
+  }
+}
