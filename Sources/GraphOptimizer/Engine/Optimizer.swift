@@ -101,6 +101,12 @@ package enum Optimizer {
         graph = made.graph
         isDone = made.changes.isEmpty
       }
+      if !options.disabledRules.contains(BuiltIn.recurrentLoops.rawValue), options.phases.contains(BuiltIn.recurrentLoops.phase), trace.isComplete {
+        let made = try RecurrentLoopPass.run(graph)
+        trace.firings += made.changes.map { firing(.recurrentLoops, $0, in: graph) }
+        graph = made.graph
+        isDone = isDone && made.changes.isEmpty
+      }
       if isDone && round > 0 { break }
       let outer = try runRules(graph, remaining, rules)
       graph = outer.graph
@@ -401,10 +407,12 @@ package enum BuiltIn: String, CaseIterable, Sendable {
   case elementwiseChain = "elementwise-chain"
   case controlFlow = "control-flow"
   case staticSizes = "static-sizes"
+  case recurrentLoops = "recurrent-loops"
 
   package var phase: Phase {
     switch self {
     case .deadCode, .commonSubexpressions, .controlFlow, .staticSizes: .canonicalise
+    case .recurrentLoops: .simplify
     case .constantFolding: .foldConstants
     case .elementwiseChain: .lower
     }
@@ -413,6 +421,7 @@ package enum BuiltIn: String, CaseIterable, Sendable {
   package var exactness: Exactness {
     switch self {
     case .constantFolding: .folded
+    case .recurrentLoops: .folded
     default: .exact
     }
   }
@@ -425,6 +434,7 @@ package enum BuiltIn: String, CaseIterable, Sendable {
     case .staticSizes: "a shape that is computed from known dims becomes an attribute"
     case .controlFlow:
       "a constant selector's graph takes the branch's place; constants move into loops and branches, what does not change moves out of loops"
+    case .recurrentLoops: "a loop whose body computes an LSTM, a GRU or a simple RNN from one slice and its state becomes one sequence op"
     case .elementwiseChain: "elementwise nodes that feed each other and nothing else become one loop"
     }
   }

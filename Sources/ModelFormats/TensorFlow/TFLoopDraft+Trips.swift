@@ -86,6 +86,24 @@ extension TFLoopDraft {
     return distance
   }
 
+  /// A test of a counter against the smaller of a length that bounds the loop anyway and another limit, against the other alone; nil when
+  /// that is no limit.
+  func shortened(_ test: ValueID, _ length: Dim, _ producers: [ValueID: Int]) throws -> ValueID? {
+    guard let producer = producers[test] else { return test }
+    let node = condition.graph.nodes[producer]
+    guard (node.op as? Elementwise)?.function == .less, let value = condition.captures.first(where: { condition.capture(of: $0) == node.inputs[1] }),
+      counters().contains(where: { conditionInputs[$0.key].first == node.inputs[0] && $0.value.start == 0 && $0.value.step == 1 })
+    else { return test }
+    guard let least = outer.producer(of: try outer.id(value)), (least.op as? Elementwise)?.function == .min else { return test }
+    for (a, b) in [(least.inputs[0], least.inputs[1]), (least.inputs[1], least.inputs[0])] where outer.known(a)?.elements == [length] {
+      if outer.known(b)?.elements == [length] { return nil }
+      if let most = outer.producer(of: b), (most.op as? Elementwise)?.function == .max, most.inputs.contains(where: { outer.known($0)?.elements == [length] }) { return nil }
+      let limit = try condition.id(.value(b, outer, name: outer.graph[b].name))
+      return try condition.graph.addOne(Elementwise(.less), [node.inputs[0], limit], name: "test")
+    }
+    return test
+  }
+
   /// The number of iterations, counted by running what the condition depends on, where that is constants and scalars.
   private func counted() throws -> Int? {
     let limit = 100_000

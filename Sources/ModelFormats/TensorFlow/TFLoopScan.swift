@@ -40,13 +40,18 @@ struct TFLoopScan {
       trips = Dim(least)
       tests = zip(tests, bounds).filter { $1?.fixed == nil }.map(\.0)
     }
+    let symbolic = bounds.compactMap { $0 }.first { $0.fixed == nil }
+    let bound = symbolic ?? trips
+    if let bound {
+      tests = try tests.compactMap { try draft.shortened($0, bound, producers) }
+      test = draft.condition.graph
+    }
     for (index, counter) in counters {
       replace(draft.bodyInputs[index][0], counter, &body, draft.body)
       replace(draft.conditionInputs[index][0], counter, &test, draft.condition)
     }
-    let steps = Set(counters.filter { $0.value.start == 0 && $0.value.step == 1 }.keys.map { draft.bodyInputs[$0][0] })
     // Lists and tensors that are read step by step.
-    let symbolic = bounds.compactMap { $0 }.first { $0.fixed == nil }
+    let steps = Set(counters.filter { $0.value.start == 0 && $0.value.step == 1 }.keys.map { draft.bodyInputs[$0][0] })
     if let length = symbolic ?? trips, !steps.isEmpty {
       slice(draft, length, steps)
       if !sliced.isEmpty {
@@ -85,23 +90,48 @@ struct TFLoopScan {
     graph.setInputs(graph.inputs.filter { $0 != input })
   }
 
+  /// The values that are the number of the iteration: in other shapes and types, and as positions that may count from the end.
+  private static func places(_ body: Graph, _ steps: Set<ValueID>) -> Set<ValueID> {
+    var found = steps
+    let producers = body.producers()
+    func isZero(_ id: ValueID) -> Bool { body.constants[id].map { $0.dtype.isInteger && $0.count == 1 && $0.integers == [0] } ?? false }
+    func isNegativeTest(_ id: ValueID) -> Bool {
+      guard let node = producers[id].map({ body.nodes[$0] }) else { return false }
+      return (node.op as? Elementwise)?.function == .less && found.contains(node.inputs[0]) && isZero(node.inputs[1])
+    }
+    for node in body.nodes {
+      guard let output = node.outputs.first, body.type(of: output).elementCount == 1 else { continue }
+      switch node.op {
+      case is Cast, is Reshape, is Slice, is BroadcastTo: if found.contains(node.inputs[0]), body.type(of: output).dtype.isInteger { found.insert(output) }
+      case let op as Elementwise where op.function == .identity: if found.contains(node.inputs[0]) { found.insert(output) }
+      case let op as Elementwise where op.function == .select: if isNegativeTest(node.inputs[0]), found.contains(node.inputs[2]) { found.insert(output) }
+      default: continue
+      }
+    }
+    return found
+  }
+
   /// Reads of one position after another become slices.
   private mutating func slice(_ draft: TFLoopDraft, _ length: Dim, _ steps: Set<ValueID>) {
+    let places = TFLoopScan.places(body, steps)
     let outside = Dictionary(draft.body.captures.compactMap { value in draft.body.capture(of: value).map { ($0, value) } }) { first, _ in first }
     var inputs: [ValueID: [Int: ValueID]] = [:]
     var kept: [Node] = []
     for node in body.nodes {
-      guard let gather = node.op as? Gather, gather.batchDims == 0, steps.contains(node.inputs[1]), let value = outside[node.inputs[0]],
+      guard let gather = node.op as? Gather, gather.batchDims == 0, places.contains(node.inputs[1]), let value = outside[node.inputs[0]],
         value.type.dims[gather.axis] == length
       else {
         kept.append(node)
         continue
       }
-      if let known = inputs[node.inputs[0]]?[gather.axis] {
-        kept.append(Node(op: Elementwise(.identity), inputs: [known], outputs: node.outputs, scope: node.scope))
-        continue
-      }
-      let input = node.outputs[0]
+      let known = inputs[node.inputs[0]]?[gather.axis]
+      var dims = value.type.dims
+      dims.remove(at: gather.axis)
+      let input = known ?? body.declare("\(body[node.outputs[0]].name)/slice", TensorType(value.type.dtype, dims))
+      let isSame = body.type(of: node.outputs[0]).dims == dims
+      kept.append(
+        Node(op: isSame ? Elementwise(.identity) as any OpDefinition : Reshape(body.type(of: node.outputs[0]).dims), inputs: [input], outputs: node.outputs, scope: node.scope))
+      if known != nil { continue }
       inputs[node.inputs[0], default: [:]][gather.axis] = input
       let outer = draft.outer
       let axis = gather.axis
