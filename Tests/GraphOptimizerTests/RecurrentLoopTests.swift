@@ -95,6 +95,40 @@ import Testing
     return graph
   }
 
+  /// Two layers in one body: the first runs before the loop, and the second is what is left.
+  @Test(arguments: [false, true]) func layersComeApart(_ isRead: Bool) throws {
+    var body = Graph(name: "body")
+    _ = body.declareInput("i", TensorType(.int64, []))
+    let state = TensorType(.float32, [.symbol("n"), Dim(Self.units)])
+    let states = ["a", "b"].map { body.declareInput($0, state) }
+    var value = body.declareInput("x", TensorType(.float32, [.symbol("n"), Dim(Self.features)]))
+    var next: [ValueID] = []
+    for (layer, h) in states.enumerated() {
+      let width = layer == 0 ? Self.features : Self.units
+      let joined = try body.addOne(Concat(axis: 1), [value, h], name: "v")
+      let w = body.addConstant("w", try Self.random([width + Self.units, Self.units], UInt64(layer)))
+      value = try body.addOne(Elementwise(.tanh), [try body.addOne(MatMul(), [joined, w], name: "v")], name: "v")
+      next.append(value)
+    }
+    // A row that reads the first layer's state keeps the layers together.
+    let row = isRead ? try body.addOne(Elementwise(.add), [value, states[0]], name: "v") : value
+    body.outputs = (next + [row]).enumerated().map { .init(name: "r\($0)", value: $1) }
+    var graph = Graph(name: "loop")
+    let sequence = graph.declareInput("x", TensorType(.float32, [.symbol("t"), .symbol("n"), Dim(Self.features)]))
+    let initial = graph.declareInput("h0", TensorType(.float32, [.symbol("n"), Dim(Self.units)]))
+    let made = try graph.add(Loop(carried: 2, sliced: 1, body: body), [initial, initial, sequence], name: "loop")
+    graph.outputs = made.dropLast().enumerated().map { .init(name: "y\($0)", value: $1) }
+    let result = try Optimizer.run(graph, .portable).graph
+    try Verifier.verify(result)
+    #expect(result.nodes.filter { $0.op is RNN }.count == (isRead ? 0 : 2))
+    let inputs = [try Self.random([Self.time, Self.batch, Self.features], 7), try Self.random([Self.batch, Self.units], 8)]
+    let expected: [Tensor] = try ReferenceBackend.run(graph, inputs)
+    let got: [Tensor] = try ReferenceBackend.run(result, inputs)
+    for (a, b) in zip(got, expected) {
+      #expect(try TensorDifference.between(a, b, Tolerance(absolute: 1e-5, relative: 1e-5)).outside == 0)
+    }
+  }
+
   @Test(arguments: Kind.allCases, [false, true])
   func becomesASequence(_ kind: Kind, _ masked: Bool) throws {
     let graph = try Self.loop(kind, masked: masked)

@@ -24,62 +24,23 @@ struct RecurrentLoop {
   var c: Int?
 
   private let loop: Loop
-  private let body: BodyReader
-  private let slices: Set<ValueID>
 
   /// Nil when the loop is something else.
   ///
   /// - Parameter isZero: whether an operand of the loop is all zeros.
   init?(_ loop: Loop, isZero: (Int) -> Bool) {
     guard loop.sliced > 0, loop.carried > 0, loop.maxTrips == nil else { return nil }
-    let reader = BodyReader(loop.body)
-    let graph = loop.body
-    let carried = Array(graph.inputs[1...loop.carried])
-    let slicedInputs = Array(graph.inputs[(1 + loop.carried)..<(1 + loop.carried + loop.sliced)])
-    let slices = Set(slicedInputs)
-    let outputs = graph.outputs.map { reader.plain($0.value) }
+    let parts = RecurrentBody(loop)
+    let (reader, graph, carried, slicedInputs, outputs) = (parts.reader, loop.body, parts.carried, parts.sliced, parts.outputs)
     self.loop = loop
-    body = reader
-    self.slices = slices
-
-    /// A masked value taken apart: the new one where the step counts, the other where not.
-    func masked(_ id: ValueID) -> (mask: RecurrentMask, new: ValueID, other: ValueID)? {
-      guard let node = reader.node(id), (node.op as? Elementwise)?.function == .select,
-        let mask = RecurrentMask(reader, node.inputs[0], slices: slices)
-      else { return nil }
-      let (yes, no) = (reader.plain(node.inputs[1]), reader.plain(node.inputs[2]))
-      var plain = mask
-      plain.isNegated = false
-      return mask.isNegated ? (plain, no, yes) : (plain, yes, no)
-    }
-    let states = carried.indices.filter { graph.type(of: carried[$0]).rank == 2 && graph.type(of: carried[$0]).dtype.isFloat }
-    /// What a state becomes where the step counts.
-    func next(_ index: Int) -> (mask: RecurrentMask?, value: ValueID) {
-      if let found = masked(outputs[index]), found.other == carried[index] { return (found.mask, found.new) }
-      return (nil, outputs[index])
-    }
-    var found: (cell: RecurrentCell, h: Int, c: Int?, mask: RecurrentMask?)?
-    search: for h in states {
-      let (mask, newH) = next(h)
-      for c in states where c != h {
-        let (maskC, newC) = next(c)
-        if maskC == mask, let cell = RecurrentCell(reader, next: (newH, newC), state: (carried[h], carried[c]), inputs: slices), cell.cell == .lstm {
-          found = (cell, h, c, mask)
-          break search
-        }
-      }
-      if let cell = RecurrentCell(reader, next: (newH, nil), state: (carried[h], nil), inputs: slices) {
-        found = (cell, h, nil, mask)
-        break
-      }
-    }
-    guard let found, let place = slicedInputs.firstIndex(of: found.cell.input) else { return nil }
+    func masked(_ id: ValueID) -> (mask: RecurrentMask, new: ValueID, other: ValueID)? { parts.masked(id) }
+    guard let found = parts.cells().first, let place = slicedInputs.firstIndex(of: found.cell.input) else { return nil }
     cell = found.cell
     h = found.h
     c = found.c
     mask = found.mask
     input = loop.carried + place
-    let newH = next(found.h).value
+    let newH = parts.next(found.h).value
     let isInitialZero = isZero(found.h)
 
     /// How an output that is not a state treats masked steps; nil when it is no output of the cell.
@@ -141,7 +102,9 @@ struct RecurrentLoop {
   }
 
   /// The operand of the loop that the condition compares the number of the iteration with; nil when it does something else.
-  var limitOperand: Int? {
+  var limitOperand: Int? { RecurrentLoop.limitOperand(loop) }
+
+  static func limitOperand(_ loop: Loop) -> Int? {
     guard let condition = loop.condition, let output = condition.outputs.first else { return nil }
     let reader = BodyReader(condition)
     guard let node = reader.node(output.value), (node.op as? Elementwise)?.function == .less else { return nil }
