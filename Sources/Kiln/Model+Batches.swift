@@ -3,6 +3,9 @@ import InferenceRuntime
 import TensorModule
 
 extension Model {
+  /// Whether the first axis of every input and output, and no other axis, counts samples, so that a prediction may be split.
+  public var isBatched: Bool { stateBatch != nil || batchSymbol != nil }
+
   /// The symbol that is the first dim of every input and output and occurs in no other dim; nil when there is none.
   private var batchSymbol: String? {
     let types = source.inputs.map(source.type(of:)) + source.outputs.map { source.type(of: $0.value) }

@@ -9,6 +9,8 @@ public struct TensorDescription: Sendable, Hashable {
   public let dtype: DType
   /// The length of each axis; nil where the caller decides (the batch, a sequence).
   public let dims: [Int?]
+  /// What the first axis counts: the name of its free length, the same for all inputs and outputs that must be equally long.
+  public let counted: String?
   /// `[batch,28,28,1]`: the dims with the names of the free ones.
   public let shapeText: String
 
@@ -22,6 +24,7 @@ public struct TensorDescription: Sendable, Hashable {
     self.holdsExamples = holdsExamples
     dtype = type.dtype
     dims = type.dims.enumerated().map { $0 == 0 && isBatched ? nil : $1.fixed }
+    counted = type.dims.first.flatMap { isBatched ? "batch" : $0.plainSymbol }
     shapeText = "[" + type.dims.map(\.description).joined(separator: ",") + "]"
   }
 

@@ -59,8 +59,3 @@ struct Batches {
     return Prediction(sampleNames: samples.names, outputs: outputs)
   }
 }
-
-extension Model {
-  /// Whether the first axis of every input and output counts samples.
-  var isBatched: Bool { !inputs.isEmpty && (inputs + outputs).allSatisfy(\.isBatched) }
-}

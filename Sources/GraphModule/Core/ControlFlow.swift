@@ -53,6 +53,7 @@ extension Graph {
       guard declared.dtype == operand.dtype, declared.rank == operand.rank else { throw misfit(input, operand, op) }
       for (dim, given) in zip(declared.dims, operand.dims) {
         guard let symbol = dim.plainSymbol, bindings[symbol]?.fixed == nil else { continue }
+        if let known = bindings[symbol] { DimEqualities.note(known, given) }
         bindings[symbol] = bindings[symbol] == nil || given.fixed != nil ? given : bindings[symbol]
       }
     }

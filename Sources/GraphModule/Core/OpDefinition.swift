@@ -105,6 +105,7 @@ package enum Expect {
 
   /// Throws when two dims are both numbers and differ. A symbol may turn out equal: it is checked again when bound.
   package static func equal(_ a: Dim, _ b: Dim, _ op: String, _ what: @autoclosure () -> String) throws {
+    DimEqualities.note(a, b)
     if let x = a.fixed, let y = b.fixed, x != y {
       throw KilnError(.badInput, "op '\(op)': \(what()) must be equal, found \(x) and \(y)")
     }

@@ -5,13 +5,16 @@ import TensorModule
 extension TFCall {
   /// The integers of an operand as dims: numbers and expressions over lengths. Numbers that the model computes become lengths
   /// that its data bind; a negative one is then an error when the model runs.
-  func sizes(_ index: Int, _ what: String) throws -> [Dim] {
-    try terms(index, what).map(builder.bound)
+  ///
+  /// - Parameter count: how many there must be, for operands whose own type does not say it.
+  func sizes(_ index: Int, _ what: String, count: Int? = nil) throws -> [Dim] {
+    try terms(index, what, count: count).map(builder.bound)
   }
 
   /// The integers of an operand as dims, for arithmetic: those that the model computes are no lengths of axes.
-  func terms(_ index: Int, _ what: String) throws -> [Dim] {
-    let value = try input(index)
+  func terms(_ index: Int, _ what: String, count: Int? = nil) throws -> [Dim] {
+    var value = try input(index)
+    if let count, value.numberCount == nil, value.type.elementCount.fixed == nil { value = values([try reshape(try x(index), [Dim(count)])])[0] }
     guard let numbers = value.numbers else { throw unsupported("\(what) of type \(value.type.message) that depends on the model's data") }
     return numbers
   }
@@ -29,8 +32,8 @@ extension TFCall {
   }
 
   /// The integers of an operand, nil for those that the model computes.
-  func numbers(_ index: Int, _ what: String) throws -> [Dim?] {
-    try terms(index, what).map { $0.symbols.contains(where: builder.sizes.isOpen) ? nil : $0 }
+  func numbers(_ index: Int, _ what: String, count: Int? = nil) throws -> [Dim?] {
+    try terms(index, what, count: count).map { $0.symbols.contains(where: builder.sizes.isOpen) ? nil : $0 }
   }
 
   /// An operand's integers as an int64 vector of the graph.

@@ -46,7 +46,7 @@ enum TFDynamicSlice {
   static func slice(_ call: TFCall) throws -> ValueID {
     let x = try call.x(0)
     let type = call.type(x)
-    let (begin, size) = (try call.numbers(1, "a start"), try call.numbers(2, "a size"))
+    let (begin, size) = (try call.numbers(1, "a start", count: type.rank), try call.numbers(2, "a size", count: type.rank))
     guard begin.count == type.rank, size.count == type.rank else { throw call.wrong("needs \(type.rank) starts and sizes") }
     var ranges = [Slice.Range](repeating: .all, count: type.rank)
     var bounds: [Bound] = []

@@ -21,7 +21,11 @@ final class TFEndpoints {
   /// Inputs that say whether the model is being trained, which are taken to be false.
   private var flags: [(value: TFValue, input: ValueID)] = []
 
-  init(_ model: TFModel, _ options: ImportOptions, _ converter: TFConverter) throws {
+  /// What inputs call the lengths of their axes.
+  private let symbols: TFInputSymbols
+
+  init(_ model: TFModel, _ options: ImportOptions, _ converter: TFConverter, _ symbols: TFInputSymbols) throws {
+    self.symbols = symbols
     self.model = model
     self.options = options
     self.converter = converter
@@ -140,7 +144,7 @@ final class TFEndpoints {
         declared?.dims == nil
       { declared = own }
       if node.op == "Placeholder" || given != nil || isAsked {
-        guard let dims = try TFEndpoints.dims(declared?.dims ?? nil, given, name) else {
+        guard let dims = try dims(declared?.dims ?? nil, given, name) else {
           pending[output] = name
           continue
         }
@@ -202,9 +206,9 @@ final class TFEndpoints {
   }
 
   /// The declared shape with what the caller gave; nil when the rank is unknown.
-  private static func dims(_ declared: [Int?]?, _ given: [Int?]?, _ name: String) throws -> [Dim]? {
-    guard let declared else { return given.map { symbols($0, name) } }
-    guard let given else { return symbols(declared, name) }
+  private func dims(_ declared: [Int?]?, _ given: [Int?]?, _ name: String) throws -> [Dim]? {
+    guard let declared else { return given.map { symbols.dims($0, name) } }
+    guard let given else { return symbols.dims(declared, name) }
     guard given.count == declared.count, given.allSatisfy({ ($0 ?? 0) >= 0 }) else {
       throw KilnError(.usage, "input \(KilnError.quoted(name)) has \(declared.count) axes, the given shape \(given.count)")
     }
@@ -214,11 +218,7 @@ final class TFEndpoints {
       }
       return pair.0 ?? pair.1
     }
-    return symbols(merged, name)
-  }
-
-  private static func symbols(_ shape: [Int?], _ name: String) -> [Dim] {
-    shape.enumerated().map { axis, length in length.map { Dim($0) } ?? .symbol(axis == 0 ? "batch" : "\(name)_\(axis)") }
+    return symbols.dims(merged, name)
   }
 
   // MARK: Results

@@ -5,7 +5,7 @@ import TensorModule
 enum TFPadding {
   /// Pairs of amounts, one for each axis.
   static func amounts(_ call: TFCall, _ index: Int, _ rank: Int) throws -> (low: [Dim], high: [Dim]) {
-    let amounts = try call.sizes(index, "an amount of padding")
+    let amounts = try call.sizes(index, "an amount of padding", count: 2 * rank)
     guard amounts.count == 2 * rank else { throw call.wrong("needs \(rank) pairs of paddings, found \(amounts.count) numbers") }
     guard amounts.allSatisfy({ (0...1 << 24).contains($0.fixed ?? 0) }) else { throw call.wrong("an amount of padding is negative or too large") }
     return (stride(from: 0, to: amounts.count, by: 2).map { amounts[$0] }, stride(from: 1, to: amounts.count, by: 2).map { amounts[$0] })

@@ -21,23 +21,48 @@ final class TensorFlowImporter: SourceImporter {
       generation: model.container, evidence: model.graph.producer > 0 ? "graph version \(model.graph.producer)" : "",
       hasTrainingConfig: false)
     self.facts = facts
+    // First with a symbol of its own for each length of an input, which tells the lengths that must be equal.
+    if TFInputSymbols.isUseful(for: model), let first = try? attempt(model, .apart), let graph = first.graph {
+      let second = first.equal.map { try? attempt(model, $0).graph }
+      if let graph = second ?? graph { return (graph, facts) }
+    }
     let found = TFDiagnostics()
     defer { counts = found.opCounts }
+    let graph = try convert(model, .together, found)
+    found.report(to: diagnostics)
+    if let error = diagnostics.error { throw error }
+    guard let graph else { throw KilnError(.internal, "an output is missing") }
+    return (graph, facts)
+  }
+
+  /// One conversion without a word about problems.
+  ///
+  /// - Returns: the graph, and symbols with those of equal lengths made one when there are such.
+  private func attempt(_ model: TFModel, _ symbols: TFInputSymbols) throws -> (graph: Graph?, equal: TFInputSymbols?) {
+    let found = TFDiagnostics()
+    guard let graph = try convert(model, symbols, found), found.isEmpty else { return (nil, nil) }
+    counts = found.opCounts
+    let equalities = DimEqualities()
+    try DimEqualities.$current.withValue(equalities) { try Verifier.verify(graph) }
+    return (graph, symbols.joined(equalities, graph.symbols))
+  }
+
+  /// The graph; nil when a problem was found.
+  private func convert(_ model: TFModel, _ symbols: TFInputSymbols, _ found: TFDiagnostics) throws -> Graph? {
     let builder = TFBuilder(name: "model")
     let converter = try TFConverter(model, builder: builder, diagnostics: found)
     defer { converter.close() }
-    let plan = try TFEndpoints(model, options, converter)
+    let plan = try TFEndpoints(model, options, converter, symbols)
     try plan.addInputs()
     let values = try converter.values(plan.outputs.map { ($0.frame, $0.reference) })
-    found.report(to: diagnostics)
-    if let error = diagnostics.error { throw error }
+    guard found.isEmpty else { return nil }
     builder.graph.outputs = try plan.graphOutputs(values)
     builder.graph.metadata = ["source_format": model.container, "framework": "tensorflow", "tensorflow_version": model.version]
       .filter { !$0.value.isEmpty }
     builder.graph.metadata.merge(TensorFlowImporter.names(model)) { first, _ in first }
     let graph = try GraphCut.cut(builder.graph, inputs: try plan.graphInputs(), outputs: nil).compacted()
     try Verifier.verify(graph)
-    return (graph, facts)
+    return graph
   }
 
   /// The signature, and TensorFlow's names of inputs that it calls otherwise.

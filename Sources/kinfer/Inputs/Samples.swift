@@ -40,13 +40,15 @@ struct Samples {
   /// - Throws: `KilnError` (`badInput`) when the inputs differ in their number of samples.
   init(_ sources: [Source], _ inputs: [TensorDescription]) throws {
     self.sources = sources
-    let counted = zip(sources, inputs).filter { $1.isBatched }
-    let count = counted.first?.0.count ?? sources.first?.count ?? 1
-    for (source, input) in counted where source.count != count {
+    let pairs = zip(sources, inputs)
+    for (index, (source, input)) in pairs.enumerated() {
+      guard let (first, other) = pairs.prefix(index).first(where: { $1.counted != nil && $1.counted == input.counted }), first.count != source.count
+      else { continue }
       throw KilnError(
         .badInput,
-        "input \(KilnError.quoted(input.name)) has \(source.count) samples, input \(KilnError.quoted(counted[0].1.name)) has \(count)")
+        "input \(KilnError.quoted(input.name)) has \(source.count) samples, input \(KilnError.quoted(other.name)) has \(first.count)")
     }
+    let count = pairs.first { $1.isBatched }?.0.count ?? sources.first?.count ?? 1
     var names = (0..<count).map(String.init)
     for source in sources {
       let files: [String]

@@ -45,8 +45,10 @@ extension TFOpCatalog {
       },
       "MatrixBandPart": { call in
         let x = try call.x(0)
-        let (low, high) = (try call.integer(1, "a band"), try call.integer(2, "a band"))
-        let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
+        let dims = Array(call.type(x).dims.suffix(2))
+        guard dims.count == 2 else { throw call.wrong("needs matrices, found \(call.type(x).message)") }
+        guard let rows = dims[0].fixed, let columns = dims[1].fixed, let low = try call.input(1).known?.fixed?.first, let high = try call.input(2).known?.fixed?.first
+        else { return [try openBand(call, x, dims)] }
         guard let count = checkedProduct([rows, columns]), count <= 1 << 24 else { throw call.wrong("its matrices are too large") }
         let mask = (0..<count).map { index -> Bool in
           let (i, j) = (index / columns, index % columns)
@@ -80,6 +82,23 @@ extension TFOpCatalog {
         return [try call.reshape(try diagonal(call, try call.reshape(x, [count, count]), 0), half)]
       },
     ])
+
+  /// The band of matrices of open size, or of widths that the data give; a negative width is the whole half.
+  private static func openBand(_ call: TFCall, _ x: ValueID, _ dims: [Dim]) throws -> ValueID {
+    let row = try call.expand(try counted(call, dims[0], .int64), 1), column = try call.expand(try counted(call, dims[1], .int64), 0)
+    func half(_ index: Int, _ distance: ValueID) throws -> ValueID {
+      let width = try call.cast(try call.x(index), .int64)
+      return try call.binary(
+        .or, try call.binary(.less, width, try call.scalar(0, .int64)), try call.binary(.lessEqual, distance, width))
+    }
+    let low = try half(1, try call.binary(.sub, row, column)), high = try half(2, try call.binary(.sub, column, row))
+    return try call.select(try call.binary(.and, low, high), x, try call.zero(call.type(x).dtype))
+  }
+
+  /// Where the main diagonal of matrices of open size is.
+  private static func openDiagonal(_ call: TFCall, _ rows: Dim, _ columns: Dim) throws -> ValueID {
+    try call.binary(.equal, try call.expand(try counted(call, rows, .int64), 1), try call.expand(try counted(call, columns, .int64), 0))
+  }
 
   private static func known(_ call: TFCall, _ type: TensorType) throws -> Int {
     guard let count = type.elementCount.fixed, count <= 1 << 12 else { throw call.unsupported("the diagonal \(type.message)") }
@@ -173,9 +192,13 @@ extension TFOpCatalog {
   // MARK: Diagonals
 
   /// Matrices with x on diagonal k and zeros (or `padding`) elsewhere.
-  private static func matrixDiagonal(_ call: TFCall, _ x: ValueID, _ k: Int, _ size: (rows: Int, columns: Int)?, _ padding: ValueID?) throws -> ValueID {
+  static func matrixDiagonal(_ call: TFCall, _ x: ValueID, _ k: Int, _ size: (rows: Int, columns: Int)?, _ padding: ValueID?) throws -> ValueID {
     let type = call.type(x)
     guard type.rank >= 1 else { throw call.wrong("needs a vector, found \(type.message)") }
+    if k == 0, size == nil, type.dims[type.rank - 1].fixed == nil {
+      let count = type.dims[type.rank - 1]
+      return try call.select(try openDiagonal(call, count, count), try call.expand(x, type.rank), try padding ?? call.zero(type.dtype))
+    }
     let length = try call.length(x, -1)
     let rows = size?.rows ?? length + max(-k, 0), columns = size?.columns ?? length + max(k, 0)
     guard rows >= 0, columns >= 0, let count = checkedProduct([rows, columns]), count <= 1 << 24 else { throw call.wrong("its matrices are too large") }
@@ -193,6 +216,12 @@ extension TFOpCatalog {
   private static func diagonal(_ call: TFCall, _ x: ValueID, _ k: Int) throws -> ValueID {
     let type = call.type(x)
     guard type.rank >= 2 else { throw call.wrong("needs matrices, found \(type.message)") }
+    let last = Array(type.dims.suffix(2))
+    if k == 0, last[0] == last[1], last[0].fixed == nil {
+      let flat = try call.reshape(x, Array(type.dims.dropLast(2)) + [last[0] * last[1]])
+      let places = try call.binary(.mul, try counted(call, last[0], .int64), try call.scalar(size: last[1] + 1, .int64))
+      return try call.add(Gather(axis: type.rank - 2), [flat, places], "gather")
+    }
     let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
     let length = min(rows + min(k, 0), columns - max(k, 0))
     guard length >= 0 else { throw call.wrong("diagonal \(k) leads out of \(type.message)") }
@@ -203,6 +232,10 @@ extension TFOpCatalog {
 
   private static func mainDiagonalSet(_ call: TFCall) throws -> ValueID {
     let (x, values) = (try call.x(0), try call.x(1))
+    let last = Array(call.type(x).dims.suffix(2))
+    if last.count == 2, last[0] == last[1], last[0].fixed == nil {
+      return try call.select(try openDiagonal(call, last[0], last[1]), try call.expand(values, call.type(values).rank), x)
+    }
     let (rows, columns) = (try call.length(x, -2), try call.length(x, -1))
     return try matrixDiagonal(call, values, 0, (rows, columns), x)
   }

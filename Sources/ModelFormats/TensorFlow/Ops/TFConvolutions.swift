@@ -70,12 +70,30 @@ extension TFOpCatalog {
           ConvTranspose(strides: window.strides, dilations: window.dilations, padding: window.padding, groups: groups), [x, kernel], "conv_transpose")
       }
       var (amounts, extra): ([Padding.Amount], [Int]) = ([], [])
-      for axis in 0..<rank {
-        guard let length = spatial[axis].fixed, let result = wanted[axis].fixed else {
-          throw KilnError(
-            .unsupportedModel, "a transposed convolution of \(spatial[axis]) to \(wanted[axis]) is not supported",
-            hint: "give the inputs' shapes with --input-shape")
+      guard (spatial + wanted).allSatisfy({ $0.fixed != nil }) else {
+        // The whole result with room at its end; the part that is asked for.
+        let op = ConvTranspose(strides: window.strides, dilations: window.dilations, padding: .valid, groups: groups)
+        let whole = try call.add(op, [x, kernel], "conv_transpose")
+        let room = window.strides.map { Dim($0) }
+        var part = try TFPadding.padded(call, whole, [Dim](repeating: 0, count: rank + 2), [0] + room + [0])
+        for axis in 0..<rank {
+          let low: Dim
+          switch window.padding {
+          case .valid: low = 0
+          case .explicit(let amounts): low = Dim(amounts[axis].low)
+          case .same:
+            // Half of what the window is longer than its stride, or than what the last stride covers.
+            let extent = (shape[axis] - 1) * window.dilations[axis] + 1
+            let total = (spatial[axis] - 1) * Dim(window.strides[axis]) + Dim(extent) - wanted[axis]
+            guard extent >= window.strides[axis] else { throw call.unsupported("a window shorter than its stride over open sizes") }
+            low = total.floorDivided(by: 2)
+          }
+          part = try TFDynamicSlice.part(call, part, axis + 1, low, wanted[axis])
         }
+        return part
+      }
+      for axis in 0..<rank {
+        guard let length = spatial[axis].fixed, let result = wanted[axis].fixed else { throw KilnError(.internal, "an axis of open size") }
         let extent = (shape[axis] - 1) * window.dilations[axis] + 1
         let full = (length - 1) * window.strides[axis] + extent
         let low = window.padding.amount(result, size: shape[axis], stride: window.strides[axis], dilation: window.dilations[axis], axis: axis).low

@@ -74,6 +74,7 @@ extension TFOpCatalog {
     var x = try call.x(0)
     var (rows, columns) = (try call.integer(2, "a size"), try call.integer(3, "a size"))
     let (lower, upper) = try TFBand.range(call, 1)
+    if lower == 0, upper == 0, rows < 0, columns < 0 { return try matrixDiagonal(call, x, 0, nil, try call.x(4)) }
     let longest = try call.length(x, -1)
     if lower == upper { x = try call.expand(x, call.type(x).rank - 1) }
     let (leastRows, leastColumns) = (longest - min(upper, 0), longest + max(lower, 0))

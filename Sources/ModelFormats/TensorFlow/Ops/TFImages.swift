@@ -12,12 +12,16 @@ extension TFOpCatalog {
       "ResizeNearestNeighbor": { [try nearest($0)] },
       "ResizeArea": { call in
         let x = try call.cast(try call.x(0), .float32)
-        return [try TFResample.apply(call, x, try sizes(call)) { input, output in try TFResample.area(input, output, alignCorners: try call.bool("align_corners")) }]
+        let corners = try call.bool("align_corners"), target = try sizes(call)
+        if try TFOpenResample.isOpen(call, x, target) { return [try TFOpenResample.area(call, x, target, alignCorners: corners)] }
+        return [try TFResample.apply(call, x, target) { input, output in try TFResample.area(input, output, alignCorners: corners) }]
       },
       "ResizeBicubic": { call in
         let x = try call.cast(try call.x(0), .float32)
         let (corners, half) = (try call.bool("align_corners"), try call.bool("half_pixel_centers"))
-        return [try TFResample.apply(call, x, try sizes(call)) { TFResample.cubic($0, $1, alignCorners: corners, halfPixel: half) }]
+        let target = try sizes(call)
+        if try TFOpenResample.isOpen(call, x, target) { return [try TFOpenResample.cubic(call, x, target, alignCorners: corners, halfPixel: half)] }
+        return [try TFResample.apply(call, x, target) { TFResample.cubic($0, $1, alignCorners: corners, halfPixel: half) }]
       },
       "ScaleAndTranslate": { call in
         let x = try call.cast(try call.x(0), .float32)
@@ -68,7 +72,9 @@ extension TFOpCatalog {
     let target = try sizes(call)
     let spatial = Array(call.type(x).dims.dropFirst().prefix(2))
     guard spatial.count == 2 else { throw call.wrong("needs images, found \(call.type(x).message)") }
-    guard try call.bool("align_corners"), let from = TensorType(.int32, spatial).shape, let to = TensorType(.int32, target).shape else {
+    let corners = try call.bool("align_corners")
+    if corners, try TFOpenResample.isOpen(call, x, target) { return try TFOpenResample.nearestByCorners(call, x, target) }
+    guard corners, let from = TensorType(.int32, spatial).shape, let to = TensorType(.int32, target).shape else {
       return try call.add(Resize(.nearest, coordinates: try coordinates(call), rounding: .floor, dims: target), [x], "resize")
     }
     // Half-way positions are rounded up.
@@ -89,23 +95,36 @@ extension TFOpCatalog {
     let rates = try TFWindow.spatial(call, try call.ints("rates"), 2, false, "rates")
     guard window[0] * window[1] <= 4096, call.type(x).rank == 4 else { throw call.unsupported("so large a window") }
     let padding: Padding = try call.text("padding") == "SAME" ? .same : .valid
-    var (low, high, lengths): ([Int], [Int], [Int]) = ([0], [0], [])
+    var (low, high, lengths): ([Int], [Int], [Dim]) = ([0], [0], [])
     for axis in 0..<2 {
-      let length = try call.length(x, axis + 1)
-      let amount = padding.amount(length, size: window[axis], stride: strides[axis], dilation: rates[axis], axis: axis)
+      let amount: Padding.Amount
+      let extent = (window[axis] - 1) * rates[axis] + 1
+      if case .same = padding, call.type(x).dims[axis + 1].fixed == nil {
+        guard strides[axis] == 1 else { throw call.unsupported("SAME padding of windows \(strides[axis]) apart over open sizes") }
+        amount = .init((extent - 1) / 2, extent - 1 - (extent - 1) / 2)
+      } else {
+        amount = padding.amount(call.type(x).dims[axis + 1].fixed ?? 0, size: window[axis], stride: strides[axis], dilation: rates[axis], axis: axis)
+      }
       low.append(amount.low)
       high.append(amount.high)
-      lengths.append(max(0, (length + amount.low + amount.high - (window[axis] - 1) * rates[axis] - 1) / strides[axis] + 1))
+      let length = call.type(x).dims[axis + 1] + Dim(amount.low + amount.high)
+      lengths.append(length.fixed.map { Dim(max(0, ($0 - extent) / strides[axis] + ($0 >= extent ? 1 : 0))) } ?? (length - Dim(extent)).floorDivided(by: strides[axis]) + 1)
     }
     if (low + high).contains(where: { $0 > 0 }) { x = try call.add(Pad(.constant, low: low + [0], high: high + [0]), [x], "pad") }
     var parts: [ValueID] = []
     for row in 0..<window[0] {
       for column in 0..<window[1] {
-        let ranges = [(row, 0), (column, 1)].map { place, axis in
+        var part = x
+        for (axis, place) in [row, column].enumerated() {
           let start = place * rates[axis]
-          return Slice.Range(start: start, end: start + (lengths[axis] - 1) * strides[axis] + 1, step: strides[axis])
+          if let count = lengths[axis].fixed {
+            part = try call.slice(part, axis: axis + 1, start, start + (count - 1) * strides[axis] + 1, step: strides[axis])
+          } else {
+            let rest = try call.slice(part, axis: axis + 1, start, nil, step: strides[axis])
+            part = try TFDynamicSlice.part(call, rest, axis + 1, 0, lengths[axis])
+          }
         }
-        parts.append(try call.add(Slice([.all] + ranges + [.all]), [x], "slice"))
+        parts.append(part)
       }
     }
     return try call.concat(parts, axis: 3)
@@ -118,30 +137,35 @@ extension TFOpCatalog {
     let size = try call.integers(3, "a size")
     let type = call.type(x)
     guard type.rank == 4, size.count == 2, size.allSatisfy({ (1...1 << 14).contains($0) }) else { throw call.wrong("needs images and a size") }
-    let lengths = [try call.length(x, 1), try call.length(x, 2)]
+    let lengths = Array(type.dims[1...2])
     let count = call.type(boxes).dims[0]
+    func last(_ axis: Int) throws -> ValueID { try call.scalar(size: lengths[axis] - 1, .float32) }
     /// Where the rows or columns of each crop lie: [count, size].
     func places(_ axis: Int) throws -> ValueID {
       let start = try call.slice(boxes, axis: 1, axis, axis + 1), end = try call.slice(boxes, axis: 1, axis + 2, axis + 3)
-      let last = Double(lengths[axis] - 1)
-      if size[axis] == 1 { return try call.unary(.affine, try call.binary(.add, start, end), [0.5 * last, 0]) }
+      let last = try last(axis)
+      if size[axis] == 1 {
+        let middle = try call.binary(.mul, try call.binary(.add, start, end), try call.scalar(0.5, .float32))
+        return try call.binary(.mul, middle, last)
+      }
       let steps = try call.numbers((0..<size[axis]).map { Double($0) }, [size[axis]], .float32, "steps")
-      let step = try call.unary(.affine, try call.binary(.sub, end, start), [last / Double(size[axis] - 1), 0])
-      return try call.binary(.add, try call.unary(.affine, start, [last, 0]), try call.binary(.mul, step, steps))
+      let scale = try call.binary(.div, last, try call.scalar(Double(size[axis] - 1), .float32))
+      let step = try call.binary(.mul, try call.binary(.sub, end, start), scale)
+      return try call.binary(.add, try call.binary(.mul, start, last), try call.binary(.mul, step, steps))
     }
     func inside(_ place: ValueID, _ axis: Int) throws -> ValueID {
       try call.binary(
         .and, try call.binary(.greaterEqual, place, try call.scalar(0, .float32)),
-        try call.binary(.lessEqual, place, try call.scalar(Double(lengths[axis] - 1), .float32)))
+        try call.binary(.lessEqual, place, try last(axis)))
     }
     func index(_ place: ValueID, _ axis: Int) throws -> ValueID {
-      try call.cast(try call.unary(.clip, place, [0, Double(lengths[axis] - 1)]), .int32)
+      try call.cast(try call.binary(.max, try call.binary(.min, place, try last(axis)), try call.scalar(0, .float32)), .int32)
     }
     let (rows, columns) = (try places(0), try places(1))
-    let flat = try call.reshape(x, [type.dims[0] * Dim(lengths[0] * lengths[1]), type.dims[3]])
-    let base = try call.reshape(try call.binary(.mul, images, try call.scalar(Double(lengths[0] * lengths[1]), .int32)), [count, 1, 1])
+    let flat = try call.reshape(x, [type.dims[0] * lengths[0] * lengths[1], type.dims[3]])
+    let base = try call.reshape(try call.binary(.mul, images, try call.scalar(size: lengths[0] * lengths[1], .int32)), [count, 1, 1])
     func pixels(_ y: ValueID, _ x: ValueID) throws -> ValueID {
-      let line = try call.expand(try call.binary(.mul, y, try call.scalar(Double(lengths[1]), .int32)), 2)
+      let line = try call.expand(try call.binary(.mul, y, try call.scalar(size: lengths[1], .int32)), 2)
       let place = try call.binary(.add, try call.binary(.add, base, line), try call.expand(x, 1))
       return try call.add(Gather(axis: 0), [flat, place], "gather")
     }

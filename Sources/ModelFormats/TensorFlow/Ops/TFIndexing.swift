@@ -51,12 +51,10 @@ extension TFOpCatalog {
     guard type.rank >= 1 else { throw call.wrong("its indices are a scalar") }
     let depth = try call.length(indices, -1)
     guard (1...max(dims.count, 1)).contains(depth), depth <= dims.count else { throw call.unsupported("indices \(type.message) into \(call.type(data).message)") }
-    let lengths = try (0..<depth).map { $0 == 0 && dims[0].fixed == nil ? 1 : try call.length(data, $0) }
-    var steps = [Double](repeating: 1, count: depth)
-    for axis in stride(from: depth - 2, through: 0, by: -1) { steps[axis] = steps[axis + 1] * Double(lengths[axis + 1]) }
+    let steps = (0..<depth).map { dims[($0 + 1)..<depth].reduce(1, *) }
     let flat = try call.reshape(data, [dims[..<depth].reduce(1, *)] + dims[depth...])
     let wide = try call.cast(indices, .int64)
-    let place = try call.reduce(.sum, try call.binary(.mul, wide, try call.numbers(steps, [depth], .int64, "steps")), [type.rank - 1])
+    let place = try call.reduce(.sum, try call.binary(.mul, wide, try call.builder.vector(steps)), [type.rank - 1])
     return try call.add(Gather(axis: 0), [flat, place], "gather")
   }
 }

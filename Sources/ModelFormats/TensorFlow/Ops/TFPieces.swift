@@ -53,7 +53,7 @@ extension TFOpCatalog {
       "StridedSlice": { [try TFDynamicSlice.stridedSlice($0)] },
       "Tile": { call in
         let x = try call.x(0)
-        return [try tiled(call, x, try call.sizes(1, "multiples"))]
+        return [try tiled(call, x, try call.sizes(1, "multiples", count: call.type(x).rank))]
       },
       "Pad": { [try TFPadding.padded($0)] }, "PadV2": { [try TFPadding.padded($0)] },
       "MirrorPad": { [try TFPadding.mirrored($0)] },
@@ -71,11 +71,16 @@ extension TFOpCatalog {
       "ReverseSequence": { [try reversedSequence($0)] },
       "Roll": { call in
         var x = try call.x(0)
-        let (shifts, axes) = (try call.integers(1, "shifts"), try call.integers(2, "axes"))
+        let (shifts, axes) = (try call.terms(1, "shifts"), try call.integers(2, "axes"))
         guard shifts.count == axes.count else { throw call.wrong("has \(shifts.count) shifts for \(axes.count) axes") }
-        for (shift, axis) in zip(shifts, axes) {
+        for (amount, axis) in zip(shifts, axes) {
           let axis = try call.axis(axis, call.type(x).rank)
-          let length = try call.length(x, axis)
+          guard let length = call.type(x).dims[axis].fixed, let shift = amount.fixed else {
+            let size = call.type(x).dims[axis]
+            let places = try call.binary(.sub, try counted(call, size, .int64), try call.scalar(size: amount, .int64))
+            x = try call.add(Gather(axis: axis), [x, try call.binary(.mod, places, try call.scalar(size: size, .int64))], "roll")
+            continue
+          }
           guard length > 0 else { continue }
           let by = ((shift % length) + length) % length
           if by > 0 { x = try call.concat([try call.slice(x, axis: axis, length - by, nil), try call.slice(x, axis: axis, 0, length - by)], axis: axis) }
