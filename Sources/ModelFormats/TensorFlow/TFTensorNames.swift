@@ -63,7 +63,7 @@ enum TFTensorNames {
     options.inputShapes = [:]
     let builder = TFBuilder(name: "shapes")
     guard let converter = try? TFConverter(model, builder: builder, diagnostics: TFDiagnostics()),
-      let plan = try? TFEndpoints(model, options, converter), (try? plan.addInputs()) != nil,
+      let plan = try? TFEndpoints(model, options, converter, .together), (try? plan.addInputs()) != nil,
       let value = (try? converter.values(plan.outputs.map { ($0.frame, $0.reference) }))?.first ?? nil, case .tensor = value.kind
     else { return nil }
     return value.type
