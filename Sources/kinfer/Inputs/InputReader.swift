@@ -162,7 +162,8 @@ struct InputReader {
     return .tensor(
       try placing(path) {
         if NumPyFile.isNPY(file.bytes) {
-          return try input.adopt(NumPyFile.parse(file.bytes, bytesOf: input.holdsExamples ? InputReader.message : nil))
+          let tensor = try input.holdsExamples ? NumPyFile.parse(file.bytes, bytesOf: InputReader.message) : NumPyFile.parse(file.bytes)
+          return try input.adopt(tensor)
         }
         if input.dtype == .string, path.lowercased().hasSuffix(".txt") {
           return try input.adopt(TextLines.tensor(TextLines.split(file.bytes).map { ByteString($0) }, for: input))
@@ -179,10 +180,11 @@ struct InputReader {
   private static func message(_ padded: ArraySlice<UInt8>) -> ByteString {
     var end = padded.endIndex
     while end > padded.startIndex, padded[end - 1] == 0 { end -= 1 }
-    let length = padded.withUnsafeBytes { bytes -> Int in
+    let least = end - padded.startIndex
+    let length = padded.withUnsafeBytes { (bytes: UnsafeRawBufferPointer) -> Int in
       var reader = WireReader(bytes)
-      while reader.position < end - padded.startIndex {
-        guard let tag = try? reader.tag(), (try? reader.payload(wire: tag.wire)) != nil else { return end - padded.startIndex }
+      while reader.position < least {
+        guard let tag = try? reader.tag(), (try? reader.payload(wire: tag.wire)) != nil else { return least }
       }
       return reader.position
     }
