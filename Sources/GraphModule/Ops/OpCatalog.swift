@@ -3,7 +3,7 @@ package enum OpCatalog {
   package static let all: [any OpDefinition.Type] = [
     ArgReduce.self,
     AsString.self,
-    Base64.self,
+    Base64Coding.self,
     BatchNorm.self,
     Bincount.self,
     Bitcast.self,
@@ -54,6 +54,7 @@ package enum OpCatalog {
     RMSNorm.self,
     RNN.self,
     Scatter.self,
+    SegmentJoin.self,
     SetItem.self,
     ShapeOf.self,
     SingularValues.self,

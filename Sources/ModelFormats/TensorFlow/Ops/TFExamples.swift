@@ -66,14 +66,14 @@ extension TFOpCatalog {
     }
     var features: [ParseExample.Feature] = []
     for (key, dtype) in zip(sparse, try types(call, "sparse_types", sparse.count)) {
-      features.append(.init(key, .sparse, dtype, sizes: [call.dataSize(), call.dataSize()]))
+      features.append(.init(key, .sparse, dtype, sizes: [call.fresh(), call.fresh()]))
     }
     let shapes = try denseShapes(call, dense.count)
     for ((key, dtype), dims) in zip(zip(dense, try types(call, "Tdense", dense.count)), shapes) {
       if let first = dims.first, first == nil {
         let rest = dims.dropFirst().compactMap { $0 }
         guard rest.count == dims.count - 1 else { throw call.unsupported("more than one unknown length of the feature \(KilnError.quoted(key))") }
-        features.append(.init(key, .padded, dtype, shape: rest, sizes: [call.dataSize()]))
+        features.append(.init(key, .padded, dtype, shape: rest, sizes: [call.fresh()]))
       } else {
         let fixed = dims.compactMap { $0 }
         guard fixed.count == dims.count else { throw call.unsupported("the shape of the feature \(KilnError.quoted(key))") }
@@ -81,9 +81,9 @@ extension TFOpCatalog {
       }
     }
     for (key, dtype) in zip(ragged, try types(call, "ragged_value_types", ragged.count)) {
-      features.append(.init(key, .ragged, dtype, sizes: [call.dataSize()]))
+      features.append(.init(key, .ragged, dtype, sizes: [call.fresh()]))
     }
-    let results = try call.addAll(ParseExample(features), [x] + defaults, "parse")
+    let results = try call.dynamic(ParseExample(features), [x] + defaults, "parse")
     let number = call.type(x).dims[0]
     var (indices, values, columns): ([ValueID], [ValueID], [ValueID]) = ([], [], [])
     for place in sparse.indices {
@@ -94,10 +94,7 @@ extension TFOpCatalog {
     var out = call.values(indices + values)
     for place in sparse.indices {
       let longest = call.type(columns[place]).dims[0]
-      out.append(
-        isSingle
-          ? call.lengths([longest], output: out.count, [(columns[place], 0)])
-          : call.lengths([number, longest], output: out.count, [(x, 0), (columns[place], 0)]))
+      out.append(try call.vector(isSingle ? [longest] : [number, longest], output: out.count))
     }
     for place in dense.indices {
       let value = results[3 * sparse.count + place]

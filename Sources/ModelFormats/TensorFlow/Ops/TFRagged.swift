@@ -1,19 +1,6 @@
 import GraphModule
 import TensorModule
 
-extension TFCall {
-  /// A value whose elements are lengths: `dims`, should they be needed in the graph the lengths of `makers` by axis.
-  func lengths(_ dims: [Dim], output: Int, _ makers: [(value: ValueID, axis: Int)]) -> TFValue {
-    let name = output == 0 ? self.name : "\(self.name):\(output)"
-    return .known(DimTensor(.int64, [dims.count], dims), builder, name: name) { [self] in
-      let rows = try makers.map { maker in
-        try slice(try add(ShapeOf(), [maker.value], "shape"), axis: 0, maker.axis, maker.axis + 1)
-      }
-      return try concat(rows, axis: 0)
-    }
-  }
-}
-
 extension TFOpCatalog {
   /// Results whose sizes the data decide: parts of texts in rows of unequal lengths.
   static let ragged = Family(
@@ -30,7 +17,7 @@ extension TFOpCatalog {
           widths: try call.ints("ngram_widths"), separator: try call.text("separator", ""), leftPad: try call.text("left_pad", ""),
           rightPad: try call.text("right_pad", ""), padWidth: try call.int("pad_width", 0),
           preservesShort: try call.bool("preserve_short_sequences"), [try ngramCount(call)])
-        let results = try call.addAll(ngrams, [try call.x(0), try call.x(1)], "ngrams")
+        let results = try call.dynamic(ngrams, [try call.x(0), try call.x(1)], "ngrams")
         return [results[0], try call.cast(results[1], try call.input(1).type.dtype)]
       },
     ],
@@ -49,23 +36,23 @@ extension TFOpCatalog {
     _ call: TFCall, _ split: StringParts.Split, _ separator: String, skipsEmpty: Bool, limit: Int
   ) throws -> [TFValue] {
     let x = try call.x(0)
-    let dims = [call.dataSize(), call.dataSize()]
-    let results = try call.addAll(StringParts(split, separator: separator, skipsEmpty: skipsEmpty, limit: limit, dims), [x], "parts")
-    let shape = call.lengths([call.type(x).dims[0], dims[1]], output: 2, [(x, 0), (results[2], 0)])
+    let parts = StringParts(split, separator: separator, skipsEmpty: skipsEmpty, limit: limit, [call.fresh(), call.fresh()])
+    let results = try call.dynamic(parts, [x], "parts")
+    let shape = try call.vector([call.type(x).dims[0], call.type(results[2]).dims[0]], output: 2)
     return call.values(Array(results[0...1])) + [shape]
   }
 
   private static func unicodeDecode(_ call: TFCall, offsets: Bool) throws -> [ValueID] {
     let x = try call.x(0)
-    let decode = UnicodeDecode(try encoding(call, "input_encoding"), try unicodeErrors(call), [call.dataSize()])
-    let results = try call.addAll(decode, [x], "decode")
+    let decode = UnicodeDecode(try encoding(call, "input_encoding"), try unicodeErrors(call), [call.fresh()])
+    let results = try call.dynamic(decode, [x], "decode")
     let splits = try call.cast(results[2], try call.dtype("Tsplits", .int64))
     return offsets ? [splits, results[0], results[1]] : [splits, results[0]]
   }
 
   /// The number of n-grams: known when it is the same for every row of a known length.
   private static func ngramCount(_ call: TFCall) throws -> Dim {
-    guard let splits = try call.input(1).known?.fixed, splits.count <= 4096 else { return call.dataSize() }
+    guard let splits = try call.input(1).known?.fixed, splits.count <= 4096 else { return call.fresh() }
     let pad = try call.int("pad_width", 0)
     var total = 0
     for (start, end) in zip(splits, splits.dropFirst()) {

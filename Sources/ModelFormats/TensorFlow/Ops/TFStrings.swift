@@ -41,8 +41,8 @@ extension TFOpCatalog {
           from: try encoding(call, "input_encoding"), to: try encoding(call, "output_encoding"), try unicodeErrors(call))
         return [try call.add(transcode, [try call.x(0)], "transcode")]
       },
-      "EncodeBase64": { call in [try call.add(Base64(try call.bool("pad") ? .encodePadded : .encode), [try call.x(0)], "base64")] },
-      "DecodeBase64": { call in [try call.add(Base64(.decode), [try call.x(0)], "base64")] },
+      "EncodeBase64": { call in [try call.add(Base64Coding(try call.bool("pad") ? .encodePadded : .encode), [try call.x(0)], "base64")] },
+      "DecodeBase64": { call in [try call.add(Base64Coding(.decode), [try call.x(0)], "base64")] },
       "DecodeRaw": { [try decodeRaw($0, width: -1)] },
       "DecodePaddedRaw": { [try decodeRaw($0, width: try $0.integer(1, "a length"))] },
       "UnsortedSegmentJoin": { [try segmentJoin($0)] },
@@ -117,23 +117,16 @@ extension TFOpCatalog {
       throw call.unsupported("out_type \(try call.dataType("out_type")?.name ?? "")")
     }
     guard width < 0 || width % bytes == 0 else { throw call.wrong("its length \(width) is no multiple of \(bytes)") }
-    let length = width < 0 ? call.dataSize() : Dim(width / bytes)
-    return try call.add(DecodeRaw(dtype, littleEndian: try call.bool("little_endian", true), width: width, [length]), [try call.x(0)], "decode")
+    let length = width < 0 ? call.fresh() : Dim(width / bytes)
+    return try call.dynamic(
+      DecodeRaw(dtype, littleEndian: try call.bool("little_endian", true), width: width, [length]), [try call.x(0)], "decode")[0]
   }
 
-  /// Texts with the same id joined, by known ids.
+  /// Texts with the same id joined.
   private static func segmentJoin(_ call: TFCall) throws -> ValueID {
-    let x = try call.x(0), type = call.type(x)
-    let ids = try call.integers(1, "segment ids")
-    let count = try call.integer(2, "a number of segments")
-    guard type.rank == 1, type.dims[0].fixed == ids.count, (0...4096).contains(count) else { throw call.unsupported("a join of \(type.message)") }
-    let separator = try call.text("separator", "")
-    let rows = try (0..<count).map { segment -> ValueID in
-      let places = ids.indices.filter { ids[$0] == segment }
-      let picked = try call.add(Gather(axis: 0), [x, try call.numbers(places.map(Double.init), [places.count], .int32, "places")], "gather")
-      return try call.expand(try call.add(ReduceJoin(separator: separator), [picked], "join"), 0)
-    }
-    guard !rows.isEmpty else { throw call.unsupported("a join without segments") }
-    return try call.concat(rows, axis: 0)
+    let (x, ids) = (try call.x(0), try call.x(1))
+    guard call.type(x).rank == 1, call.type(ids).rank == 1 else { throw call.unsupported("a join of \(call.type(x).message)") }
+    let count = try call.size(2, "a number of segments")
+    return try call.add(SegmentJoin(separator: try call.text("separator", ""), count), [x, ids], "join")
   }
 }

@@ -1,7 +1,7 @@
 import TensorModule
 
 /// Base64 in the alphabet for addresses (`-` and `_`), as in `tf.io.encode_base64` and `decode_base64`.
-package struct Base64: OpDefinition {
+package struct Base64Coding: OpDefinition {
   package enum Direction: String, Sendable, CaseIterable {
     case encode
     /// Encodes, and fills up with `=` to a multiple of four characters.
@@ -9,7 +9,7 @@ package struct Base64: OpDefinition {
     case decode
   }
 
-  package static let name = "base64"
+  package static let name = "base_sixty_four"
   package static let summary =
     "the bytes of each text of x in base64 with - and _, or what such a text stands for; a text that is no base64 is an error"
 
@@ -29,8 +29,8 @@ package struct Base64: OpDefinition {
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     let texts = try inputs[0].texts.map { text in
-      guard direction == .decode else { return ByteString(Base64.encoded(text.bytes, padded: direction == .encodePadded)) }
-      guard let bytes = Base64.decoded(text.bytes) else { throw KilnError(.badInput, "op '\(Self.name)': \(text.quoted) is no base64") }
+      guard direction == .decode else { return ByteString(Base64Coding.encoded(text.bytes, padded: direction == .encodePadded)) }
+      guard let bytes = Base64Coding.decoded(text.bytes) else { throw KilnError(.badInput, "op '\(Self.name)': \(text.quoted) is no base64") }
       return ByteString(bytes)
     }
     return [ReferenceTensor(.string, inputs[0].shape, .strings(texts))]
@@ -73,8 +73,8 @@ package struct Base64: OpDefinition {
   /// Decoding without elements: what an example draws is no base64.
   package static var examples: [OpExample] {
     [
-      OpExample(Base64(.encode), [TensorType(.string, [2, 3])]), OpExample(Base64(.encodePadded), [TensorType(.string, [5])]),
-      OpExample(Base64(.encode), [TensorType(.string, [])]), OpExample(Base64(.decode), [TensorType(.string, [0, 1])]),
+      OpExample(Base64Coding(.encode), [TensorType(.string, [2, 3])]), OpExample(Base64Coding(.encodePadded), [TensorType(.string, [5])]),
+      OpExample(Base64Coding(.encode), [TensorType(.string, [])]), OpExample(Base64Coding(.decode), [TensorType(.string, [0, 1])]),
     ]
   }
 }
