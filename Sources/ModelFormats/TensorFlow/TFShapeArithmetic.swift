@@ -59,6 +59,29 @@ enum TFShapeArithmetic: DimArithmetic {
     return value.type
   }
 
+  /// The elements that a slice with known places picks; nil when a place is not a number.
+  private static func sliced(_ call: TFCall, _ x: DimTensor, _ spec: TFStridedSlice) throws -> DimTensor? {
+    guard spec.parts.count == x.shape.count else { return nil }
+    var places = [0]
+    var lengths: [Int] = []
+    for (part, length) in zip(spec.parts, x.shape) {
+      let picked: [Int]
+      switch part {
+      case .index(let index):
+        let position = index < 0 ? index + length : index
+        guard (0..<length).contains(position) else { throw call.wrong("index \(index) is out of range") }
+        picked = [position]
+      case .range(let range):
+        let (start, count) = range.resolved(length)
+        picked = (0..<count).map { start + $0 * range.step }
+      default: return nil
+      }
+      lengths.append(picked.count)
+      places = places.flatMap { place in picked.map { place * length + $0 } }
+    }
+    return DimTensor(x.dtype, spec.axes.map { $0.map { lengths[$0] } ?? 1 }, places.map { x.elements[$0] })
+  }
+
   private static func shape(_ call: TFCall, _ value: TFValue, _ dtype: DType) throws -> DimTensor {
     let type = try tensorType(call, value)
     return DimTensor(dtype, [type.rank], type.dims)
@@ -119,20 +142,9 @@ enum TFShapeArithmetic: DimArithmetic {
       let all = parts.flatMap(\.elements)
       return [DimTensor(dtype, [all.count], all)]
     case "StridedSlice":
-      guard x.count == 4, first.shape.count == 1, let strides = x[3].fixed else { return nil }
-      let spec = try TFStridedSlice(call, begin: x[1].elements, end: x[2].elements, strides: strides, dims: [Dim(first.elements.count)])
-      guard spec.axes.count <= 1 else { return nil }
-      switch spec.parts.first {
-      case .index(let index):
-        let position = index < 0 ? index + first.elements.count : index
-        guard first.elements.indices.contains(position) else { throw call.wrong("index \(index) is out of range") }
-        return [DimTensor(first.dtype, [], [first.elements[position]])]
-      case .range(let range):
-        let (start, count) = range.resolved(first.elements.count)
-        let picked = (0..<count).map { first.elements[start + $0 * range.step] }
-        return [DimTensor(first.dtype, [count], picked)]
-      default: return nil
-      }
+      guard x.count == 4, !first.shape.isEmpty, let strides = x[3].fixed else { return nil }
+      let spec = try TFStridedSlice(call, begin: x[1].elements, end: x[2].elements, strides: strides, dims: first.shape.map { Dim($0) })
+      return try sliced(call, first, spec).map { [$0] }
     case "Slice":
       guard x.count == 3, first.shape.count == 1, let begin = x[1].fixed?.first, let size = x[2].fixed?.first else { return nil }
       let end = size == -1 ? first.elements.count : begin + size
