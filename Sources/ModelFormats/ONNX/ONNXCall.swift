@@ -228,6 +228,7 @@ final class ONNXCall: NodeBuilding {
       return known.enumerated().map { index, elements in
         .plain(
           ImportedValue.known(elements, builder, name: outputName(index)) {
+            if let made = try self.sizes(elements, index) { return made }
             let made = try self.finished(try reader(self))
             guard made.indices.contains(index), case .tensor(let value, _) = made[index] else { throw self.wrong("has no output \(index)") }
             return try value.materialised()
@@ -235,6 +236,13 @@ final class ONNXCall: NodeBuilding {
       }
     }
     return try reader(self)
+  }
+
+  /// Elements that are expressions over lengths, as a value of the graph; nil for other elements.
+  private func sizes(_ elements: DimTensor, _ index: Int) throws -> ValueID? {
+    guard elements.dtype.isInteger, elements.elements.count <= ImportedValue.maximumNumbers else { return nil }
+    let vector = try builder.vector(elements.elements)
+    return try reshape(try cast(vector, elements.dtype), elements.shape.map { Dim($0) })
   }
 
   /// Gives values that the node made the names of its outputs.

@@ -28,6 +28,7 @@ final class ONNXImporter: SourceImporter {
     let found = TFDiagnostics()
     defer { counts = found.opCounts }
     let builder = ImportBuilder(name: model.graph.name.isEmpty ? "model" : model.graph.name)
+    defer { builder.close() }
     let scope = ONNXScope(model.graph, builder, opsets: model.opsets)
     var inputs = try ONNXInputs(model.graph, options, builder)
     try inputs.bind(scope)

@@ -94,7 +94,8 @@ extension ONNXCall {
   }
 
   private func textsOf(_ id: ValueID, _ from: ONNXDataType) throws -> ValueID {
-    throw unsupported("a cast of \(from.name) to text")
+    guard type(id).dtype.isInteger, from != .uint64 else { throw unsupported("a cast of \(from.name) to text") }
+    return try add(AsString(), [id], "text")
   }
 
   /// float32 numbers brought to the nearest of a small float type, ties to the even code; found by halving the list of them.

@@ -111,6 +111,7 @@ struct ONNXSubgraph {
       ids.append(id)
       builder.graph.outputs.append(Graph.Output(name: info.name, value: id))
     }
+    try builder.bindSymbols()
     return Made(builder: builder, own: own, outputs: outputs.map(\.0), elements: outputs.map(\.1))
   }
 

@@ -8,6 +8,11 @@ extension ONNXOpCatalog {
       Row(like: 0, "Gather") { call in
         let data = try call.x(0)
         let axis = try call.axis(try call.int("axis", 0), call.type(data).rank)
+        if let place = try call.input(1).evaluated, place.shape.isEmpty, let index = place.integers.first, index < 0, index > -1 << 40 {
+          // The last but some: a slice, whatever the length.
+          let piece = try call.slice(data, axis: axis, Int(index), index == -1 ? nil : Int(index) + 1)
+          return [try call.drop(piece, axis)]
+        }
         return [try call.add(Gather(axis: axis), [data, try call.counted(try call.input(1), call.type(data).dims[axis])], "gather")]
       },
       Row(like: 0, "GatherElements", since: 11) { call in
