@@ -136,10 +136,8 @@ def main():
                 try:
                     model = load(a, out)
                     x = inputs(case, root, model)
-                    if case.get("batch_size"):
-                        a.stateful = case["batch_size"]
-                    first = getattr(model, "input_shape", None)
-                    a.stateful = first[0] if isinstance(first, tuple) and first and isinstance(first[0], int) else 0
+                    # A fixed batch: the samples go through one batch after the other.
+                    a.stateful = next((t.shape[0] for t in model.inputs if isinstance(t.shape[0], int)), 0)
                     worst = difference(predict(a, model, x), case, root, file.split("+")[0])
                 except Exception as error:
                     counts["not loaded"] += 1

@@ -25,6 +25,9 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: "Leave out the optimizer's variables and the training configuration.")
   var withoutOptimizer = false
 
+  @Flag(help: "Leave out the layers of a Keras file, without which the .kiln cannot be exported as one again.")
+  var withoutLayers = false
+
   @Flag(help: "Replace an existing .kiln file.")
   var force = false
 
@@ -38,6 +41,7 @@ struct ImportCommand: ParsableCommand {
     if let programName { CommandName.current = programName }
     var options = try sourceOptions.options()
     options.keepsOptimizer = !withoutOptimizer
+    options.keepsLayers = !withoutLayers
     var checkFiles: CheckFiles?
     if let check {
       guard let colon = check.lastIndex(of: ":"), colon != check.startIndex, check.index(after: colon) != check.endIndex else {

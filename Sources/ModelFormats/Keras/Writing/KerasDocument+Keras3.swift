@@ -92,7 +92,11 @@ enum KerasModules {
     case .array(let items): return .array(items.map(completed))
     case .object(let object):
       var out = JSONObject()
-      if object["module"] == nil, object["config"] != nil, let name = object["class_name"]?.stringValue, let found = module(of: name) {
+      // Functions have no `trainable`, which every layer has.
+      let isLayer = object["inbound_nodes"] == nil || object["config"]?["trainable"] != nil
+      if object["module"] == nil, object["config"] != nil, let name = object["class_name"]?.stringValue,
+        let found = isLayer || name == "InputLayer" ? module(of: name) : KerasOperations.module(of: name).map({ ($0, name) }) ?? module(of: name)
+      {
         out["module"] = .string(found.module)
         out["class_name"] = .string(name)
         out["config"] = .null

@@ -34,6 +34,9 @@ final class KerasDowngrade {
 
   /// The other way round than an upgrade does: hard_sigmoid of Keras 3 at x is that of Keras 2 at x / 1.2.
   private func unscaled(_ variable: KerasDocument.Variable) throws -> KerasDocument.Variable {
+    var variable = variable
+    // h5py reads no bfloat16 in files of Keras 2.
+    if variable.tensor.dtype == .bfloat16 { variable.tensor = try variable.tensor.converted(to: .float32) }
     guard let gates = scaled[variable.layer], ["kernel", "recurrent_kernel", "bias"].contains(variable.name), let width = variable.tensor.shape.last,
       width > 0, width % gates == 0
     else { return variable }
@@ -41,9 +44,8 @@ final class KerasDowngrade {
     for index in values.indices where !(gates == 4 && index % width / (width / gates) == 2 || gates == 3 && index % width / (width / gates) == 2) {
       values[index] /= 1.2
     }
-    var out = variable
-    out.tensor = try Tensor(converting: values, to: variable.tensor.dtype, shape: variable.tensor.shape)
-    return out
+    variable.tensor = try Tensor(converting: values, to: variable.tensor.dtype, shape: variable.tensor.shape)
+    return variable
   }
 
   // MARK: Models
@@ -67,7 +69,15 @@ final class KerasDowngrade {
         return .object(made)
       })
     if className != "Sequential" {
-      for key in ["input_layers", "output_layers"] { out[key] = .array(ends(config[key] ?? .array([]))) }
+      // Before Keras 3 every nested model's own construction counts as its first call; in Keras 3 a Functional one's does, and here alone.
+      let sequential = Set(items.filter { $0["class_name"]?.stringValue == "Sequential" }.compactMap(KerasDowngrade.name))
+      for key in ["input_layers", "output_layers"] {
+        out[key] = .array(
+          ends(config[key] ?? .array([])).map { end in
+            guard let name = end[0]?.stringValue, let call = end[1]?.intValue, sequential.contains(name) else { return end }
+            return .array([.string(name), .int(call + 1), end[2] ?? .int(0)])
+          })
+      }
     }
     return .object(JSONObject([("class_name", .string(className)), ("config", .object(out))]))
   }
@@ -193,7 +203,8 @@ final class KerasDowngrade {
     if KerasDowngrade.isOperation(json) { return .object(JSONObject()) }
     checkMasks(className, path, config)
     var out = JSONObject()
-    guard let allowed = KerasArguments.layer(className, keras3: false) else {
+    // tf_keras has this class, and does not find it when it loads.
+    guard className != "SpectralNormalization", let allowed = KerasArguments.layer(className, keras3: false) else {
       problem(path, className, "Keras 2 has no such layer")
       return .null
     }
@@ -219,9 +230,24 @@ final class KerasDowngrade {
         check(key, value, path, className)
       }
     }
+    if className == "MultiHeadAttention" { addShapes(json, &out, path) }
     if className == "InputLayer" { for key in ["sparse", "ragged"] { out[key] = out[key] ?? .bool(false) } }
     fillVocabulary(&out, className, path)
     return .object(JSONObject([("class_name", .string(className)), ("config", .object(out))]))
+  }
+
+  /// Keras 2 builds this layer from the shapes of its inputs when it reads the configuration.
+  private func addShapes(_ json: JSON, _ out: inout JSONObject, _ path: String) {
+    let node = json["inbound_nodes"]?[0]
+    func shape(_ position: Int, _ key: String) -> JSON? {
+      let tensor = node?["kwargs"]?[key] ?? node?["args"]?[position]
+      return tensor?["config"]?["shape"].flatMap { $0.arrayValue?.isEmpty == false ? $0 : nil }
+    }
+    guard let query = shape(0, "query"), let value = shape(1, "value") else {
+      problem(path, "MultiHeadAttention", "the shapes of its inputs, which Keras 2 needs, are not known")
+      return
+    }
+    (out["query_shape"], out["value_shape"], out["key_shape"]) = (query, value, shape(2, "key") ?? value)
   }
 
   /// The path of a layer inside another; a stack of cells is no layer of its own.
@@ -231,7 +257,9 @@ final class KerasDowngrade {
   }
 
   private func policy(_ value: JSON, _ path: String, _ className: String) -> JSON {
-    guard let name = value.stringValue ?? value["config"]?["name"]?.stringValue, value["config"]?["source_name"] == nil, value["config"]?["mode"] == nil else {
+    guard let name = value.stringValue ?? value["config"]?["name"]?.stringValue, value["config"]?["source_name"] == nil, value["config"]?["mode"] == nil,
+      !name.contains("_from_")
+    else {
       problem(path, className, "is quantized, which Keras 2 does not know")
       return .null
     }

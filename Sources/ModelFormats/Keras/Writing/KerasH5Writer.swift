@@ -18,7 +18,11 @@ struct KerasH5Writer {
       try file.attribute("model_config", document.model.text(), of: "")
       if let compile {
         try file.attribute("training_config", KerasTraining.legacy(compile, keras3: isKeras3).text(), of: "")
-        if let state, !isKeras3 || !state.isEmpty { try optimizer(state, file) }
+        // Adam of Keras 2 keeps the same but for the learning rate, which is the second of Keras 3; others keep other things.
+        if var state, isKeras3 || compile["optimizer"]?["class_name"]?.stringValue == "Adam" {
+          if !isKeras3, state.count > 1 { state.remove(at: 1) }
+          try optimizer(state, file)
+        }
       }
     }
     try file.close()
@@ -56,7 +60,7 @@ struct KerasH5Writer {
   }
 
   private func optimizer(_ state: [Tensor], _ file: HDF5Writer) throws {
-    let names = state.indices.map { isKeras3 ? "optimizer/\($0)" : "optimizer/\($0):0" }
+    let names = state.indices.map { "optimizer/\($0)" }
     for (name, tensor) in zip(names, state) { try file.dataset("optimizer_weights/\(name)", tensor) }
     try file.attribute("weight_names", names, of: "optimizer_weights")
   }

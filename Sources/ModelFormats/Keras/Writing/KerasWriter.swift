@@ -45,6 +45,9 @@ package enum KerasWriter {
     guard document.compileConfig != nil, !document.optimizerVariables.isEmpty, !optimizer.isEmpty else { return nil }
     let byName = Dictionary(optimizer.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     return try document.optimizerVariables.map { name in
+      if name.hasPrefix(KerasDocument.number), let value = Double(name.dropFirst(KerasDocument.number.count)) {
+        return try Tensor(converting: [value], to: .float32, shape: [])
+      }
       guard let tensor = byName[name] else { throw KilnError(.badInput, "the optimizer's variable \(KilnError.quoted(name)) is missing") }
       return tensor
     }
