@@ -69,6 +69,7 @@ public enum ModelImport {
     let folder = try PrivateFolder.system()
     var request = ImportRequest(source: source, target: folder.path + "/model.kiln", options: options)
     request.simplifies = false
+    request.options.keepsLayers = false
     _ = try perform(request, isolation, isCancelled)
     return try KilnFile.load(path: folder.path + "/model.kiln")
   }

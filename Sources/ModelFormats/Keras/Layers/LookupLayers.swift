@@ -167,6 +167,9 @@ struct IndexLookup: KerasLayerReader {
     guard weights.count == depth else {
       throw KilnError(.badInput, "has \(weights.count) idf_weights for \(depth) categories")
     }
-    return call.constant(try Tensor(converting: weights, to: call.dtype, shape: [depth]), "idf_weights")
+    let tensor = try Tensor(converting: weights, to: call.dtype, shape: [depth])
+    // A writer keeps them as a weight, as Keras does.
+    call.layer.stored["idf_weights"] = StoredWeight(path: "\(call.layer.path)/idf_weights", dtype: tensor.dtype, shape: [depth]) { tensor }
+    return call.constant(tensor, "idf_weights")
   }
 }

@@ -68,7 +68,9 @@ enum FunctionUpgrade {
   static func key(_ json: JSON) -> JSON {
     if let items = json.arrayValue { return .array(items.map(key)) }
     guard let object = json.objectValue else { return json }
-    if object["class_name"]?.stringValue == "__ellipsis__" { return json }
+    if object["class_name"]?.stringValue == "__ellipsis__" {
+      return .object(JSONObject([("class_name", .string("__ellipsis__")), ("config", .object(JSONObject()))]))
+    }
     if object["start"] != nil || object["stop"] != nil || object["step"] != nil {
       return .object(JSONObject([("class_name", .string("__slice__")), ("config", .object(object))]))
     }

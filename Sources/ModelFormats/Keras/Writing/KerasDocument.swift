@@ -102,6 +102,10 @@ extension KerasDocument {
           } else if layer.stored[slot] != nil {
             let name = slot == "idf_weights" ? slot : "\(index)"
             found[ObjectIdentifier(layer), default: [:]][slot, default: []].append("\(own)/vars/\(name)")
+            // The lookup inside has it a second time.
+            if layer.className == "TextVectorization" {
+              found[ObjectIdentifier(layer), default: [:]][slot, default: []].append("\(own)/_lookup_layer/vars/\(name)")
+            }
           } else {
             continue
           }

@@ -166,6 +166,9 @@ extension KerasUpgrade {
   /// Masks that TimeDistributed and SpectralNormalization pass are the same where there is but one layer inside.
   private func wrapper(_ layer: KerasLayer) -> UpgradedLayer {
     let made = plain(layer)
+    if layer.reader is SpectralNormalization, layer.inputTypes.contains(where: { $0.dtype.isInteger }) {
+      problem(layer, "gives integers for integers in Keras 3, whatever the layer inside makes of them")
+    }
     if let child = layer.reader.children.first { made.children = [("layer", "layer", inner(child))] }
     return UpgradedLayer(made)
   }
@@ -206,7 +209,18 @@ extension KerasUpgrade {
 
   /// Layers over text and categories: a vocabulary of the archive goes in the configuration.
   private func preprocessing(_ layer: KerasLayer) -> UpgradedLayer {
-    let made = plain(layer)
+    let made = plain(layer) { config in
+      // The old name of tf.keras 2.4.
+      if layer.className == "CategoryEncoding" { config["num_tokens"] = config["num_tokens"] ?? config["max_tokens"] }
+    }
+    // Their dtype is that of what they give in Keras 3, and has a default for each mode.
+    made.config["dtype"] = nil
+    if let reader = layer.reader as? HashingLayer { made.config["salt"] = reader.key.isEmpty ? .null : .array(reader.key.map { .int($0) }) }
+    if layer.className == "Discretization", dialect.isBefore(2, 5) { problem(layer, "takes right boundaries in before Keras 2.5, and left ones since") }
+    let allowed = KerasArguments.layer(made.className, keras3: true) ?? []
+    for key in ["max_values", "oov_value", "mask_value", "bins"] where !allowed.contains(key) {
+      if let value = layer.config.object[key], !value.isNull { problem(layer, "the option \(KilnError.quoted(key)) of older Keras is not written for Keras 3") }
+    }
     if made.config["output_mode"]?.stringValue == "binary" { made.config["output_mode"] = .string("multi_hot") }
     if made.config["output_mode"]?.stringValue == "tf-idf" { made.config["output_mode"] = .string("tf_idf") }
     if KerasUpgrade.hasVocabulary.contains(made.className), (made.config["vocabulary"] ?? .null).isNull {

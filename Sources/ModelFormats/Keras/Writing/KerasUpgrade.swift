@@ -38,10 +38,11 @@ final class KerasUpgrade {
     return document
   }
 
-  /// Layers that TensorFlow computes channels-first on a GPU only, or whose bias Keras 3 adds along another axis there.
+  /// Layers that TensorFlow computes channels-first on a GPU only, in one of Keras 2 and 3, or whose bias Keras 3 adds along another axis.
   private static let channelsLastOnly: Set = [
     "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv1D",
-    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
+    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D",
+    "AveragePooling3D", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D",
   ]
 
   static func isChannelsFirst(_ layer: KerasLayer) -> Bool {

@@ -66,14 +66,14 @@ extension TFOpCatalog {
     }
     var features: [ParseExample.Feature] = []
     for (key, dtype) in zip(sparse, try types(call, "sparse_types", sparse.count)) {
-      features.append(.init(key, .sparse, dtype, sizes: [call.fresh(), call.fresh()]))
+      features.append(.init(key, .sparse, dtype, sizes: [call.dataSize(), call.dataSize()]))
     }
     let shapes = try denseShapes(call, dense.count)
     for ((key, dtype), dims) in zip(zip(dense, try types(call, "Tdense", dense.count)), shapes) {
       if let first = dims.first, first == nil {
         let rest = dims.dropFirst().compactMap { $0 }
         guard rest.count == dims.count - 1 else { throw call.unsupported("more than one unknown length of the feature \(KilnError.quoted(key))") }
-        features.append(.init(key, .padded, dtype, shape: rest, sizes: [call.fresh()]))
+        features.append(.init(key, .padded, dtype, shape: rest, sizes: [call.dataSize()]))
       } else {
         let fixed = dims.compactMap { $0 }
         guard fixed.count == dims.count else { throw call.unsupported("the shape of the feature \(KilnError.quoted(key))") }
@@ -81,7 +81,7 @@ extension TFOpCatalog {
       }
     }
     for (key, dtype) in zip(ragged, try types(call, "ragged_value_types", ragged.count)) {
-      features.append(.init(key, .ragged, dtype, sizes: [call.fresh()]))
+      features.append(.init(key, .ragged, dtype, sizes: [call.dataSize()]))
     }
     let results = try call.dynamic(ParseExample(features), [x] + defaults, "parse")
     let number = call.type(x).dims[0]

@@ -10,7 +10,7 @@ extension TFOpCatalog {
       "DecodeBmp": { [try picture($0, .bmp)] }, "DecodeImage": { [try picture($0, .any)] },
       "DecodeWav": { call in
         let (channels, count) = (try call.int("desired_channels", -1), try call.int("desired_samples", -1))
-        let dims = [count < 0 ? call.fresh() : Dim(count), channels < 0 ? call.fresh() : Dim(channels)]
+        let dims = [count < 0 ? call.dataSize() : Dim(count), channels < 0 ? call.dataSize() : Dim(channels)]
         return try call.dynamic(DecodeWav(channels: channels, count: count, dims), [try call.x(0)], "decode")
       },
       "DecodeCSV": { call in
@@ -35,7 +35,7 @@ extension TFOpCatalog {
     guard try !call.bool("try_recover_truncated") else { throw call.unsupported("try_recover_truncated") }
     let decode = DecodePicture(
       format, samples, channels: channels, ratio: try call.int("ratio", 1), fancyUpscaling: try call.bool("fancy_upscaling", true),
-      fastTransform: method != "INTEGER_ACCURATE", dims: [call.fresh(), call.fresh(), channels == 0 ? call.fresh() : Dim(channels)])
+      fastTransform: method != "INTEGER_ACCURATE", dims: [call.dataSize(), call.dataSize(), channels == 0 ? call.dataSize() : Dim(channels)])
     return try call.dynamic(decode, [try call.x(0)], "decode")[0]
   }
 }

@@ -36,7 +36,7 @@ extension TFOpCatalog {
     _ call: TFCall, _ split: StringParts.Split, _ separator: String, skipsEmpty: Bool, limit: Int
   ) throws -> [TFValue] {
     let x = try call.x(0)
-    let parts = StringParts(split, separator: separator, skipsEmpty: skipsEmpty, limit: limit, [call.fresh(), call.fresh()])
+    let parts = StringParts(split, separator: separator, skipsEmpty: skipsEmpty, limit: limit, [call.dataSize(), call.dataSize()])
     let results = try call.dynamic(parts, [x], "parts")
     let shape = try call.vector([call.type(x).dims[0], call.type(results[2]).dims[0]], output: 2)
     return call.values(Array(results[0...1])) + [shape]
@@ -44,7 +44,7 @@ extension TFOpCatalog {
 
   private static func unicodeDecode(_ call: TFCall, offsets: Bool) throws -> [ValueID] {
     let x = try call.x(0)
-    let decode = UnicodeDecode(try encoding(call, "input_encoding"), try unicodeErrors(call), [call.fresh()])
+    let decode = UnicodeDecode(try encoding(call, "input_encoding"), try unicodeErrors(call), [call.dataSize()])
     let results = try call.dynamic(decode, [x], "decode")
     let splits = try call.cast(results[2], try call.dtype("Tsplits", .int64))
     return offsets ? [splits, results[0], results[1]] : [splits, results[0]]
@@ -52,7 +52,7 @@ extension TFOpCatalog {
 
   /// The number of n-grams: known when it is the same for every row of a known length.
   private static func ngramCount(_ call: TFCall) throws -> Dim {
-    guard let splits = try call.input(1).known?.fixed, splits.count <= 4096 else { return call.fresh() }
+    guard let splits = try call.input(1).known?.fixed, splits.count <= 4096 else { return call.dataSize() }
     let pad = try call.int("pad_width", 0)
     var total = 0
     for (start, end) in zip(splits, splits.dropFirst()) {

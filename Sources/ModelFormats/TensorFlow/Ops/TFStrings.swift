@@ -117,7 +117,7 @@ extension TFOpCatalog {
       throw call.unsupported("out_type \(try call.dataType("out_type")?.name ?? "")")
     }
     guard width < 0 || width % bytes == 0 else { throw call.wrong("its length \(width) is no multiple of \(bytes)") }
-    let length = width < 0 ? call.fresh() : Dim(width / bytes)
+    let length = width < 0 ? call.dataSize() : Dim(width / bytes)
     return try call.dynamic(
       DecodeRaw(dtype, littleEndian: try call.bool("little_endian", true), width: width, [length]), [try call.x(0)], "decode")[0]
   }

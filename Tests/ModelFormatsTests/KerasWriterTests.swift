@@ -1,0 +1,139 @@
+import Foundation
+import GraphModule
+import ModelFormats
+import TensorModule
+import Testing
+
+/// Files that the writers make: read again they predict the same; they are laid out as Keras lays them out.
+@Suite struct KerasWriterTests {
+  /// Models of every generation whose layers all have a place in the target.
+  static let cases: [(name: String, file: String)] = [
+    ("keras-1.2.2-theano/arch_lenet_cf", "model.h5"), ("keras-1.2.2-theano/model_table_maxout_highway_srelu", "model.h5"),
+    ("keras-1.2.2-theano/bidirectional_lstm_masked", "model.h5"), ("keras-1.2.2-tensorflow/conv_lstm2d_valid_cl", "model.h5"),
+    ("keras-1.2.2-theano/convolution1d_same_k4_s2", "model.h5"), ("keras-2.3.1-theano/locally_connected2d_valid_cf", "model.h5"),
+    ("keras-2.3.1-cntk/depthwise_conv2d_same_s2_cf", "model.h5"), ("tf.keras-2.13.1/mask_encoder_decoder", "model.h5"),
+    ("tf.keras-2.13.1/trained_with_adam", "model.h5"), ("keras-containers/keras-3.15.1__bidirectional_stacked", "model.keras"),
+    ("keras-3.15.1/trained_with_adam", "model.h5"),
+  ].filter { FileManager.default.fileExists(atPath: "\(FixtureCase.root)/fixtures/\($0.0)/\($0.1)") }
+
+  static func fixture(_ name: String) -> FixtureCase { FixtureCase(folder: "\(FixtureCase.root)/fixtures/\(name)", name: name) }
+
+  static func folder() throws -> String {
+    let path = NSTemporaryDirectory() + "kiln-writer-\(UInt64.random(in: 0...UInt64.max))"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    return path
+  }
+
+  /// Imports a file, writes its document, and gives back what was read and where it was written.
+  static func written(_ name: String, _ file: String, as target: KerasTarget, in folder: String) throws -> (ImportResult, String) {
+    let source = try ModelImporter.read(path: "\(fixture(name).folder)/\(file)")
+    let path = "\(folder)/out." + (target == .keras3Archive ? "keras" : "h5")
+    try KerasWriter.write(#require(source.document), optimizer: source.training?.variables ?? [], as: target, to: path, overwriting: true)
+    return (source, path)
+  }
+
+  @Test func thereAreModelsOfAllGenerations() {
+    for part in ["keras-1", "keras-2", "tf.keras", "keras-3"] { #expect(KerasWriterTests.cases.contains { $0.name.hasPrefix(part) }, "none of \(part)") }
+  }
+
+  @Test(arguments: cases.map { "\($0.name)/\($0.file)" }, [KerasTarget.keras3Archive, .keras3H5, .keras2H5])
+  func predictsTheSameWhenReadAgain(_ place: String, _ target: KerasTarget) throws {
+    let slash = try #require(place.lastIndex(of: "/"))
+    let (name, file) = (String(place[..<slash]), String(place[place.index(after: slash)...]))
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (source, path) = try KerasWriterTests.written(name, file, as: target, in: folder)
+    let again = try ModelImporter.read(path: path)
+    let fixture = KerasWriterTests.fixture(name)
+    let json = try fixture.json()
+    let inputs = try fixture.arrays(json, "inputs").map(\.tensor)
+    let expected = try fixture.arrays(json, "outputs")
+    let got = try ReferenceBackend.run(again.graph, inputs)
+    try #require(got.count == expected.count)
+    for (value, (output, wanted)) in zip(got, expected) {
+      let difference = try TensorDifference.between(value, wanted.reshaped(value.shape), .framework)
+      #expect(difference.outside == 0, "output \(output) differs by up to \(difference.maximumAbsolute)")
+    }
+    // A file of Keras 3 has the same graph again.
+    if target == .keras3Archive, file.hasSuffix(".keras") {
+      var (first, second) = (source.graph, again.graph)
+      (first.metadata, second.metadata) = ([:], [:])
+      #expect(TextForm.print(first, inlineConstants: false) == TextForm.print(second, inlineConstants: false))
+    }
+  }
+
+  @Test func writesTheSameBytesForTheSameModel() throws {
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    for target in [KerasTarget.keras3Archive, .keras3Weights, .keras3H5, .keras2H5, .keras2Weights] {
+      let first = try Data(contentsOf: URL(fileURLWithPath: KerasWriterTests.written("tf.keras-2.13.1/trained_with_adam", "model.h5", as: target, in: folder).1))
+      let second = try Data(contentsOf: URL(fileURLWithPath: KerasWriterTests.written("tf.keras-2.13.1/trained_with_adam", "model.h5", as: target, in: folder).1))
+      #expect(first == second, "\(target)")
+    }
+  }
+
+  @Test func laysOutAnArchiveAsKerasDoes() throws {
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (_, path) = try KerasWriterTests.written("tf.keras-2.13.1/trained_with_adam", "model.h5", as: .keras3Archive, in: folder)
+    let file = try MappedFile(path: path)
+    let zip = try ZipArchive(file.bytes, owner: file)
+    #expect(zip.members.map(\.name) == ["metadata.json", "config.json", "model.weights.h5"])
+    let config = try JSON.parse(zip.contents(of: #require(zip.member(named: "config.json")), limit: 1 << 20))
+    #expect(config["class_name"]?.stringValue == "Sequential")
+    let layers = try #require(config["config"]?["layers"]?.arrayValue)
+    #expect(layers.map { $0["class_name"]?.stringValue } == ["InputLayer", "Dense", "BatchNormalization", "Dropout", "Dense"])
+    #expect(layers.allSatisfy { $0["module"]?.stringValue == "keras.layers" })
+    #expect(config["compile_config"]?["optimizer"]?["class_name"]?.stringValue == "Adam")
+    #expect(!zip.members.contains { $0.name.hasPrefix("assets/") })
+  }
+
+  @Test func keepsTheStateOfAdam() throws {
+    let source = try ModelImporter.read(path: "\(KerasWriterTests.fixture("tf.keras-2.4.0/trained_with_adam").folder)/model.h5")
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (_, path) = try KerasWriterTests.written("tf.keras-2.4.0/trained_with_adam", "model.h5", as: .keras3Archive, in: folder)
+    let state = try #require(try ModelImporter.read(path: path).training)
+    #expect(state.configuration["optimizer"]?["class_name"]?.stringValue == "Adam")
+    let before = try #require(source.training?.variables)
+    #expect(state.variables.count == before.count + 1)
+    #expect(state.variables[0].tensor.doubles == before[0].tensor.doubles)
+    // Of each variable the first moment, then the second; older tf.keras has all first moments before.
+    let half = (before.count - 1) / 2
+    for index in 0..<half {
+      #expect(state.variables[2 + 2 * index].tensor.doubles == before[1 + index].tensor.doubles)
+      #expect(state.variables[3 + 2 * index].tensor.doubles == before[1 + half + index].tensor.doubles)
+    }
+  }
+
+  @Test func refusesWhatTheTargetLacksAndNamesEveryLayer() throws {
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let error = #expect(throws: KilnError.self) {
+      try KerasWriterTests.written("keras-1.2.2-theano/batch_normalization_mode_2_2d", "model.h5", as: .keras3Archive, in: folder)
+    }
+    #expect(error?.code == .unsupportedModel)
+    #expect(error?.message.contains("mode 2 of Keras 1") == true)
+    let mask = #expect(throws: KilnError.self) {
+      try KerasWriterTests.written("tf.keras-2.13.1/mask_add_lstm", "model.h5", as: .keras3Archive, in: folder)
+    }
+    #expect(mask?.message.contains("'add'") == true)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+  }
+
+  @Test func leavesNothingBehindWhenItCannotWrite() throws {
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (source, path) = try KerasWriterTests.written("tf.keras-2.13.1/trained_with_adam", "model.h5", as: .keras3Archive, in: folder)
+    let document = try #require(source.document)
+    let before = try Data(contentsOf: URL(fileURLWithPath: path))
+    let exists = #expect(throws: KilnError.self) { try KerasWriter.write(document, as: .keras3Archive, to: path) }
+    #expect(exists?.message.contains("exists already") == true)
+    #expect(throws: KilnError.self) {
+      try KerasWriter.write(document, as: .keras3Archive, to: path, overwriting: true) { _ in throw KilnError(.toleranceExceeded, "differs") }
+    }
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["out.keras"])
+    #expect(throws: KilnError.self) { try KerasWriter.write(document, as: .keras3H5, to: "\(folder)/none/out.h5") }
+  }
+}
