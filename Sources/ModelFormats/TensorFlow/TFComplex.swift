@@ -116,7 +116,8 @@ enum TFComplex {
     let (large, small) = (try call.binary(.max, a, b), try call.binary(.min, a, b))
     let zero = try call.scalar(0, call.type(a).dtype)
     let ratio = try call.select(try call.binary(.equal, large, zero), zero, try call.binary(.div, small, large))
-    return try call.binary(.mul, large, try call.unary(.sqrt, try call.unary(.affine, try call.unary(.square, ratio), [1, 1])))
+    let size = try call.binary(.mul, large, try call.unary(.sqrt, try call.unary(.affine, try call.unary(.square, ratio), [1, 1])))
+    return try call.select(try call.unary(.isinf, large), large, size)
   }
 
   private static func equal(_ call: TFCall) throws -> ValueID {

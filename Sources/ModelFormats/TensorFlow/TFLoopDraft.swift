@@ -47,8 +47,7 @@ final class TFLoopDraft {
       if loop.constant.contains(index) { return .constant }
       switch value.kind {
       case .tensor: return .carried(value.type)
-      case .resource: return .constant
-      case .complex: throw KilnError(.unsupportedModel, "a loop with complex numbers as variables is not supported")
+      case .resource, .complex: return .constant
       case .list(let list): return .list(element: list.info.element, grows: list.grows || list.items != nil)
       }
     }
@@ -139,6 +138,7 @@ final class TFLoopDraft {
         roles[index] = .carried(values[index].type)
         isSettled = false
       case (.constant, .resource(let a), .resource(let b)) where a == b: continue
+      case (.constant, .complex, .complex) where result === values[index]: continue
       case (.constant, .list(let list), .list):
         if result === values[index] { continue }
         roles[index] = .list(element: list.info.element, grows: list.grows || list.items != nil)

@@ -58,6 +58,10 @@ enum TFNumbers {
     for key in attributes.keys {
       if let type = try? call.dataType(key), type.dtype == .float16 || type.dtype == .bfloat16 { attributes[key] = wide }
     }
+    if call.op == "LeakyRelu" {
+      let slope = try Tensor(converting: [try call.float("alpha", 0.2)], to: narrow, shape: [])
+      attributes["alpha"] = .float(slope.doubles[0])
+    }
     let results = try reader(call.with(inputs: inputs, attributes: attributes))
     // Statistics of a batch normalization stay in single precision.
     let count = call.op.hasPrefix("FusedBatchNorm") ? 1 : results.count

@@ -31,15 +31,16 @@ struct TFQuantized {
     try call.unary(.clip, try unclamped(call, float), [Double(range.lowerBound), Double(range.upperBound)])
   }
 
-  private func unclamped(_ call: TFCall, _ float: ValueID) throws -> ValueID {
+  /// The number that stands for `float`, which may lead out of the type.
+  func unclamped(_ call: TFCall, _ float: ValueID) throws -> ValueID {
     let count = Self.steps(range) + 1
     // steps / (width · steps / (steps − 1)), in TensorFlow's order.
     let wide = try call.binary(.mul, try Self.width(call, low, high), try call.scalar(count / (count - 1), .float64))
-    let scale = try call.binary(.div, try call.scalar(count, .float64), wide)
+    let scale = try call.folded(try call.binary(.div, try call.scalar(count, .float64), wide))
     func placed(_ x: ValueID) throws -> ValueID { try Self.awayFromZero(call, try call.binary(.mul, try call.cast(x, .float64), scale)) }
     let steps = try call.binary(.sub, try placed(float), try placed(low))
     let number = try call.unary(.affine, steps, [1, Double(range.lowerBound)])
-    return try call.select(try call.binary(.equal, low, high), try call.scalar(Double(range.lowerBound), .float64), number)
+    return try call.folded(try call.select(try call.binary(.equal, low, high), try call.scalar(Double(range.lowerBound), .float64), number))
   }
 
   /// The integers less the one that stands for 0, in double precision, which sums them exactly.
@@ -49,12 +50,13 @@ struct TFQuantized {
 
   /// The floats that the integers stand for.
   func floats(_ call: TFCall) throws -> ValueID {
-    let scale = try call.cast(try call.binary(.div, try Self.width(call, low, high), try call.scalar(Self.steps(range), .float64)), .float32)
+    let scale = try call.folded(
+      try call.cast(try call.binary(.div, try Self.width(call, low, high), try call.scalar(Self.steps(range), .float64)), .float32))
     let same = try call.binary(.equal, low, high)
     let rounded = try call.binary(.mul, try Self.awayFromZero(call, try call.binary(.div, low, scale)), scale)
     let bottom = try call.select(same, low, rounded)
     let lowest = try call.scalar(Double(range.lowerBound), .float32)
-    let start = try call.binary(.sub, bottom, try call.binary(.mul, lowest, scale))
+    let start = try call.folded(try call.binary(.sub, bottom, try call.binary(.mul, lowest, scale)))
     return try call.binary(.add, start, try call.binary(.mul, try call.cast(value, .float32), scale))
   }
 
@@ -63,11 +65,11 @@ struct TFQuantized {
     guard let range = type.quantizedRange, let dtype = type.dtype else { throw call.unsupported("this quantized dtype") }
     let fraction = try call.binary(.div, try call.scalar(steps(range), .float64), try width(call, low, high))
     let same = try call.binary(.equal, low, high)
-    let scale = try call.select(same, try call.scalar(0, .float32), try call.cast(fraction, .float32))
+    let scale = try call.folded(try call.select(same, try call.scalar(0, .float32), try call.cast(fraction, .float32)))
     let bottom = try awayFromZero(call, try call.binary(.mul, low, scale))
     let lowest = try call.scalar(Double(range.lowerBound), .float32)
     let steps = try awayFromZero(call, try call.binary(.mul, x, scale))
-    let moved = try call.binary(.sub, steps, try call.binary(.sub, bottom, lowest))
+    let moved = try call.binary(.sub, steps, try call.folded(try call.binary(.sub, bottom, lowest)))
     let top = min(Double(range.upperBound), 2_147_483_520)
     return try call.cast(try call.unary(.clip, moved, [Double(range.lowerBound), top]), dtype)
   }
@@ -78,24 +80,27 @@ struct TFQuantized {
       try call.binary(.div, try call.binary(.sub, x.high, x.low), try call.scalar(steps(x.range), .float32))
     }
     let step = try call.binary(.mul, try level(a), try level(b))
-    return try [-2_147_483_648, 2_147_483_648].map { try call.binary(.mul, step, try call.scalar($0, .float32)) }
+    return try [-2_147_483_648, 2_147_483_648].map { try call.folded(try call.binary(.mul, step, try call.scalar($0, .float32))) }
+  }
+
+  /// The float that one integer, given in double precision, stands for, by arithmetic in double precision.
+  func float(_ call: TFCall, _ integer: ValueID) throws -> ValueID {
+    let count = Self.steps(range) + 1
+    let wide = try call.binary(.mul, try Self.width(call, low, high), try call.scalar(count / (count - 1), .float64))
+    let scale = try call.folded(try call.binary(.div, wide, try call.scalar(count, .float64)))
+    let narrow = try call.cast(scale, .float32)
+    let whole = try Self.awayFromZero(call, try call.binary(.div, low, narrow))
+    let bottom = try call.folded(try call.cast(try call.binary(.mul, whole, narrow), .float64))
+    let offset = try call.unary(.affine, integer, [1, -Double(range.lowerBound)])
+    let found = try call.cast(try call.binary(.add, bottom, try call.binary(.mul, offset, scale)), .float32)
+    return try call.folded(try call.select(try call.binary(.equal, low, high), low, found))
   }
 
   /// What the smallest (at most 0) and the largest of the integers stand for.
   func usedRange(_ call: TFCall) throws -> (low: ValueID, high: ValueID) {
     let axes = Array(0..<call.type(value).rank)
-    let count = Self.steps(range) + 1
-    let wide = try call.binary(.mul, try Self.width(call, low, high), try call.scalar(count / (count - 1), .float64))
-    let scale = try call.binary(.div, wide, try call.scalar(count, .float64))
-    let narrow = try call.cast(scale, .float32)
-    let bottom = try call.binary(
-      .mul, try call.cast(try Self.awayFromZero(call, try call.binary(.div, low, narrow)), .float64), try call.cast(narrow, .float64))
-    let same = try call.binary(.equal, low, high)
-    func float(_ kind: Reduce.Kind) throws -> ValueID {
-      let offset = try call.unary(.affine, try call.cast(try call.reduce(kind, value, axes), .float64), [1, -Double(range.lowerBound)])
-      return try call.select(same, low, try call.cast(try call.binary(.add, bottom, try call.binary(.mul, offset, scale)), .float32))
-    }
-    return (try call.binary(.min, try float(.min), try call.scalar(0, .float32)), try float(.max))
+    func end(_ kind: Reduce.Kind) throws -> ValueID { try float(call, try call.cast(try call.reduce(kind, value, axes), .float64)) }
+    return (try call.binary(.min, try end(.min), try call.scalar(0, .float32)), try end(.max))
   }
 
   /// The integers for another range and type.

@@ -150,6 +150,21 @@ enum TFShapeArithmetic: DimArithmetic {
       let end = size == -1 ? first.elements.count : begin + size
       guard begin >= 0, end >= begin, end <= first.elements.count else { throw call.wrong("the slice leads out of \(first.elements.count) elements") }
       return [DimTensor(first.dtype, [end - begin], Array(first.elements[begin..<end]))]
+    case "SplitV":
+      guard x.count == 3, first.shape.count == 1, var sizes = x[1].fixed, x[2].fixed == [0] || x[2].fixed == [-1] else { return nil }
+      if let open = sizes.firstIndex(of: -1) { sizes[open] = first.elements.count - (sizes.reduce(0, +) + 1) }
+      guard sizes.allSatisfy({ (0...first.elements.count).contains($0) }), sizes.reduce(0, +) == first.elements.count else { return nil }
+      var start = 0
+      return sizes.map { size in
+        defer { start += size }
+        return DimTensor(first.dtype, [size], Array(first.elements[start..<start + size]))
+      }
+    case "Split":
+      guard x.count == 2, first.fixed == [0] || first.fixed == [-1], x[1].shape.count == 1 else { return nil }
+      let count = try call.int("num_split")
+      guard count >= 1, x[1].elements.count % count == 0 else { return nil }
+      let size = x[1].elements.count / count
+      return (0..<count).map { DimTensor(x[1].dtype, [size], Array(x[1].elements[$0 * size..<($0 + 1) * size])) }
     case "Gather", "GatherV2":
       guard first.shape.count == 1, let indices = x[1].fixed, x.count < 3 || x[2].fixed == [0] else { return nil }
       guard indices.allSatisfy(first.elements.indices.contains) else { throw call.wrong("an index is out of range") }

@@ -23,20 +23,12 @@ extension TFOpCatalog {
         return [try call.cast(try call.reduce(.sum, bit, [rank]), .uint8)]
       },
       "Bitcast": { call in
-        let x = try call.x(0)
         guard let from = try call.dataType("T"), let to = try call.dataType("type"), let target = to.dtype,
-          from.storedBytes == call.type(x).dtype.byteCount, to.storedBytes == target.byteCount
-        else {
-          // Both in the same wider type: the bits stay, and `TFNumbers` keeps those of the unsigned one.
-          if let from = try call.dataType("T"), let to = try call.dataType("type"), let target = to.dtype,
-            from.storedBytes == to.storedBytes, call.type(x).dtype.isInteger, target.isInteger
-          {
-            // A signed result: the top bit of the carrier's unsigned number becomes the sign.
-            return [try call.cast(try narrowed(call, x, to), target)]
-          }
-          throw call.unsupported("reading the bits of \(try call.dataType("T")?.name ?? "") as \(try call.dataType("type")?.name ?? "")")
-        }
-        return [call.type(x).dtype == target ? x : try call.add(Bitcast(target), [x], "bitcast")]
+          let source = from.carried, let result = to.carried
+        else { throw call.unsupported("reading the bits of \(try call.dataType("T")?.name ?? "") as \(try call.dataType("type")?.name ?? "")") }
+        // Unsigned numbers in a wider carrier go through the signed type of their width.
+        let x = try call.cast(try call.x(0), source)
+        return [try call.cast(source == result ? x : try call.add(Bitcast(result), [x], "bitcast"), target)]
       },
     ],
     values: [
@@ -47,22 +39,13 @@ extension TFOpCatalog {
           return [try call.complex((x, try call.broadcast(try call.scalar(0, part), call.type(x).dims)))]
         }
         guard let dtype = type.dtype else { throw call.unsupported("a cast to \(type.name)") }
-        return call.values([try cast(call, try call.x(0), dtype, type)])
+        return call.values([try converted(call, try call.x(0), dtype, type)])
       },
     ])
 
   private static func width(_ call: TFCall) throws -> Int {
     if let type = try call.dataType("T"), let bytes = type.storedBytes { return bytes * 8 }
     return try call.input(0).type.dtype.byteCount * 8
-  }
-
-  /// Wrapped to the signed type of the same width, so that a cast to it keeps the bits.
-  private static func narrowed(_ call: TFCall, _ x: ValueID, _ type: TFDataType) throws -> ValueID {
-    switch type.number {
-    case 5, 15: try call.cast(x, .int16)
-    case 3, 13: try call.cast(x, .int32)
-    default: x
-    }
   }
 
   /// TensorFlow brings the amount into the width of the type.
@@ -75,7 +58,7 @@ extension TFOpCatalog {
 
   /// TensorFlow's conversions: floats outside the range of an integer type become what x86 processors make of them, the
   /// lowest 32 or 64-bit number, of which narrower types keep the low bits.
-  private static func cast(_ call: TFCall, _ value: ValueID, _ dtype: DType, _ type: TFDataType) throws -> ValueID {
+  static func converted(_ call: TFCall, _ value: ValueID, _ dtype: DType, _ type: TFDataType) throws -> ValueID {
     var x = value
     let from = call.type(x).dtype
     if from == dtype { return x }
@@ -99,10 +82,23 @@ extension TFOpCatalog {
     let digits: [DType: Int] = [.float64: 52, .float32: 23, .float16: 10, .bfloat16: 7]
     let from = call.type(x).dtype
     guard let have = digits[from], let keep = digits[dtype], from.byteCount >= 4 else { throw call.unsupported("a truncating cast from \(from.name)") }
-    guard keep < have else { return x }
+    // Between these two TensorFlow rounds.
+    guard keep < have, from != .float64 || dtype != .bfloat16 else { return x }
     let integer: DType = from == .float64 ? .int64 : .int32
     let mask = call.constant(try Tensor(integers: [-1 << Int64(have - keep)], dtype: integer, shape: []), "mask")
     let bits = try call.binary(.bitAnd, try call.add(Bitcast(integer), [x], "bits"), mask)
     return try call.add(Bitcast(from), [bits], "truncated")
+  }
+}
+
+extension TFDataType {
+  /// The dtype of the graph that has the type's bits; nil for types that only a wider dtype could hold.
+  fileprivate var carried: DType? {
+    switch number {
+    case 16, 17: .int16
+    case 22: .int32
+    case 7, 10: nil
+    default: storedBytes == dtype?.byteCount ? dtype : nil
+    }
   }
 }

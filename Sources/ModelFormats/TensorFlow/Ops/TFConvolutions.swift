@@ -8,13 +8,28 @@ extension TFOpCatalog {
     [
       "Conv2D": { try convolution($0, rank: 2) },
       "Conv3D": { try convolution($0, rank: 3) },
+      "Conv": { try generalConvolution($0) },
+      "FusedPadConv2D": { call in
+        let padded = try mirrored(call, try call.x(0), 1)
+        return try convolution(call.with(inputs: [padded, try call.input(2)]), rank: 2)
+      },
+      "FusedResizeAndPadConv2D": { call in
+        let coordinates: Resize.Coordinates = try call.bool("resize_align_corners") ? .alignCorners : .asymmetric
+        let dims = try call.dims(1, "a size")
+        guard dims.count == 2 else { throw call.wrong("needs a height and a width, found \(dims.count) numbers") }
+        let resized = try call.add(Resize(.bilinear, coordinates: coordinates, dims: dims), [try call.x(0)], "resize")
+        let padded = try mirrored(call, resized, 2)
+        return try convolution(call.with(inputs: [padded, try call.input(3)]), rank: 2)
+      },
       "DepthwiseConv2dNative": { call in
         let kernel = try call.x(1)
         let dims = call.type(kernel).dims
         guard dims.count == 4 else { throw call.wrong("the kernel must have rank 4, found \(call.type(kernel).message)") }
         let channels = try call.length(kernel, 2)
         let weights = try call.reshape(kernel, [dims[0], dims[1], 1, dims[2] * dims[3]])
-        let window = try TFWindow(call, rank: 2)
+        var window = try TFWindow(call, rank: 2)
+        // TensorFlow 1's kernel for processors overlooks the attribute: its layers dilate by moving pixels to the batch.
+        if (1..<200).contains(call.converter.model.graph.producer) { window.dilations = [1, 1] }
         return try imagesLast(call, try call.x(0)) { x in
           try call.add(Conv(strides: window.strides, dilations: window.dilations, padding: window.padding, groups: channels), [x, weights], "conv")
         }
@@ -26,6 +41,26 @@ extension TFOpCatalog {
       "BiasAddV1": { [try biased($0)] },
       "Dilation2D": { [try dilation($0)] },
     ])
+
+  /// The operand with its edges mirrored as `MirrorPad` does.
+  private static func mirrored(_ call: TFCall, _ x: ValueID, _ index: Int) throws -> TFValue {
+    let (low, high) = try paddings(call, index, call.type(x).rank)
+    let mode: Pad.Mode = try call.text("mode") == "SYMMETRIC" ? .symmetric : .reflect
+    let padded = (low + high).contains { $0 > 0 } ? try call.add(Pad(mode, low: low, high: high), [x], "pad") : x
+    return .value(padded, call.builder, name: call.name)
+  }
+
+  /// `Conv`, whose kernel says how many spatial axes there are.
+  private static func generalConvolution(_ call: TFCall) throws -> [ValueID] {
+    let rank = call.type(try call.x(1)).rank - 2
+    guard (1...3).contains(rank), try call.int("batch_dims", 1) == 1 else { throw call.unsupported("a kernel of rank \(rank + 2), or more batch axes") }
+    var attributes = call.node.attributes
+    let first = try call.text("data_format", "CHANNELS_LAST") == "CHANNELS_FIRST"
+    let format = rank == 3 ? (first ? "NCDHW" : "NDHWC") : (first ? "NCHW" : "NHWC")
+    attributes["data_format"] = .bytes(Array(format.utf8))
+    for key in ["dilations", "explicit_paddings"] where try call.ints(key, []).isEmpty { attributes[key] = nil }
+    return try convolution(call.with(attributes: attributes), rank: rank)
+  }
 
   private static func convolution(_ call: TFCall, rank: Int) throws -> [ValueID] {
     let kernel = try call.x(1)

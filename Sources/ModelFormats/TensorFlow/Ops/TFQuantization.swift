@@ -17,6 +17,12 @@ extension TFOpCatalog {
       },
       "Dequantize": { [try dequantized($0)] },
       "QuantizeV2": { try quantized($0) },
+      "QuantizeAndDequantize": { call in
+        // The first version has its range as attributes.
+        let given = try call.bool("range_given")
+        let ends = try ["input_min", "input_max"].map { TFValue.value(try call.scalar(try call.float($0, 0), .float32), call.builder, name: $0) }
+        return [try roundTrip(call.with(inputs: [try call.input(0)] + ends), bits: try call.int("num_bits", 8), given: given)]
+      },
       "QuantizeAndDequantizeV2": { [try roundTrip($0, bits: try $0.int("num_bits", 8), given: try $0.bool("range_given"))] },
       "QuantizeAndDequantizeV3": { [try roundTrip($0, bits: try $0.integer(3, "a number of bits"), given: try $0.bool("range_given", true))] },
       "QuantizeAndDequantizeV4": { [try roundTrip($0, bits: try $0.int("num_bits", 8), given: try $0.bool("range_given"))] },
@@ -29,6 +35,13 @@ extension TFOpCatalog {
     let first: Float = try call.bool("narrow_range") ? 1 : 0, last = Float((1 << bits) - 1)
     var (low, high, scale): ([Double], [Double], [Double]) = ([], [], [])
     for (min, max) in zip(lows.map { Float($0) }, highs.map { Float($0) }) {
+      if min == 0, max == 0 {
+        // An empty range stands for 0 alone.
+        low.append(0)
+        high.append(0)
+        scale.append(0)
+        continue
+      }
       let step = (max - min) / (last - first)
       let zero = first - min / step
       let nudged = zero < first ? first : zero > last ? last : zero.rounded(.toNearestOrAwayFromZero)
@@ -40,7 +53,7 @@ extension TFOpCatalog {
     func numbers(_ values: [Double], _ name: String) throws -> ValueID { try call.numbers(values, shape, .float32, name) }
     let (bottom, step) = (try numbers(low, "low"), try numbers(scale, "scale"))
     let clipped = try call.binary(.min, try call.binary(.max, x, bottom), try numbers(high, "high"))
-    let inverse = try numbers(scale.map { Double(1 / Float($0)) }, "inverse")
+    let inverse = try numbers(scale.map { $0 == 0 ? 0 : Double(1 / Float($0)) }, "inverse")
     let steps = try call.binary(.mul, try call.binary(.sub, clipped, bottom), inverse)
     let rounded = try call.unary(.floor, try call.binary(.add, steps, try call.scalar(0.5, .float32)))
     return try call.binary(.add, try call.binary(.mul, rounded, step), bottom)
@@ -107,7 +120,7 @@ extension TFOpCatalog {
       let scale = try call.binary(.div, try number(most - least), try call.binary(.sub, high, low))
       var scaled = try call.binary(.mul, try call.binary(.sub, try clipped(x), low), scale)
       if least < 0 { scaled = try call.binary(.sub, scaled, try number((most - least + 1) / 2)) }
-      result = try call.cast(try rounded(call, scaled), dtype)
+      result = try converted(call, try rounded(call, scaled), dtype, type)
     case "MIN_FIRST":
       guard axis == -1 else { throw call.unsupported("mode MIN_FIRST with a range for each slice") }
       result = try TFQuantized.quantized(call, x, low, high, type)
@@ -122,7 +135,7 @@ extension TFOpCatalog {
       high = try call.binary(.div, try number(most), scale)
       let scaled = try call.binary(.mul, try clipped(x), scale)
       let even = try call.text("round_mode", "HALF_AWAY_FROM_ZERO") == "HALF_TO_EVEN"
-      result = try call.cast(even ? try call.unary(.round, scaled) : try rounded(call, scaled), dtype)
+      result = try converted(call, even ? try call.unary(.round, scaled) : try rounded(call, scaled), dtype, type)
     case let mode: throw call.unsupported("mode \(KilnError.quoted(mode))")
     }
     if axis != -1 {
@@ -135,12 +148,17 @@ extension TFOpCatalog {
   /// Floats rounded to the steps of a range, given or that of the values.
   private static func roundTrip(_ call: TFCall, bits: Int, given: Bool) throws -> ValueID {
     let x = try call.x(0), dtype = call.type(x).dtype
-    guard (1...32).contains(bits), try call.int("axis", -1) == -1 else { throw call.unsupported("\(bits) bits, or a range for each channel") }
+    guard (1...32).contains(bits) else { throw call.unsupported("\(bits) bits") }
+    let axis = try call.int("axis", -1), rank = call.type(x).rank
+    let position = axis == -1 ? nil : try call.axis(axis, rank)
     let signed = try call.bool("signed_input", true)
     let half = Double(sign: .plus, exponent: bits - 1, significand: 1)
     let least = signed ? (try call.bool("narrow_range") ? 1 - half : -half) : 0, most = signed ? half - 1 : 2 * half - 1
-    let all = Array(0..<call.type(x).rank)
-    let low = given ? try call.x(1) : try call.reduce(.min, x, all), high = given ? try call.x(2) : try call.reduce(.max, x, all)
+    func end(_ index: Int, _ kind: Reduce.Kind) throws -> ValueID {
+      guard given else { return try call.reduce(kind, x, (0..<rank).filter { $0 != position }, keepDims: position != nil) }
+      return try call.cast(try rangeEnd(call, index, axis, call.type(x)), dtype)
+    }
+    let (low, high) = (try end(1, .min), try end(2, .max))
     let (bottom, top) = (try call.scalar(least, dtype), try call.scalar(most, dtype))
     let zero = try call.scalar(0, dtype), largest = try call.scalar(Double(Float.greatestFiniteMagnitude), dtype)
     func side(_ quantum: ValueID, _ edge: ValueID) throws -> ValueID {

@@ -15,7 +15,7 @@ extension TFOpCatalog {
       "QuantizedConv2D": { try quantizedConvolution($0, depthwise: false) },
       "QuantizedDepthwiseConv2D": { try quantizedConvolution($0, depthwise: true) },
       "QuantizedBiasAdd": { try quantizedSum($0, TFQuantized($0, 0, 2, 3, "T1"), TFQuantized($0, 1, 4, 5, "T2")) },
-      "QuantizedAdd": { try quantizedSum($0, TFQuantized($0, 0, 2, 3, "T1"), TFQuantized($0, 1, 4, 5, "T2")) },
+      "QuantizedAdd": { try requantizedSum($0, TFQuantized($0, 0, 2, 3, "T1"), TFQuantized($0, 1, 4, 5, "T2")) },
       "QuantizedMul": { call in
         let a = try TFQuantized(call, 0, 2, 3, "T1"), b = try TFQuantized(call, 1, 4, 5, "T2")
         return [try call.cast(try call.binary(.mul, try a.centred(call), try b.centred(call)), .int32)] + (try TFQuantized.productRange(call, a, b))
@@ -24,15 +24,8 @@ extension TFOpCatalog {
       "QuantizedRelu6": { try quantizedClip($0, try $0.scalar(6, .float32)) },
       "QuantizedReluX": { try quantizedClip($0, try $0.x(1), range: 2) },
       "QuantizedReshape": { [try reshapedTensor($0), try $0.x(2), try $0.x(3)] },
-      "QuantizedMaxPool": { call in
-        guard try call.ints("ksize").count == 4 else { throw call.wrong("needs 4 window sizes") }
-        let window = try TFWindow.spatial(call, try call.ints("ksize"), 2, false, "ksize")
-        let strides = try TFWindow.spatial(call, try call.ints("strides"), 2, false, "strides")
-        // 8-bit numbers are exact in single precision.
-        let x = try call.cast(try call.x(0), .float32)
-        let pool = try call.add(Pool(.max, window: window, strides: strides, padding: try TFWindow.padding(call, 2, false)), [x], "pool")
-        return [try call.cast(pool, try call.input(0).type.dtype), try call.x(1), try call.x(2)]
-      },
+      "QuantizedMaxPool": { try quantizedPool($0, .max) },
+      "QuantizedAvgPool": { try quantizedPool($0, .average) },
       "QuantizedConcat": { try quantizedConcat($0) },
       "RequantizationRange": { call in
         let (low, high) = try TFQuantized(call, 0, 1, 2, "Tinput").usedRange(call)
@@ -49,6 +42,18 @@ extension TFOpCatalog {
         return [try x.requantized(call, low, high, try call.quantizedType("out_type")), low, high]
       },
     ])
+
+  private static func quantizedPool(_ call: TFCall, _ kind: Pool.Kind) throws -> [ValueID] {
+    let window = try TFWindow.spatial(call, try call.ints("ksize"), 2, false, "ksize")
+    let strides = try TFWindow.spatial(call, try call.ints("strides"), 2, false, "strides")
+    guard try call.quantizedType("T").storedBytes == 1, let size = checkedProduct(window), size <= 1 << 14 else { throw call.unsupported("so large a window, or this dtype") }
+    // 8-bit numbers and their sums are exact in single precision.
+    let x = try call.cast(try call.x(0), .float32)
+    var pool = try call.add(Pool(kind, window: window, strides: strides, padding: try TFWindow.padding(call, 2, false)), [x], "pool")
+    // Averages are quotients of integers; the addend makes up for what a division lacks and is less than any fraction.
+    if kind == .average { pool = try call.unary(.trunc, try call.unary(.affine, pool, [1, 0.5 / Double(size)])) }
+    return [try call.cast(pool, try call.input(0).type.dtype), try call.x(1), try call.x(2)]
+  }
 
   private static func quantizedConvolution(_ call: TFCall, depthwise: Bool) throws -> [ValueID] {
     let x = try TFQuantized(call, 0, 2, 3, "Tinput"), kernel = try TFQuantized(call, 1, 4, 5, "Tfilter")
@@ -67,11 +72,31 @@ extension TFOpCatalog {
 
   /// Sums have 2¹⁷ times the larger range, symmetric around 0.
   private static func quantizedSum(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> [ValueID] {
-    let ends = [a.high, try call.unary(.neg, a.low), b.high, try call.unary(.neg, b.low)]
-    let largest = try ends.dropFirst().reduce(ends[0]) { try call.binary(.max, $0, $1) }
-    let high = try call.binary(.mul, largest, try call.scalar(131_072, .float32)), low = try call.unary(.neg, high)
+    let high = try call.folded(try call.binary(.mul, try largest(call, a, b), try call.scalar(131_072, .float32)))
+    let low = try call.folded(try call.unary(.neg, high))
     let sum = try call.binary(.add, try a.floats(call), try b.floats(call))
     return [try TFQuantized.quantized(call, sum, low, high, TFDataType(13)), low, high]
+  }
+
+  private static func largest(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> ValueID {
+    let ends = [a.high, try call.unary(.neg, a.low), b.high, try call.unary(.neg, b.low)]
+    return try ends.dropFirst().reduce(ends[0]) { try call.binary(.max, $0, $1) }
+  }
+
+  /// Sums of numbers that are brought to the sum's range first, 2¹⁴ times the larger one.
+  private static func requantizedSum(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> [ValueID] {
+    let high = try call.folded(try call.binary(.mul, try largest(call, a, b), try call.scalar(16384, .float32)))
+    let low = try call.folded(try call.unary(.neg, high))
+    let target = try TFQuantized(a.value, low, high, TFDataType(13))
+    let parts = try [a, b].map { part -> ValueID in
+      // The first two integers say the line on which all are.
+      let first = try target.unclamped(call, try part.float(call, try call.scalar(0, .float64)))
+      let second = try target.unclamped(call, try part.float(call, try call.scalar(1, .float64)))
+      let line = try call.binary(.mul, try call.cast(part.value, .float64), try call.folded(try call.binary(.sub, second, first)))
+      let moved = try call.binary(.add, line, try call.folded(first))
+      return try call.unary(.clip, moved, [Double(target.range.lowerBound), Double(target.range.upperBound)])
+    }
+    return [try call.cast(try call.binary(.add, parts[0], parts[1]), .int32), low, high]
   }
 
   private static func quantizedClip(_ call: TFCall, _ top: ValueID?, range: Int = 1) throws -> [ValueID] {
@@ -104,6 +129,12 @@ extension TFCall {
     let value = try x(index)
     guard type(value).elementCount.fixed == 1 else { throw wrong("the end of a range must be one number, found \(type(value).message)") }
     return try reshape(try cast(value, .float32), [])
+  }
+
+  /// What follows from constants alone, as a constant, rounded to its dtype after each op.
+  func folded(_ value: ValueID) throws -> ValueID {
+    guard let tensor = builder.evaluate(value) else { return value }
+    return constant(tensor, "folded")
   }
 
   func quantizedType(_ key: String) throws -> TFDataType {

@@ -13,17 +13,28 @@ extension TFOpCatalog {
         // Integers: the sum over the count, truncated.
         let x = try call.x(0)
         let axes = try reducedAxes(call)
-        let sum = try call.reduce(.sum, x, axes, keepDims: try call.bool("keep_dims"))
-        guard let count = axes.reduce(Dim(1), { $0 * call.type(x).dims[$1] }).fixed, count > 0 else { throw call.unsupported("the mean of \(call.type(x).message)") }
-        return [try truncatedQuotient(call, sum, try call.scalar(Double(count), dtype))]
+        // Sums of narrow types do not wrap here.
+        let sum = try call.reduce(.sum, try call.cast(x, .int64), axes, keepDims: try call.bool("keep_dims"))
+        let divisor: ValueID
+        if let count = axes.reduce(Dim(1), { $0 * call.type(x).dims[$1] }).fixed {
+          divisor = try call.scalar(Double(count), .int64)
+        } else {
+          let ones = try call.broadcast(try call.scalar(1, .int64), call.type(x).dims)
+          divisor = try call.reduce(.sum, ones, axes, keepDims: try call.bool("keep_dims"))
+        }
+        return [try call.cast(try truncatedQuotient(call, sum, divisor), dtype)]
       },
       "EuclideanNorm": { call in
         let x = try call.x(0)
-        let sum = try call.reduce(.sum, try call.unary(.square, x), try reducedAxes(call), keepDims: try call.bool("keep_dims"))
+        let axes = try reducedAxes(call)
+        // Without axes TensorFlow 1 hands x on.
+        if axes.isEmpty, (1..<200).contains(call.converter.model.graph.producer) { return [x] }
+        let sum = try call.reduce(.sum, try call.unary(.square, x), axes, keepDims: try call.bool("keep_dims"))
         return [try call.unary(.sqrt, sum)]
       },
       "ArgMax": { [try argReduce($0, .max)] }, "ArgMin": { [try argReduce($0, .min)] },
       "Cumsum": { [try cumulative($0, .sum)] }, "Cumprod": { [try cumulative($0, .prod)] },
+      "CumulativeLogsumexp": { [try cumulative($0, .logSumExp)] },
       "TopK": { try topK($0, try $0.int("k")) },
       "TopKV2": { try topK($0) },
       "InTopK": { [try inTopK($0, try $0.scalar(Double(try $0.int("k")), .int32))] },
