@@ -53,6 +53,14 @@ enum TFNumbers {
       }
       return .value(try call.cast(try call.builder.id(value), .float32), call.builder, name: value.name)
     }
+    if call.op == "Elu" {
+      // eˣ is rounded by itself before 1 is taken from it.
+      let x = try call.builder.id(inputs[0])
+      let power = try call.cast(try call.cast(try call.unary(.exp, x), narrow), .float32)
+      let curve = try call.cast(try call.unary(.affine, power, [1, -1]), narrow)
+      let negative = try call.binary(.less, x, try call.scalar(0, .float32))
+      return call.values([try call.select(negative, curve, try call.cast(x, narrow))])
+    }
     let wide = TFAttribute.type(TFDataType(1))
     var attributes = call.node.attributes
     for key in attributes.keys {

@@ -74,8 +74,9 @@ extension TFOpCatalog {
   private static func quantizedSum(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> [ValueID] {
     let high = try call.folded(try call.binary(.mul, try largest(call, a, b), try call.scalar(131_072, .float32)))
     let low = try call.folded(try call.unary(.neg, high))
-    let sum = try call.binary(.add, try a.floats(call), try b.floats(call))
-    return [try TFQuantized.quantized(call, sum, low, high, TFDataType(13)), low, high]
+    // Each is brought to the sum's range by itself, and rounded there.
+    let parts = try [a, b].map { try TFQuantized.quantized(call, try $0.floats(call), low, high, TFDataType(13)) }
+    return [try call.binary(.add, parts[0], parts[1]), low, high]
   }
 
   private static func largest(_ call: TFCall, _ a: TFQuantized, _ b: TFQuantized) throws -> ValueID {
