@@ -13,8 +13,15 @@ extension TFOpCatalog {
         // Integers: the sum over the count, truncated.
         let x = try call.x(0)
         let axes = try reducedAxes(call)
-        // Sums of narrow types do not wrap here.
-        let sum = try call.reduce(.sum, try call.cast(x, .int64), axes, keepDims: try call.bool("keep_dims"))
+        // Sums of narrow types do not wrap here, but they do in TensorFlow 1.
+        var sum = try call.reduce(.sum, try call.cast(x, .int64), axes, keepDims: try call.bool("keep_dims"))
+        if (1..<200).contains(call.converter.model.graph.producer) {
+          if let bits = try call.dataType("T")?.unsignedBits {
+            sum = try call.binary(.bitAnd, sum, try call.scalar(Double((1 << bits) - 1), .int64))
+          } else {
+            sum = try call.cast(try call.cast(sum, dtype), .int64)
+          }
+        }
         let divisor: ValueID
         if let count = axes.reduce(Dim(1), { $0 * call.type(x).dims[$1] }).fixed {
           divisor = try call.scalar(Double(count), .int64)
@@ -95,8 +102,11 @@ extension TFOpCatalog {
   private static func cumulative(_ call: TFCall, _ kind: Cumulative.Kind) throws -> ValueID {
     let x = try call.x(0)
     let axis = try call.axis(try call.integer(1, "an axis"), call.type(x).rank)
-    return try call.add(
+    let result = try call.add(
       Cumulative(kind, axis: axis, exclusive: try call.bool("exclusive"), reverse: try call.bool("reverse")), [x], "cumulative")
+    // TensorFlow 1 starts at the lowest finite number, not at minus infinity.
+    guard kind == .logSumExp, (1..<200).contains(call.converter.model.graph.producer) else { return result }
+    return try call.binary(.max, result, try call.scalar(lowest(call.type(x).dtype), call.type(x).dtype))
   }
 
   private static func topK(_ call: TFCall, _ k: Int) throws -> [ValueID] {
