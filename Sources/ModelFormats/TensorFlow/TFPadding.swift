@@ -44,12 +44,16 @@ enum TFPadding {
     return x
   }
 
-  static func mirrored(_ call: TFCall) throws -> ValueID {
-    var x = try call.x(0)
-    let (low, high) = try amounts(call, 1, call.type(x).rank)
+  static func mirrored(_ call: TFCall) throws -> ValueID { try mirrored(call, try call.x(0), 1) }
+
+  /// x with its edges mirrored by the amounts that the operand `index` gives.
+  static func mirrored(_ call: TFCall, _ given: ValueID, _ index: Int) throws -> ValueID {
+    var x = given
+    let (low, high) = try amounts(call, index, call.type(x).rank)
     let isSymmetric = try call.text("mode") == "SYMMETRIC"
     let (before, after) = (low.compactMap(\.fixed), high.compactMap(\.fixed))
     if before.count == low.count, after.count == high.count {
+      if (before + after).allSatisfy({ $0 == 0 }) { return x }
       return try call.add(Pad(isSymmetric ? .symmetric : .reflect, low: before, high: after), [x], "pad")
     }
     for axis in low.indices where low[axis] != 0 || high[axis] != 0 {

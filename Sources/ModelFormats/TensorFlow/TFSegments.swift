@@ -99,7 +99,7 @@ enum TFSegments {
   }
 
   /// The lowest finite number, which stands for an empty maximum.
-  private static func lowest(_ dtype: DType) -> Double {
+  static func lowest(_ dtype: DType) -> Double {
     switch dtype {
     case .float64: -Double.greatestFiniteMagnitude
     case .float16: -65504

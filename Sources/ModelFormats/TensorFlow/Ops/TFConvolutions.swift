@@ -15,7 +15,7 @@ extension TFOpCatalog {
       },
       "FusedResizeAndPadConv2D": { call in
         let coordinates: Resize.Coordinates = try call.bool("resize_align_corners") ? .alignCorners : .asymmetric
-        let dims = try call.dims(1, "a size")
+        let dims = try call.sizes(1, "a size")
         guard dims.count == 2 else { throw call.wrong("needs a height and a width, found \(dims.count) numbers") }
         let resized = try call.add(Resize(.bilinear, coordinates: coordinates, dims: dims), [try call.x(0)], "resize")
         let padded = try mirrored(call, resized, 2)
@@ -44,10 +44,7 @@ extension TFOpCatalog {
 
   /// The operand with its edges mirrored as `MirrorPad` does.
   private static func mirrored(_ call: TFCall, _ x: ValueID, _ index: Int) throws -> TFValue {
-    let (low, high) = try paddings(call, index, call.type(x).rank)
-    let mode: Pad.Mode = try call.text("mode") == "SYMMETRIC" ? .symmetric : .reflect
-    let padded = (low + high).contains { $0 > 0 } ? try call.add(Pad(mode, low: low, high: high), [x], "pad") : x
-    return .value(padded, call.builder, name: call.name)
+    .value(try TFPadding.mirrored(call, x, index), call.builder, name: call.name)
   }
 
   /// `Conv`, whose kernel says how many spatial axes there are.

@@ -106,7 +106,7 @@ extension TFOpCatalog {
       Cumulative(kind, axis: axis, exclusive: try call.bool("exclusive"), reverse: try call.bool("reverse")), [x], "cumulative")
     // TensorFlow 1 starts at the lowest finite number, not at minus infinity.
     guard kind == .logSumExp, (1..<200).contains(call.converter.model.graph.producer) else { return result }
-    return try call.binary(.max, result, try call.scalar(lowest(call.type(x).dtype), call.type(x).dtype))
+    return try call.binary(.max, result, try call.scalar(TFSegments.lowest(call.type(x).dtype), call.type(x).dtype))
   }
 
   private static func topK(_ call: TFCall, _ k: Int) throws -> [ValueID] {
