@@ -30,7 +30,7 @@ final class ONNXImporter: SourceImporter {
     let builder = ImportBuilder(name: model.graph.name.isEmpty ? "model" : model.graph.name)
     defer { builder.close() }
     let scope = ONNXScope(model.graph, builder, opsets: model.opsets)
-    var inputs = try ONNXInputs(model.graph, options, builder)
+    var inputs = ONNXInputs(model.graph, options, builder)
     try inputs.bind(scope)
     let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
     guard !wanted.isEmpty else { throw KilnError(.badInput, "the graph has no outputs", hint: "name them with --outputs") }
@@ -124,7 +124,7 @@ struct ONNXInputs {
   private let builder: ImportBuilder
   private(set) var ids: [ValueID] = []
 
-  init(_ graph: ONNXGraph, _ options: ImportOptions, _ builder: ImportBuilder) throws {
+  init(_ graph: ONNXGraph, _ options: ImportOptions, _ builder: ImportBuilder) {
     self.graph = graph
     self.options = options
     self.builder = builder

@@ -47,7 +47,6 @@ struct GridSampler {
 
   /// Linear interpolation at positions.
   func linear(_ positions: [ValueID]) throws -> ValueID {
-    let dtype = call.type(positions[0]).dtype
     let lows = try positions.map { try call.unary(.floor, $0) }
     let rests = try zip(positions, lows).map { try call.binary(.sub, $0, $1) }
     var sum: ValueID?
@@ -66,7 +65,6 @@ struct GridSampler {
       sum = try sum.map { try call.binary(.add, $0, term) } ?? term
     }
     guard let sum else { throw call.wrong("has no spatial axes") }
-    _ = dtype
     return sum
   }
 }

@@ -221,7 +221,7 @@ struct ONNXAttention {
     let fourth: ValueID
     switch try call.int("qk_matmul_output_mode", 0) {
     case 0: fourth = raw
-    case 1: fourth = call.version >= 25 || cap != 0 || true ? capped : raw
+    case 1: fourth = capped
     case 2: fourth = biased
     case 3: fourth = weights
     case let mode: throw call.unsupported("qk_matmul_output_mode \(mode)")

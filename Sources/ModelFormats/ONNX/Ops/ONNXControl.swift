@@ -45,7 +45,7 @@ extension ONNXOpCatalog {
           let type = types[index]
           return (body.inputs[index].name, index < states ? type : TensorType(type.dtype, Array(type.dims.dropFirst())), elements[index])
         })
-    guard let made else { return [] }
+    guard let made else { throw call.failure }
     let captures = try made.captures.map { try call.builder.id($0) }
     let results = try call.addAll(Loop(carried: states, sliced: count, body: made.finished(made.captures)), operands + captures, "loop")
     return try (0..<body.outputs.count).map { index in
@@ -90,7 +90,8 @@ struct ONNXSubgraph {
   /// - Parameter inputs: its inputs; one without a name is read by nothing.
   /// - Returns: nil when a problem, which is noted, stands in the way.
   func graph(
-    _ graph: ONNXGraph, _ name: String, inputs: [(name: String?, type: TensorType, element: ONNXDataType)]
+    _ graph: ONNXGraph, _ name: String, inputs: [(name: String?, type: TensorType, element: ONNXDataType)],
+    _ diagnostics: TFDiagnostics? = nil
   ) throws -> Made? {
     let builder = ImportBuilder(name: name, parent: call.builder)
     let scope = ONNXScope(graph, builder, opsets: call.scope.opsets, parent: call.scope, prefix: "")
@@ -100,7 +101,7 @@ struct ONNXSubgraph {
       if let name = input.name { scope.bind(name, .tensor(value, input.element)) }
       own.append(try builder.id(value))
     }
-    let converter = try ONNXConverter(inside: call.converter, builder: builder)
+    let converter = try ONNXConverter(inside: call.converter, builder: builder, diagnostics: diagnostics)
     let values = try converter.run(graph.nodes, scope, wanted: graph.outputs.map(\.name))
     let made = values.compactMap { $0 }
     guard made.count == values.count else { return nil }
@@ -132,9 +133,11 @@ struct ONNXSubgraph {
     let (yes, no) = (try call.graph("then_branch"), try call.graph("else_branch"))
     if let known = condition.evaluated {
       guard known.count == 1, known.dtype == .bool else { throw call.wrong("its condition must be one bool, found \(condition.type.message)") }
-      return try inlined(known.integers.first != 0 ? yes : no, known.integers.first != 0 ? "then" : "else") ?? call.failed()
+      let isTrue = known.integers.first != 0
+      guard let results = try inlined(isTrue ? yes : no, isTrue ? "then" : "else") else { throw call.failure }
+      return results
     }
-    guard let first = try graph(yes, "then", inputs: []), let second = try graph(no, "else", inputs: []) else { return try call.failed() }
+    guard let first = try graph(yes, "then", inputs: []), let second = try graph(no, "else", inputs: []) else { throw call.failure }
     var captures = first.captures
     for value in second.captures where !captures.contains(where: { $0 === value }) { captures.append(value) }
     let selector = try call.reshape(try call.builder.id(condition), [])
@@ -173,9 +176,17 @@ struct ONNXLoop {
     if trips == 0, stacked == 0 { return initial }
     // Lists grow, and values may change their shapes: then every iteration is written out.
     if isTensor {
-      do { return try loop(trips) } catch let error as KilnError {
-        guard let trips, trips <= ONNXLoop.maximumTrips, error.code != .internal else { throw error }
-        do { return try unrolled(trips) } catch { throw error }
+      let trial = TFDiagnostics()
+      do {
+        let results = try loop(trips, trial)
+        call.converter.diagnostics.merge(trial)
+        return results
+      } catch let error as KilnError {
+        guard let trips, trips <= ONNXLoop.maximumTrips, error.code != .internal else {
+          call.converter.diagnostics.merge(trial)
+          throw error
+        }
+        return try unrolled(trips)
       }
     }
     return try unrolled(trips ?? Int.max)
@@ -183,7 +194,7 @@ struct ONNXLoop {
 
   // MARK: As a loop
 
-  private func loop(_ trips: Int?) throws -> [ONNXValue] {
+  private func loop(_ trips: Int?, _ diagnostics: TFDiagnostics) throws -> [ONNXValue] {
     let values = try initial.map { try call.tensor($0) }
     let carried = try values.map { try call.builder.id($0.0) }
     let truth = TensorType(.bool, [])
@@ -191,7 +202,7 @@ struct ONNXLoop {
       [(body.inputs[0].name, TensorType(.int64, []), ONNXDataType(.int64)), (body.inputs[1].name, truth, ONNXDataType(.bool))]
       + values.indices.map { (body.inputs[$0 + 2].name, call.type(carried[$0]), values[$0].1) }
     // The body gets the condition as a carried value, which it may hand on.
-    guard let made = try ONNXSubgraph(call: call).graph(body, "body", inputs: inputs) else { return try call.failed() }
+    guard let made = try ONNXSubgraph(call: call).graph(body, "body", inputs: inputs, diagnostics) else { throw call.failure }
     let going = made.outputs[0]
     let isPassed = going === boundCondition(made)
     let goesOn = isPassed || going.evaluated.map { $0.count == 1 && $0.integers.first != 0 } ?? false
@@ -203,12 +214,10 @@ struct ONNXLoop {
     if trips == nil || trips == Int.max, !call.has(0), isCounted { throw call.wrong("nothing ends the loop") }
     let first = try start ?? call.builder.scalar(1, .bool)
     // Conditions may be [1].
-    var graph = made.builder.graph
-    for index in 0..<1 where graph.type(of: graph.outputs[index].value).rank > 0 {
-      let flat = try graph.addOne(Reshape([]), [graph.outputs[index].value], name: "condition")
-      graph.outputs[index].value = flat
+    let test = made.builder.graph.outputs[0].value
+    if made.builder.graph.type(of: test).rank > 0 {
+      made.builder.graph.outputs[0].value = try made.builder.graph.addOne(Reshape([]), [test], name: "condition")
     }
-    made.builder.graph = graph
     let known = trips.flatMap { $0 == Int.max ? nil : $0 }
     var sliced: [ValueID] = []
     var extra: [ImportedValue] = []
@@ -287,7 +296,7 @@ struct ONNXLoop {
       }
       let counter = ONNXValue.plain(.constant(try Tensor([Int64(number)], shape: []), call.builder, name: "\(call.name)/number_\(number)"))
       let on = ONNXValue.plain(.constant(try Tensor([true], shape: []), call.builder, name: "\(call.name)/on_\(number)"))
-      guard let results = try ONNXSubgraph(call: call).inlined(body, "\(number)", inputs: [counter, on] + values) else { return try call.failed() }
+      guard let results = try ONNXSubgraph(call: call).inlined(body, "\(number)", inputs: [counter, on] + values) else { throw call.failure }
       goesOn = try isTrue(results[0])
       values = Array(results[1..<1 + initial.count])
       for index in rows.indices { rows[index].append(results[1 + initial.count + index]) }
@@ -304,9 +313,6 @@ struct ONNXLoop {
 }
 
 extension ONNXCall {
-  /// Stands for the results of a node whose graphs have problems that are noted already.
-  func failed() throws -> [ONNXValue] {
-    guard !converter.diagnostics.isEmpty else { throw KilnError(.internal, "a graph is not converted") }
-    throw KilnError(.unsupportedModel, "its graphs are not converted")
-  }
+  /// The problem of a node whose graphs have problems, which are noted.
+  var failure: KilnError { KilnError(.unsupportedModel, "its graphs are not read") }
 }

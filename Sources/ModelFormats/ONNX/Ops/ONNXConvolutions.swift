@@ -104,10 +104,7 @@ extension ONNXOpCatalog {
     case "silu", "swish": y = try call.unary(.silu, y)
     case let name: throw call.unsupported("the activation \(KilnError.quoted(name))")
     }
-    let length = call.type(whole).dims[2]
-    var present = whole
-    if width > 1 { present = try call.slice(whole, axis: 2, -(width - 1), nil) } else { present = try call.slice(whole, axis: 2, 0, 0) }
-    _ = length
+    let present = width > 1 ? try call.slice(whole, axis: 2, -(width - 1), nil) : try call.slice(whole, axis: 2, 0, 0)
     return [try call.transpose(y, [0, 2, 1]), present]
   }
 }

@@ -91,15 +91,7 @@ extension ONNXOpCatalog {
       Row(like: 0, "BitwiseOr", since: 18) { [try $0.binary(.bitOr, try $0.x(0), try $0.x(1))] },
       Row(like: 0, "BitwiseXor", since: 18) { [try $0.binary(.bitXor, try $0.x(0), try $0.x(1))] },
       Row(like: 0, "BitwiseNot", since: 18) { [try $0.unary(.bitNot, try $0.x(0))] },
-      Row(like: 0, "BitShift", since: 11) { call in
-        let (x, y) = (try call.x(0), try call.x(1))
-        if try call.text("direction") == "LEFT" { return [try call.binary(.shiftLeft, x, y)] }
-        guard try call.element(0) == .uint64 else { return [try call.binary(.shiftRight, x, y)] }
-        // The first step takes the sign away.
-        let half = try call.binary(.bitAnd, try call.binary(.shiftRight, x, try call.scalar(1, .int64)), try call.constant(try Tensor([Int64.max], shape: []), "mask"))
-        let rest = try call.binary(.shiftRight, half, try call.binary(.sub, y, try call.scalar(1, .int64)))
-        return [try call.select(try call.binary(.equal, y, try call.scalar(0, .int64)), x, rest)]
-      },
+      Row(like: 0, "BitShift", since: 11) { [try shifted($0)] },
       Row(like: 0, "Dropout", since: 7) { call in
         if call.has(2), try call.number(2, "a training mode") != 0, try !call.has(1) || call.number(1, "a ratio") != 0 {
           throw call.unsupported("dropout while training")
@@ -108,6 +100,31 @@ extension ONNXOpCatalog {
         return [x, try call.broadcast(try call.scalar(1, .bool), call.type(x).dims)]
       },
     ])
+
+  /// Shifts by less than nothing, or by all bits, leave the sign alone.
+  private static func shifted(_ call: ONNXCall) throws -> ValueID {
+    let (x, y) = (try call.x(0), try call.x(1)), element = try call.element(0)
+    let dtype = call.type(x).dtype, bits = element.storedBits ?? 64
+    let isLeft = try call.text("direction") == "LEFT"
+    let isUnsigned = [.uint16, .uint32, .uint64].contains(element) || dtype == .uint8
+    let amount = try call.unary(.clip, y, [0, Double(bits - 1)])
+    let zero = try call.scalar(0, dtype)
+    var result: ValueID
+    if isLeft { result = try call.binary(.shiftLeft, x, amount) } else if element == .uint64 {
+      // The first step takes the sign away.
+      let mask = try call.constant(Tensor([Int64.max], shape: []), "mask")
+      let half = try call.binary(.bitAnd, try call.binary(.shiftRight, x, try call.scalar(1, dtype)), mask)
+      let rest = try call.binary(.shiftRight, half, try call.unary(.clip, try call.unary(.affine, amount, [1, -1]), [0, 63]))
+      result = try call.select(try call.binary(.equal, amount, zero), x, rest)
+    } else {
+      result = try call.binary(.shiftRight, x, amount)
+    }
+    if let known = try call.input(1).evaluated?.integers, known.allSatisfy({ (0..<Int64(bits)).contains($0) }) { return result }
+    let inside = try call.binary(.equal, amount, y)
+    let sign = isLeft || isUnsigned ? zero : try call.binary(.shiftRight, x, try call.scalar(Double(bits - 1), dtype))
+    result = try call.select(inside, result, sign)
+    return result
+  }
 
   /// x · σ(α · x).
   static func swish(_ call: ONNXCall, _ x: ValueID, _ alpha: Double) throws -> ValueID {

@@ -37,8 +37,8 @@ extension ONNXOpCatalog {
         return [try call.add(Scatter(try scatterKind(call)), [data, places, updates], "scatter")]
       },
       Row("OneHot", since: 9) { call in
-        let depth = try call.integer(1, "a depth")
-        guard (0...1 << 24).contains(depth) else { throw call.wrong("its depth \(depth) is out of range") }
+        let number = try call.number(1, "a depth")
+        guard let depth = Int(exactly: number.rounded(.towardZero)), (0...1 << 24).contains(depth) else { throw call.wrong("its depth \(number) is out of range") }
         var indices = try call.x(0)
         if call.type(indices).dtype.isFloat { indices = try call.cast(indices, .int64) }
         indices = try call.cast(indices, .int64)
@@ -208,7 +208,6 @@ extension ONNXCall {
     guard dtype != .uint8 else { return id }
     let wide = try cast(id, .int64)
     let below = try binary(.less, wide, try scalar(0, .int64))
-    guard let fixed = length.fixed else { throw unsupported("indices that may be negative along an axis of unknown length") }
-    return try select(below, try binary(.add, wide, try scalar(Double(fixed), .int64)), wide)
+    return try select(below, try binary(.add, wide, try builder.scalar(of: length)), wide)
   }
 }

@@ -11,6 +11,27 @@ extension ONNXOpCatalog {
     ])
 }
 
+extension ONNXCall {
+  /// Whether a value is surely all zeros: zeros that were only moved, joined and repeated.
+  func isZero(_ value: ValueID) -> Bool {
+    var stack = [value]
+    for _ in 0..<256 {
+      guard let top = stack.popLast() else { return true }
+      if let tensor = builder.graph.constants[top] {
+        guard tensor.dtype.isFloat, tensor.count <= 1 << 20, tensor.doubles.allSatisfy({ $0 == 0 }) else { return false }
+        continue
+      }
+      guard let node = builder.producer(of: top) else { return false }
+      switch node.op {
+      case is Reshape, is Transpose, is BroadcastTo, is Slice, is Concat, is Reverse: stack += node.inputs
+      case is DynamicBroadcastTo, is DynamicReshape, is DynamicSlice: stack += node.inputs.prefix(1)
+      default: return false
+      }
+    }
+    return false
+  }
+}
+
 /// ONNX's recurrent layers: one `rnn` for each direction.
 ///
 /// ONNX has time first, gates as rows, in the order input, output, forget, cell (LSTM) or update, reset, hidden (GRU).
@@ -127,6 +148,8 @@ struct ONNXRecurrence {
       return try call.drop(try call.slice(try call.x(index), axis: 1, direction, direction + 1), 1)
     }
     var (h0, c0) = (try initial(5), cell == .lstm ? try initial(6) : nil)
+    // States that begin with zeros need not be given.
+    if h0.map({ call.isZero($0) }) ?? true, c0.map({ call.isZero($0) }) ?? true { (h0, c0) = (nil, nil) }
     let zeros = { try call.broadcast(try call.scalar(0, call.type(x).dtype), [dims[0], Dim(units)]) }
     if cell == .lstm, (h0 == nil) != (c0 == nil) {
       h0 = try h0 ?? zeros()

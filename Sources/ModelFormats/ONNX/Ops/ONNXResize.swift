@@ -1,12 +1,6 @@
 import GraphModule
 import TensorModule
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// `Resize` and `Upsample`: each axis has its own weights from old to new positions.
 struct ONNXResize {
   /// How one axis is resized.
@@ -161,7 +155,7 @@ extension ONNXOpCatalog {
     if hasScales {
       let given = call.has("scales") ? try call.floats("scales") : try call.constant(scalesAt, "scales").doubles
       guard given.count == axes.count, given.allSatisfy({ $0 > 0 && $0 < 0x1p20 }) else { throw call.wrong("scales \(given) do not fit \(type.message)") }
-      let roi = try part(call, axes.count, resize)
+      let roi = try part(call, axes.count)
       for (index, axis) in axes.enumerated() {
         scales[axis] = given[index]
         if let length = type.dims[axis].fixed {
@@ -206,6 +200,10 @@ extension ONNXOpCatalog {
       guard let length = type.dims[axis].fixed, let size = dims[axis].fixed else { return scale == scale.rounded() || (1 / scale) == (1 / scale).rounded() }
       return Double(length) * scale == Double(size)
     }
+    if !isExact, hasScales, try call.text("coordinate_transformation_mode", "half_pixel") == "align_corners" {
+      // ONNX's definition takes the length before rounding, ONNX Runtime that after it.
+      throw call.unsupported("aligned corners with scales that give no whole lengths")
+    }
     if (3...5).contains(type.rank), dims[0] == type.dims[0], dims[1] == type.dims[1], let (mode, coordinates, rounding) = resize.plain(exactly: isExact),
       mode == .nearest || type.dtype.isFloat
     {
@@ -213,7 +211,7 @@ extension ONNXOpCatalog {
         try call.add(Resize(mode, coordinates: coordinates, rounding: rounding, dims: Array(dims[2...])), [x], "resize")
       }
     }
-    let roi = try part(call, axes.count, resize)
+    let roi = try part(call, axes.count)
     var mask: ValueID?
     for axis in 0..<type.rank where dims[axis] != type.dims[axis] || scales[axis] != 1 || roi != nil {
       var own = ONNXResize.Axis(length: try call.fixed(type.dims[axis]), size: try call.fixed(dims[axis]), scale: 1)
@@ -245,7 +243,7 @@ extension ONNXOpCatalog {
   }
 
   /// The part of the image that `tf_crop_and_resize` takes.
-  private static func part(_ call: ONNXCall, _ count: Int, _ resize: ONNXResize) throws -> [Double]? {
+  private static func part(_ call: ONNXCall, _ count: Int) throws -> [Double]? {
     guard try call.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" else { return nil }
     let numbers = try call.constant(1, "a region").doubles
     guard numbers.count == 2 * count else { throw call.wrong("its region has \(numbers.count) numbers for \(count) axes") }

@@ -11,20 +11,36 @@ extension ONNXOpCatalog {
   static let signals = Family(
     "Signals",
     [
-      Row("HannWindow", since: 17) { try window($0) { 0.5 - 0.5 * cos($0) } },
-      Row("HammingWindow", since: 17) { try window($0) { 25.0 / 46 - 21.0 / 46 * cos($0) } },
-      Row("BlackmanWindow", since: 17) { try window($0) { 0.42 - 0.5 * cos($0) + 0.08 * cos(2 * $0) } },
+      Row("HannWindow", since: 17) { [try window($0, [0.5, -0.5])] },
+      Row("HammingWindow", since: 17) { [try window($0, [25.0 / 46, -21.0 / 46])] },
+      Row("BlackmanWindow", since: 17) { [try window($0, [0.42, -0.5, 0.08])] },
       Row("MelWeightMatrix", since: 17) { [try mel($0)] },
       Row("DFT", since: 17) { [try transformed($0)] },
       Row("STFT", since: 17) { [try frames($0)] },
     ])
 
-  private static func window(_ call: ONNXCall, _ function: (Double) -> Double) throws -> [ValueID] {
-    let size = try call.integer(0, "a size")
-    guard (0...1 << 24).contains(size) else { throw call.wrong("its size \(size) is out of range") }
-    let steps = try call.bool("periodic", true) ? size : size - 1
-    let values = (0..<size).map { function(2 * Double.pi * Double($0) / Double(max(steps, 1))) }
-    return [try call.numbers(values, [size], try call.dtype(try call.element("output_datatype", ONNXDataType(.float32))), "window")]
+  /// Σ wᵢ · cos(2πi · n / N).
+  private static func window(_ call: ONNXCall, _ weights: [Double]) throws -> ValueID {
+    let dtype = try call.dtype(try call.element("output_datatype", ONNXDataType(.float32)))
+    let isPeriodic = try call.bool("periodic", true)
+    if let size = try call.input(0).evaluated?.integers.first {
+      guard (0...1 << 24).contains(size) else { throw call.wrong("its size \(size) is out of range") }
+      let step = 2 * Double.pi / Double(max(isPeriodic ? size : size - 1, 1))
+      let values = (0..<Int(size)).map { n in weights.indices.reduce(0) { $0 + weights[$1] * cos(step * Double(n * $1)) } }
+      return try call.numbers(values, [Int(size)], dtype, "window")
+    }
+    let size = try call.reshape(try call.cast(try call.x(0), .int64), [])
+    let line = try call.add(DynamicRange(call.dataDims(0, rank: 1)[0]), [try call.scalar(0, .int64), size, try call.scalar(1, .int64)], "range")
+    let count = try call.unary(.clip, isPeriodic ? size : try call.unary(.affine, size, [1, -1]), [1, 0x1p40])
+    let angle = try call.binary(.div, try call.unary(.affine, try call.cast(line, .float64), [2 * Double.pi, 0]), try call.cast(count, .float64))
+    var sum: ValueID?
+    for (index, weight) in weights.enumerated() {
+      let wave = try call.unary(.cos, try call.unary(.affine, angle, [Double(index), 0]))
+      let term = try call.unary(.affine, wave, [weight, 0])
+      sum = try sum.map { try call.binary(.add, $0, term) } ?? term
+    }
+    guard let sum else { throw call.wrong("has no weights") }
+    return try call.cast(sum, dtype)
   }
 
   private static func mel(_ call: ONNXCall) throws -> ValueID {
