@@ -1,6 +1,12 @@
 import GraphModule
 import TensorModule
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// What a writer of the source's format needs: the source's layers as data beside the graph, and their variables as they were
 /// before the graph was simplified. Never read when a model is loaded to predict.
 ///
@@ -32,7 +38,7 @@ package struct SourceLayers: Sendable {
     var new: [(name: String, tensor: Tensor)] = []
     for (index, tensor) in variables.enumerated() {
       let found = known[key(tensor, XXH64.text(tensor.bytes, pause: tensor.releaseMapping))]
-      if let found, found.tensor.bytes.elementsEqual(tensor.bytes) {
+      if let found, SourceLayers.areEqual(found.tensor.bytes, tensor.bytes) {
         names.append(found.name)
       } else {
         names.append("\(SourceLayers.prefix)\(index)")
@@ -41,6 +47,11 @@ package struct SourceLayers: Sendable {
       tensor.releaseMapping()
     }
     return (names, new)
+  }
+
+  private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    guard left.count == right.count, let first = left.baseAddress, let second = right.baseAddress else { return left.count == right.count }
+    return memcmp(first, second, left.count) == 0
   }
 
   /// The text for the metadata.

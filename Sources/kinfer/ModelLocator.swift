@@ -84,7 +84,7 @@ struct ModelLocator {
   /// Has `kconv` import; it prints its own one line when that fails.
   private func importModel(_ source: String, to target: String) throws {
     let kconv = try ModelLocator.importer()
-    let arguments = ["import", source, "--output", target, "--force", "--quiet", "--program-name", "kinfer"] + importOptions
+    let arguments = ["import", source, "--output", target, "--force", "--quiet", "--without-layers", "--program-name", "kinfer"] + importOptions
     let status = try Interruption.deferring { try Subprocess.run(kconv, arguments) }
     if status != 0 { throw ReportedFailure(exitCode: status) }
   }
