@@ -151,7 +151,7 @@ package struct ParseExample: DataDependentOp {
       OpExample(
         ParseExample([Feature("x", .sparse, .float32, sizes: [2, 2]), Feature("t", .ragged, .string, sizes: [1])]), [two], texts: texts),
       OpExample(ParseExample([Feature("x", .dense, .float32, shape: [2])]), [none, TensorType(.float32, [0])]),
-      OpExample(ParseExample([]), [TensorType(.string, [1])]),
+      OpExample(ParseExample([]), [TensorType(.string, [1])], texts: [0: [""]]),
     ]
   }
 }
