@@ -54,6 +54,28 @@ import Testing
     }
   }
 
+  @Test func nodesThatFindSizesLive() throws {
+    var graph = Graph(name: "bound")
+    let sizes = try graph.addInput("sizes", TensorType(.int32, [2]))
+    let nothing = graph.addConstant("nothing", try Tensor(integers: [], dtype: .int32, shape: [0]))
+    let zero = graph.addConstant("zero", try Tensor(integers: [0], dtype: .int32, shape: [1]))
+    let shape = try graph.addOne(Concat(axis: 0), [sizes, zero], name: "shape")
+    // Nothing reads the result; the sizes that it finds are used.
+    _ = try graph.addOne(DynamicBroadcastTo([.symbol("a"), .symbol("b"), 0]), [nothing, shape], name: "found")
+    let one = graph.addConstant("one", try Tensor(converting: [1], to: .float32, shape: []))
+    let filled = try graph.addOne(BroadcastTo([.symbol("b"), .symbol("a")]), [one], name: "filled")
+    graph.outputs = [.init(name: "y", value: try graph.addOne(Elementwise(.exp), [filled], name: "y"))]
+    #expect(graph.compacted().nodes.count == graph.nodes.count)
+    let cache = PlanCache(try RuntimeGraph.prepare(graph), options: PlanOptions(threads: 1), pool: .shared(1))
+    for (a, b) in [(2, 3), (0, 4), (1, 1)] as [(Int64, Int64)] {
+      let got = try cache.run([try Tensor(integers: [a, b], dtype: .int32, shape: [2])])
+      #expect(got[0].shape == [Int(b), Int(a)])
+    }
+    #expect(throws: KilnError.self) { _ = try cache.run([try Tensor(integers: [-1, 2], dtype: .int32, shape: [2])]) }
+    graph.outputs = [.init(name: "shape", value: shape)]
+    #expect(graph.compacted().nodes.count == 1)
+  }
+
   @Test func promisesAreChecked() throws {
     var graph = Graph(name: "promise")
     let x = try graph.addInput("x", TensorType(.float32, [.symbol("n")]))

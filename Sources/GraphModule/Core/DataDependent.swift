@@ -116,7 +116,8 @@ enum SizeOperand {
   /// - Parameter most: the most elements there may be; an op that makes them from less needs a lower limit.
   static func shape(_ sizes: [Int64], _ op: String, most: Int = mostMade) throws -> Shape {
     let shape = sizes.map { Int($0) }
-    guard shape.count <= maximumRank, let count = checkedProduct(shape), count <= most else {
+    // Without the axes that have no length, whose lengths go on to other ops.
+    guard shape.count <= maximumRank, shape.allSatisfy({ $0 >= 0 }), let count = checkedProduct(shape.filter { $0 > 0 }), count <= most else {
       throw KilnError(.badInput, "op '\(op)': the sizes \(shape.shapeText) are not those of a tensor")
     }
     return shape

@@ -4,6 +4,7 @@ extension ReferenceTensor {
   /// The elements in another arrangement: the element at coordinates (i, j, …) of `shape` is this tensor's element
   /// `offsets[0][i] + offsets[1][j] + …`, or `fill` (0, false or an empty string) where one of them is negative.
   package func arranged(_ shape: Shape, _ offsets: [[Int]], fill: Double = 0) -> ReferenceTensor {
+    if shape.contains(0) { return ReferenceTensor(dtype, shape, dtype == .string ? .strings([]) : dtype.isFloat ? .floats([]) : .integers([])) }
     var sources = [0]
     for axis in offsets {
       var next: [Int] = []

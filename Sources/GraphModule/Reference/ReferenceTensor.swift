@@ -104,6 +104,8 @@ package struct ReferenceTensor: Sendable {
   /// This tensor broadcast to `shape`.
   package func broadcast(to shape: Shape) -> ReferenceTensor {
     if shape == self.shape { return self }
+    // An axis of a tensor without elements may be too long to walk along.
+    if shape.contains(0) { return arranged(shape, []) }
     let strides = self.shape.rowMajorStrides
     let added = shape.count - self.shape.count
     return arranged(

@@ -14,11 +14,13 @@ enum TFOpenResample {
 
   /// How far apart results lie in the operand.
   private static func scale(_ call: TFCall, _ input: Dim, _ output: Dim, _ alignCorners: Bool) throws -> ValueID {
-    func float(_ dim: Dim) throws -> ValueID { try call.scalar(size: dim, .float32) }
-    let plain = try call.binary(.div, try float(input), try float(output))
+    // Rounded once, however the division is done.
+    func quotient(_ a: ValueID, _ b: ValueID) throws -> ValueID { try call.cast(try call.binary(.div, a, b), .float32) }
+    func float(_ dim: Dim) throws -> ValueID { try call.scalar(size: dim, .float64) }
+    let plain = try quotient(try float(input), try float(output))
     guard alignCorners else { return plain }
-    let steps = try float(output - 1), zero = try number(call, 0)
-    let corners = try call.binary(.div, try float(input - 1), try call.binary(.max, steps, try number(call, 1)))
+    let steps = try float(output - 1), zero = try call.scalar(0, .float64)
+    let corners = try quotient(try float(input - 1), try call.binary(.max, steps, try call.scalar(1, .float64)))
     return try call.select(try call.binary(.greater, steps, zero), corners, plain)
   }
 

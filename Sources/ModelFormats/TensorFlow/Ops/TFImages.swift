@@ -149,7 +149,9 @@ extension TFOpCatalog {
         return try call.binary(.mul, middle, last)
       }
       let steps = try call.numbers((0..<size[axis]).map { Double($0) }, [size[axis]], .float32, "steps")
-      let scale = try call.binary(.div, last, try call.scalar(Double(size[axis] - 1), .float32))
+      // Rounded once, however the division is done.
+      let wide = try call.binary(.div, try call.cast(last, .float64), try call.scalar(Double(size[axis] - 1), .float64))
+      let scale = try call.cast(wide, .float32)
       let step = try call.binary(.mul, try call.binary(.sub, end, start), scale)
       return try call.binary(.add, try call.binary(.mul, start, last), try call.binary(.mul, step, steps))
     }
