@@ -40,7 +40,7 @@ struct RecurrentLoopPass {
         }
         return false
       }
-      var current = original
+      var current = RecurrentLoopPass.pruned(original, used)
       // Layer after layer, then what is left.
       while let loop = current.op as? Loop {
         let before = graph
@@ -59,10 +59,24 @@ struct RecurrentLoopPass {
           graph.nodes.append(current)
           break
         }
-        if current.outputs == original.outputs { changes.append(original) }
+        changes.append(original)
         current = rest
       }
     }
+  }
+
+  /// The loop without the stacked results that nobody reads.
+  private static func pruned(_ node: Node, _ used: Set<ValueID>) -> Node {
+    guard var loop = node.op as? Loop else { return node }
+    let kept = node.outputs.indices.filter { $0 < loop.carried || $0 == node.outputs.count - 1 || used.contains(node.outputs[$0]) }
+    guard kept.count < node.outputs.count else { return node }
+    var body = loop.body
+    body.outputs = kept.filter { $0 < body.outputs.count }.map { loop.body.outputs[$0] }
+    loop.body = body.compacted()
+    var copy = node
+    copy.op = loop
+    copy.outputs = kept.map { node.outputs[$0] }
+    return copy
   }
 
   /// Adds the layer's sequence op; the loop that is left.

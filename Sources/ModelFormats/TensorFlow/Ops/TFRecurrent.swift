@@ -16,6 +16,7 @@ extension TFOpCatalog {
       "BlockLSTM": { try blockLSTM($0, forgetBias: try $0.float("forget_bias", 1), clip: try $0.float("cell_clip", 3), order: [0, 1, 2, 3]) },
       // The second version takes the gates as i, f, c, o.
       "BlockLSTMV2": { try blockLSTM($0, forgetBias: 0, clip: try $0.float("cell_clip", 0), order: [0, 2, 1, 3]) },
+      "GatherTree": { [try TFSteps.gatherTree($0)] },
       "GRUBlockCell": { call in
         let (x, h) = (try call.x(0), try call.x(1))
         let (weights, candidate) = (try call.x(2), try call.x(3))
@@ -62,24 +63,17 @@ extension TFOpCatalog {
   /// All steps of x [time, batch, features], one after another; steps from `seq_len_max` on give zeros.
   private static func blockLSTM(_ call: TFCall, forgetBias: Double, clip: Double, order: [Int]) throws -> [ValueID] {
     let x = try call.x(1)
-    var (cell, h) = (try call.x(2), try call.x(3))
-    let steps = try call.length(x, 0), used = min(try call.integer(0, "a sequence length"), steps)
-    guard used >= 0, steps <= 2048 else { throw call.unsupported("a sequence of \(steps) steps") }
-    let peepholes = try call.bool("use_peephole") ? [try call.x(5), try call.x(6), try call.x(7)] : nil
-    var rows = [[ValueID]](repeating: [], count: 7)
-    for step in 0..<steps {
-      var results: [ValueID]
-      if step < used {
-        results = try lstmStep(
-          call, x: try call.drop(try call.slice(x, axis: 0, step, step + 1), 0), cell: cell, h: h, weights: try call.x(4),
-          peepholes: peepholes, bias: try call.x(8), forgetBias: forgetBias, clip: clip, order: order)
-        (cell, h) = (results[1], results[6])
-      } else {
-        let zero = try call.broadcast(try call.scalar(0, call.type(h).dtype), call.type(h).dims)
-        results = [ValueID](repeating: zero, count: 7)
-      }
-      for index in rows.indices { rows[index].append(try call.expand(results[index], 0)) }
+    guard call.type(x).rank == 3, let time = call.type(x).dims.first else { throw call.wrong("takes a sequence of rank 3") }
+    let count = try call.input(0)
+    var isWhole = count.known?.elements.first == time
+    if let most = count.known?.fixed?.first, let steps = time.fixed, most >= steps { isWhole = true }
+    let peephole = try call.bool("use_peephole")
+    let results = try TFSteps.run(call, carried: [try call.x(2), try call.x(3)], sliced: [x], limit: isWhole ? nil : count) { step, _, carried, slices in
+      let rows = try lstmStep(
+        step, x: slices[0], cell: carried[0], h: carried[1], weights: try step.x(4), peepholes: peephole ? [try step.x(5), try step.x(6), try step.x(7)] : nil,
+        bias: try step.x(8), forgetBias: forgetBias, clip: clip, order: order)
+      return ([rows[1], rows[6]], rows)
     }
-    return try rows.map { try call.concat($0, axis: 0) }
+    return Array(results[2...])
   }
 }
