@@ -82,7 +82,7 @@ final class TFConverter {
   static let transparent: Set<String> = [
     "Identity", "StopGradient", "PreventGradient", "CheckNumerics", "CheckNumericsV2", "Snapshot", "RefIdentity", "EnsureShape",
     "PlaceholderWithDefault", "IdentityN", "Switch", "RefSwitch", "DebugIdentity", "DebugIdentityV2", "DebugIdentityV3",
-    "DisableCopyOnRead", "Copy", "CopyHost", "LoopCond", "MutexV2", "TensorArrayCloseV3", "PartitionedCallIdentity",
+    "DisableCopyOnRead", "Copy", "CopyHost", "LoopCond", "MutexV2", "GuaranteeConst", "TensorArrayCloseV3", "PartitionedCallIdentity",
   ]
 
   /// The output that an operand is, through nodes that only pass values on and through calls.

@@ -48,6 +48,13 @@ struct TFQuantized {
     try call.binary(.sub, try call.cast(value, .float64), try unclamped(call, try call.scalar(0, .float32)))
   }
 
+  /// Whether what `centred` gives is 8-bit numbers from −510 to 510. Ranges that depend on the data hold 0 or begin near it.
+  func isNarrow(_ call: TFCall) throws -> Bool {
+    guard range.count == 256 else { return false }
+    guard let zero = call.builder.evaluate(try unclamped(call, try call.scalar(0, .float32)))?.doubles.first else { return true }
+    return zero - Double(range.lowerBound) >= -255 && zero - Double(range.lowerBound) <= 510
+  }
+
   /// The floats that the integers stand for.
   func floats(_ call: TFCall) throws -> ValueID {
     let scale = try call.folded(

@@ -80,7 +80,7 @@ struct TFTensor: Sendable {
         var reader = WireReader(file.bytes, run)
         while !reader.isAtEnd { numbers.append(read(try reader.take(UInt64(size)).lowerBound)) }
       }
-      guard numbers.count % 2 == 0, numbers.count / 2 <= count, count <= 1 << 26 else {
+      guard numbers.count % 2 == 0, numbers.count / 2 <= count, count <= 1 << 22 else {
         throw KilnError(.badInput, "\(numbers.count) numbers do not fill \(shape.shapeText) of \(dtype.name)")
       }
       // The last number stands for all that follow.

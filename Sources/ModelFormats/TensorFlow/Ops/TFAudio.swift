@@ -34,7 +34,7 @@ extension TFOpCatalog {
     let bins = try call.length(x, -1)
     let (channels, count) = (try call.int("filterbank_channel_count", 40), try call.int("dct_coefficient_count", 13))
     let (low, high) = (try call.float("lower_frequency_limit", 20), try call.float("upper_frequency_limit", 4000))
-    guard rate > 0, bins >= 2, (1...1 << 12).contains(channels), (1...channels).contains(count), low >= 0, high > low else {
+    guard rate > 0, bins >= 2, bins <= 1 << 20, channels <= 1 << 12, bins * channels <= 1 << 22, rate.isFinite, high.isFinite, (1...1 << 12).contains(channels), (1...channels).contains(count), low >= 0, high > low else {
       throw call.wrong("its rate, limits or counts are out of range")
     }
     let amplitude = try call.unary(.sqrt, try call.cast(x, .float64))
@@ -55,7 +55,7 @@ extension TFOpCatalog {
     let step = (mel(high) - mel(low)) / Double(channels + 1)
     let centers = (0...channels).map { mel(low) + step * Double($0 + 1) }
     let width = 0.5 * rate / Double(bins - 1)
-    let (first, last) = (Int(1.5 + low / width), Int(min(high / width, 1e9)))
+    let (first, last) = (Int(min(1.5 + low / width, 1e9)), Int(min(high / width, 1e9)))
     guard last < bins else { throw call.wrong("the frequency \(high) is above what the spectrogram has") }
     var weights = [Double](repeating: 0, count: bins * channels)
     var channel = 0

@@ -71,7 +71,7 @@ extension TFOpCatalog {
 
   private static func lengths(_ call: TFCall, _ count: Int) throws -> [Int] {
     let lengths = try call.integers(1, "a length of the transform")
-    guard lengths.count == count, lengths.allSatisfy({ (1...1 << 24).contains($0) }) else { throw call.wrong("needs \(count) lengths of 1 or more, found \(lengths)") }
+    guard lengths.count == count, lengths.allSatisfy({ (1...1 << 22).contains($0) }) else { throw call.wrong("needs \(count) lengths of 1 or more, found \(lengths)") }
     return lengths
   }
 

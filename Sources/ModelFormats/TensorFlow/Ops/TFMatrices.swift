@@ -53,7 +53,7 @@ extension TFOpCatalog {
       let bands = try call.x(0), b = try call.x(1)
       let (count, n) = (try call.length(bands, -2), try call.length(bands, -1))
       let lower = try call.bool("lower", true)
-      guard count >= 1, count <= n else { throw call.wrong("\(count) bands do not fit matrices of \(n) rows") }
+      guard count >= 1, count <= n, n <= 2048 else { throw call.wrong("\(count) bands do not fit matrices of \(n) rows") }
       // Lower: row i holds the i-th diagonal below, aligned to the right; upper: from the top one down, aligned to the left.
       let places = (0..<n * n).map { index -> Int in
         let (row, column) = (index / n, index % n)
@@ -82,7 +82,7 @@ extension TFOpCatalog {
     "TridiagonalSolve": { call in
       let (diagonals, b) = (try call.x(0), try call.x(1))
       let n = try call.length(diagonals, -1)
-      guard try call.length(diagonals, -2) == 3 else { throw call.wrong("needs 3 diagonals, found \(call.type(diagonals).message)") }
+      guard try call.length(diagonals, -2) == 3, n <= 2048 else { throw call.wrong("needs 3 diagonals, found \(call.type(diagonals).message)") }
       if try call.bool("perturb_singular") { throw call.unsupported("perturb_singular") }
       let places = (0..<n * n).map { index -> Int in
         let (row, column) = (index / n, index % n)
@@ -128,7 +128,7 @@ extension TFOpCatalog {
   /// Unit matrices of the batch of x.
   private static func unitMatrices(_ call: TFCall, like x: ValueID) throws -> ValueID {
     let size = try call.length(x, -1)
-    guard try call.length(x, -2) == size, size <= 4096 else { throw call.wrong("needs square matrices, found \(call.type(x).message)") }
+    guard try call.length(x, -2) == size, size <= 2048 else { throw call.wrong("needs square matrices of at most 2048 rows, found \(call.type(x).message)") }
     let values = (0..<size * size).map { $0 % (size + 1) == 0 ? 1.0 : 0 }
     return try call.broadcast(try call.numbers(values, [size, size], call.type(x).dtype, "unit"), call.type(x).dims)
   }

@@ -8,8 +8,10 @@ extension TFOpCatalog {
     [
       "QuantizedMatMul": { call in
         let a = try TFQuantized(call, 0, 2, 3, "T1"), b = try TFQuantized(call, 1, 4, 5, "T2")
-        let product = try call.add(
-          MatMul(transposeA: try call.bool("transpose_a"), transposeB: try call.bool("transpose_b")), [try a.centred(call), try b.centred(call)], "matmul")
+        var (x, y) = (try a.centred(call), try b.centred(call))
+        if try call.bool("transpose_a") { x = try matrixTransposed(call, x) }
+        if try call.bool("transpose_b") { y = try matrixTransposed(call, y) }
+        let product = try exactProduct(call, x, y, narrow: try a.isNarrow(call) && b.isNarrow(call))
         return [try call.cast(product, .int32)] + (try TFQuantized.productRange(call, a, b))
       },
       "QuantizedConv2D": { try quantizedConvolution($0, depthwise: false) },
@@ -63,11 +65,61 @@ extension TFOpCatalog {
     let window = try TFWindow(call, rank: 2)
     // Zero, where the input is padded, is the number that stands for 0.
     let image = try x.centred(call)
-    let groups = depthwise ? try call.length(image, -1) : 1
-    let laid = depthwise ? try call.reshape(weights, [shape[0], shape[1], 1, shape[2] * shape[3]]) : weights
-    let product = try call.add(
-      Conv(strides: window.strides, dilations: window.dilations, padding: window.padding, groups: groups), [image, laid], "conv")
+    let product: ValueID
+    if !depthwise, let lengths = TensorType(.float64, Array(call.type(image).dims[1...2])).shape, let size = call.type(weights).shape {
+      let windows = try unfolded(call, image, lengths, Array(size[..<2]), window)
+      product = try exactProduct(call, windows, try call.reshape(weights, [Dim(size[0] * size[1] * size[2]), Dim(size[3])]), narrow: try x.isNarrow(call) && kernel.isNarrow(call))
+    } else {
+      let groups = depthwise ? try call.length(image, -1) : 1
+      let laid = depthwise ? try call.reshape(weights, [shape[0], shape[1], 1, shape[2] * shape[3]]) : weights
+      product = try call.add(
+        Conv(strides: window.strides, dilations: window.dilations, padding: window.padding, groups: groups), [image, laid], "conv")
+    }
     return [try call.cast(product, .int32)] + (try TFQuantized.productRange(call, x, kernel))
+  }
+
+  /// Products of integers, summed exactly: of narrow ones in single precision, 64 at a time, whose sums stay below 2²⁴, and
+  /// those sums in integers; else in double precision.
+  private static func exactProduct(_ call: TFCall, _ x: ValueID, _ y: ValueID, narrow: Bool) throws -> ValueID {
+    let rank = call.type(x).rank
+    guard narrow, let length = call.type(y).dims.first?.fixed, length <= 1 << 16, call.type(y).rank == 2, try call.length(x, -1) == length else {
+      return try call.add(MatMul(), [x, y], "matmul")
+    }
+    let (a, b) = (try call.cast(x, .float32), try call.cast(y, .float32))
+    var sum: ValueID?
+    for start in stride(from: 0, to: max(length, 1), by: 64) {
+      let end = min(start + 64, length)
+      let whole = start == 0 && end == length
+      let left = whole ? a : try call.slice(a, axis: rank - 1, start, end), right = whole ? b : try call.slice(b, axis: 0, start, end)
+      let part = try call.cast(try call.add(MatMul(), [left, right], "matmul"), .int32)
+      sum = try sum.map { try call.binary(.add, $0, part) } ?? part
+    }
+    guard let sum else { throw call.wrong("has nothing to multiply") }
+    return sum
+  }
+
+  /// The windows of images laid along the channels: row, column, channel.
+  private static func unfolded(_ call: TFCall, _ image: ValueID, _ lengths: [Int], _ size: [Int], _ window: TFWindow) throws -> ValueID {
+    var (low, high, counts): ([Int], [Int], [Int]) = ([0], [0], [])
+    for axis in 0..<2 {
+      let amount = window.padding.amount(lengths[axis], size: size[axis], stride: window.strides[axis], dilation: window.dilations[axis], axis: axis)
+      low.append(amount.low)
+      high.append(amount.high)
+      let extent = (size[axis] - 1) * window.dilations[axis] + 1
+      counts.append(max(0, (lengths[axis] + amount.low + amount.high - extent) / window.strides[axis] + 1))
+    }
+    guard size[0] * size[1] <= 1024, counts.allSatisfy({ $0 > 0 }) else { throw call.unsupported("so large a kernel") }
+    let padded = (low + high).contains { $0 > 0 } ? try call.add(Pad(.constant, low: low + [0], high: high + [0]), [image], "pad") : image
+    if size == [1, 1], window.strides == [1, 1] { return padded }
+    let parts = try (0..<size[0] * size[1]).map { index -> ValueID in
+      let place = [index / size[1], index % size[1]]
+      let ranges = (0..<2).map { axis -> Slice.Range in
+        let start = place[axis] * window.dilations[axis]
+        return Slice.Range(start: start, end: start + (counts[axis] - 1) * window.strides[axis] + 1, step: window.strides[axis])
+      }
+      return try call.add(Slice([.all] + ranges + [.all]), [padded], "slice")
+    }
+    return try call.concat(parts, axis: 3)
   }
 
   /// Sums have 2¹⁷ times the larger range, symmetric around 0.

@@ -66,6 +66,7 @@ extension TFOpCatalog {
       case .range(let range) where range == .all: lengths.append(type.dims[axis])
       case .range(let range):
         let (start, count) = range.resolved(try call.length(x, axis))
+        guard count <= 1 << 22 else { throw call.unsupported("so large a slice") }
         axes.append(axis)
         picks.append((0..<count).map { start + $0 * range.step })
         lengths.append(Dim(count))

@@ -21,7 +21,7 @@ extension TFOpCatalog {
     }
     let (rows, columns) = (size[0], size[1])
     let (height, width) = (try call.length(x, 1), try call.length(x, 2))
-    guard height > 0, width > 0, rows * columns <= 1 << 22 else { throw call.unsupported("\(type.message) at \(rows) x \(columns)") }
+    guard height > 0, width > 0, let area = checkedProduct([height, width]), area < 1 << 31, rows * columns <= 1 << 22 else { throw call.unsupported("\(type.message) at \(rows) x \(columns)") }
     func grid(_ value: (Int) -> Int, _ name: String) throws -> ValueID {
       try call.numbers((0..<rows * columns).map { Double(value($0)) }, [1, rows * columns], .float32, name)
     }
@@ -120,6 +120,7 @@ extension TFOpCatalog {
       high.append(amount.high)
       lengths.append(max(0, (length + amount.low + amount.high - window[axis]) / strides[axis] + 1))
     }
+    guard lengths.allSatisfy({ $0 > 0 }) else { throw call.unsupported("a window larger than \(call.type(x).message)") }
     if (low + high).contains(where: { $0 > 0 }) { x = try call.add(Pad(.constant, low: low + [0], high: high + [0]), [x], "pad") }
     let parts = try (0..<size).map { index -> ValueID in
       let place = [index / (window[1] * window[2]), index / window[2] % window[1], index % window[2]]
