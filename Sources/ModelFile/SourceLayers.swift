@@ -56,7 +56,7 @@ package struct SourceLayers: Sendable {
 
   /// The text for the metadata.
   func text(_ names: [String]) -> String {
-    JSON.object(JSONObject([("description", description), ("tensors", .array(names.map { .string($0) }))])).text()
+    JSON.object(JSONObject([("description", description), ("tensors", .array(names.map { .string($0) }))])).text(nonFinite: nil)
   }
 }
 

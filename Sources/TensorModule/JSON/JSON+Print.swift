@@ -3,19 +3,19 @@ extension JSON {
   ///
   /// - Parameters:
   ///   - indented: two spaces a level; without it one line.
-  ///   - nonFinite: what stands for NaN and infinities, which JSON cannot carry.
-  package func text(indented: Bool = false, nonFinite: String = "null") -> String {
+  ///   - nonFinite: what stands for NaN and infinities, which JSON cannot carry; nil: what Python writes, and reads.
+  package func text(indented: Bool = false, nonFinite: String? = "null") -> String {
     var out = ""
     write(&out, indented ? 0 : nil, nonFinite)
     return out
   }
 
-  private func write(_ out: inout String, _ indent: Int?, _ nonFinite: String) {
+  private func write(_ out: inout String, _ indent: Int?, _ nonFinite: String?) {
     switch self {
     case .null: out += "null"
     case .bool(let value): out += value ? "true" : "false"
     case .int(let value): out += String(value)
-    case .double(let value): out += value.isFinite ? "\(value)" : nonFinite
+    case .double(let value): out += value.isFinite ? "\(value)" : nonFinite ?? (value.isNaN ? "NaN" : value > 0 ? "Infinity" : "-Infinity")
     case .string(let value): JSON.quote(value, &out)
     case .array(let values):
       // Lists of plain numbers stay on one line.

@@ -66,7 +66,7 @@ package enum KerasWriter {
     var zip = ZipWriter()
     var out = try AtomicFile.create(path: path, overwriting: true)
     let mapped = try MappedFile(path: weights)
-    let texts = [("metadata.json", metadata.text()), ("config.json", JSON.object(config).text())]
+    let texts = [("metadata.json", metadata.text()), ("config.json", JSON.object(config).text(nonFinite: nil))]
     for (name, text) in texts { try add(name, text, &zip, &out) }
     try out.write(try zip.header(name: "model.weights.h5", data: mapped.bytes))
     try out.write(mapped.bytes)
