@@ -42,7 +42,7 @@ import Testing
       Case(name: "a field of another type", bytes: weights(O.tensor("w", 1, [1], G.field(7, [1]))), message: "in a field that is not for float"),
       Case(name: "a number out of range", bytes: weights(O.tensor("w", 2, [1], G.field(5, G.varint(300)))), message: "a value that uint8 cannot hold"),
       Case(name: "complex numbers", bytes: weights(O.tensor("w", 14, [1], O.raw([UInt8](repeating: 0, count: 8)))), message: "the type complex64 is not supported"),
-      Case(name: "one initializer twice", bytes: O.model(O.node("Add", ["x", "w"], ["y"]) + O.initializer("w", [1], O.floats([1])) + O.initializer("w", [1], O.floats([1])) + x + y), message: "two initializers have the name 'w'"),
+      Case(name: "one initializer twice", bytes: O.model(O.node("Add", ["x", "w"], ["y"]) + O.initializer("w", 1, [1], O.floats([1])) + O.initializer("w", 1, [1], O.floats([1])) + x + y), message: "two initializers have the name 'w'"),
       Case(
         name: "external data", bytes: weights(O.tensor("w", 1, [1], G.field(13, G.field(1, "location") + G.field(2, "w.bin")) + G.field(14, int: 1))),
         message: "tensor 'w': its data are in another file, 'w.bin', which is not read"),
