@@ -12,19 +12,25 @@ package struct CombinedNonMaxSuppression: OpDefinition {
   package var size: Int
   /// Whether the boxes' numbers are clipped to 0...1.
   package var clips: Bool
+  /// In which order equal scores of one class are taken: by position in TensorFlow 1.15 and 2.0.
+  package var style: NonMaxSuppression.Style
 
-  package init(perClass: Int, size: Int, clips: Bool = true) {
+  package init(perClass: Int, size: Int, clips: Bool = true, style: NonMaxSuppression.Style = .current) {
     self.perClass = perClass
     self.size = size
     self.clips = clips
+    self.style = style
   }
 
-  package var attributes: Attributes { [("per_class", .int(perClass)), ("size", .int(size)), ("clips", .bool(clips))] }
+  package var attributes: Attributes {
+    [("per_class", .int(perClass)), ("size", .int(size)), ("clips", .bool(clips)), ("style", .word(style.rawValue))]
+  }
 
   package init(from reader: inout AttributeReader) throws {
     perClass = try reader.int("per_class")
     size = try reader.int("size")
     clips = try reader.bool("clips")
+    style = try reader.choice("style")
   }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
@@ -57,7 +63,8 @@ package struct CombinedNonMaxSuppression: OpDefinition {
       var picks: [Pick] = []
       for label in 0..<labels {
         func place(_ box: Int) -> Int { ((image * count + box) * kinds + (kinds > 1 ? label : 0)) * 4 }
-        var heap = Heap { (a: Pick, b: Pick) in a.score > b.score }
+        let isOld = style == .tf1
+        var heap = Heap { (a: Pick, b: Pick) in a.score > b.score || (isOld && a.score == b.score && a.box < b.box) }
         for box in 0..<count {
           let score = scores[(image * count + box) * labels + label]
           if score > limit { heap.insert(Pick(box: place(box), score: score, label: label)) }
@@ -94,7 +101,7 @@ package struct CombinedNonMaxSuppression: OpDefinition {
     return [
       OpExample(CombinedNonMaxSuppression(perClass: 3, size: 5), types(2, 7, 1, 3), range: 0...1, fixed: thresholds),
       OpExample(CombinedNonMaxSuppression(perClass: 2, size: 9, clips: false), types(1, 5, 2, 2), range: 0...2, fixed: thresholds),
-      OpExample(CombinedNonMaxSuppression(perClass: 1, size: 1), types(3, 1, 1, 1), range: 0...1, fixed: thresholds),
+      OpExample(CombinedNonMaxSuppression(perClass: 1, size: 1, style: .tf1), types(3, 1, 1, 1), range: 0...1, fixed: thresholds),
       OpExample(CombinedNonMaxSuppression(perClass: 4, size: 2), types(2, 0, 1, 2), fixed: thresholds),
     ]
   }

@@ -21,6 +21,10 @@ extension TFOpCatalog {
   /// The graph versions of TensorFlow 1.15 and 2.0.
   private static let producersOfOldStyle = 39...134
 
+  private static func style(_ call: TFCall) -> NonMaxSuppression.Style {
+    producersOfOldStyle.contains(call.converter.model.graph.producer) ? .tf1 : .current
+  }
+
   /// - Parameter overlap: the threshold, where it is no operand.
   private static func suppressed(_ call: TFCall, overlap: ValueID? = nil, overlaps: Bool = false) throws -> [ValueID] {
     let boxes = try call.x(0), scores = try call.x(1), most = try call.x(2)
@@ -34,8 +38,7 @@ extension TFOpCatalog {
     let operands = [
       boxes, scores, most, try overlap ?? threshold(3, 0.5), try threshold(4, lowest), try threshold(5, 0),
     ]
-    let style: NonMaxSuppression.Style = producersOfOldStyle.contains(call.converter.model.graph.producer) ? .tf1 : .current
-    return try call.dynamic(NonMaxSuppression(padded: isPadded, overlaps: overlaps, style: style, count), operands, "non_max_suppression")
+    return try call.dynamic(NonMaxSuppression(padded: isPadded, overlaps: overlaps, style: style(call), count), operands, "non_max_suppression")
   }
 
   private static func combined(_ call: TFCall) throws -> [ValueID] {
@@ -48,7 +51,7 @@ extension TFOpCatalog {
       size = min(size, perClass.multipliedReportingOverflow(by: classes).overflow ? size : perClass * classes)
     }
     return try call.addAll(
-      CombinedNonMaxSuppression(perClass: perClass, size: size, clips: try call.bool("clip_boxes", true)),
+      CombinedNonMaxSuppression(perClass: perClass, size: size, clips: try call.bool("clip_boxes", true), style: style(call)),
       [boxes, scores, try call.x(4), try call.x(5)], "combined_non_max_suppression")
   }
 }
