@@ -9,12 +9,14 @@ enum ImportWork {
   /// Reads, simplifies, adds a check vector, saves.
   static func run(_ request: ImportRequest) throws -> ImportOutcome {
     guard let target = request.target else { return try check(request) }
-    let result = try ModelImporter.read(path: request.source, options: request.options)
+    var result = try ModelImporter.read(path: request.source, options: request.options)
     var outcome = ImportOutcome()
     outcome.warnings = result.warnings
     outcome.facts = facts(result.facts)
     outcome.report = result.report
-    let graph = request.simplifies ? try Optimizer.run(result.graph, .portable).graph : result.graph
+    var graph = result.graph
+    result.graph = Graph(name: "")
+    if request.simplifies { graph = try Optimizer.run(consume graph, .portable).graph }
     try Verifier.verify(graph)
     let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
     let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }

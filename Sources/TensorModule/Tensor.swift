@@ -19,15 +19,16 @@ public final class Tensor: @unchecked Sendable {
 
   /// Makes a tensor and lets `fill` write its bytes, which start out as zeros.
   ///
+  /// - Parameter zeroed: false when `fill` writes every byte.
   /// - Throws: `KilnError` when the size overflows or memory cannot be had, and what `fill` throws.
   public init(
-    dtype: DType, shape: Shape, filling fill: (UnsafeMutableRawBufferPointer) throws -> Void
+    dtype: DType, shape: Shape, zeroed: Bool = true, filling fill: (UnsafeMutableRawBufferPointer) throws -> Void
   ) throws {
     guard dtype != .string else { throw KilnError(.internal, "a string tensor is made from strings") }
     guard shape.count <= maximumRank, let bytes = checkedProduct(shape + [dtype.byteCount]), bytes <= 1 << 46 else {
       throw KilnError(.badInput, "a tensor \(dtype.name)\(shape.shapeText) is too large")
     }
-    let memory = try AlignedMemory.allocate(byteCount: bytes)
+    let memory = try AlignedMemory.allocate(byteCount: bytes, zeroed: zeroed)
     self.dtype = dtype
     self.shape = shape
     self.address = UnsafeRawPointer(memory)
@@ -83,15 +84,15 @@ public final class Tensor: @unchecked Sendable {
   }
 }
 
-/// 64-byte aligned, zeroed memory.
+/// 64-byte aligned memory.
 package enum AlignedMemory {
-  package static func allocate(byteCount: Int) throws(KilnError) -> UnsafeMutableRawPointer {
+  package static func allocate(byteCount: Int, zeroed: Bool = true) throws(KilnError) -> UnsafeMutableRawPointer {
     var pointer: UnsafeMutableRawPointer?
     let size = max(64, byteCount)
     guard posix_memalign(&pointer, 64, size) == 0, let pointer else {
       throw KilnError(.failed, "out of memory: \(byteCount) bytes could not be allocated")
     }
-    memset(pointer, 0, size)
+    if zeroed { memset(pointer, 0, size) }
     return pointer
   }
 

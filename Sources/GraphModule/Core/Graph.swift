@@ -139,7 +139,8 @@ package struct Graph: Sendable {
   package mutating func setInputs(_ ids: [ValueID]) { inputs = ids }
 
   /// Makes a constant a value that nothing defines; it must become an input.
-  mutating func removeConstant(_ id: ValueID) { constants[id] = nil }
+  /// Lets go of a constant's tensor.
+  package mutating func removeConstant(_ id: ValueID) { constants[id] = nil }
 
   mutating func setConstant(_ id: ValueID, _ tensor: Tensor) { constants[id] = tensor }
 

@@ -48,11 +48,15 @@ package struct OptimizerTrace: Sendable {
 package enum Optimizer {
   /// The optimized graph, compacted, and what fired.
   ///
-  /// - Parameter rules: the rules to use besides the built-in passes.
+  /// - Parameters:
+  ///   - source: the graph; a caller that does not need it any more gives it away, and its constants' memory with it.
+  ///   - rules: the rules to use besides the built-in passes.
   /// - Throws: `KilnError`: `usage` for the name of a rule that does not exist, `internal` when a rule breaks its promises.
   package static func run(
-    _ graph: Graph, _ options: OptimizerOptions = .all, rules: [Rule] = RuleCatalog.rules
+    _ source: consuming Graph, _ options: OptimizerOptions = .all, rules: [Rule] = RuleCatalog.rules
   ) throws -> (graph: Graph, trace: OptimizerTrace) {
+    // Nothing else holds the graph, so that constants that fold away give their memory back.
+    var graph = consume source
     if !options.disabledRules.isEmpty {
       let names = Set(rules.map(\.name) + RuleCatalog.names)
       for name in options.disabledRules.sorted() where !names.contains(name) {
@@ -68,12 +72,12 @@ package enum Optimizer {
     let isWanted = SizePass.applies(to: graph) && !options.disabledRules.contains(BuiltIn.staticSizes.rawValue)
     // A graph in which a shape cannot be right is left as it is, and fails when it runs.
     let sizes = isWanted ? (try? SizePass.run(graph)) : nil
-    guard graph.hasControlFlow || sizes != nil else { return try runRules(graph, options, rules) }
+    guard graph.hasControlFlow || sizes != nil else { return try runRules(consume graph, options, rules) }
     var trace = OptimizerTrace()
     if let sizes {
       trace.firings = sizes.changes.map { firing(.staticSizes, $0, in: graph) }
     }
-    var graph = sizes?.graph ?? graph
+    graph = sizes?.graph ?? graph
     if !graph.hasControlFlow {
       let result = try runRules(graph, options, rules)
       trace.firings += result.trace.firings
@@ -126,7 +130,7 @@ package enum Optimizer {
   }
 
   private static func runRules(
-    _ graph: Graph, _ options: OptimizerOptions, _ rules: [Rule]
+    _ graph: consuming Graph, _ options: OptimizerOptions, _ rules: [Rule]
   ) throws -> (graph: Graph, trace: OptimizerTrace) {
     var session = Session(graph, options, rules)
     try session.run()
@@ -146,9 +150,10 @@ struct Session {
   private var byOp: [String: [Rule]] = [:]
   private var builtIns: Set<BuiltIn> = []
   private var expressions: [ExpressionKey: Int] = [:]
+  private var constantKeys: [ValueID: ConstantKey] = [:]
   private var measure: Measure?
 
-  init(_ graph: Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
+  init(_ graph: consuming Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
     workspace = Workspace(graph)
     self.options = options
     self.rules = rules.filter { !options.disabledRules.contains($0.name) }
@@ -270,7 +275,10 @@ struct Session {
     _ rule: String, _ root: Int, _ result: ValueID, _ draft: Draft, _ consumed: [Int], _ following: Int
   ) throws -> Int? {
     let growth = constantGrowth(draft, consumed)
-    if growth > 0 && workspace.constantGrowth + growth > options.constantBudget { return nil }
+    guard growth <= 0 || workspace.constantGrowth + growth <= options.constantBudget else {
+      workspace.dropUnused(draft.constants)
+      return nil
+    }
     guard begin() else { return -1 }
     workspace.constantGrowth += max(growth, 0)
     let node = workspace.node(root)
@@ -297,6 +305,7 @@ struct Session {
     workspace.unlink(root)
     for slot in consumed where slot != root && workspace.slots[slot].isAlive { _ = workspace.removeDead(from: slot) }
     for input in node.inputs { if let producer = workspace.producer(of: input) { _ = workspace.removeDead(from: producer) } }
+    workspace.dropUnused(Set(consumed.flatMap { workspace.node($0).inputs }))
     while resume >= 0 && !workspace.slots[resume].isAlive { resume = workspace.slots[resume].next }
     try fired(rule, node, before: before, after: after, constants: draft.constants)
     return resume
@@ -320,7 +329,8 @@ struct Session {
     var known: [ConstantKey: [ValueID]] = [:]
     for id in workspace.graph.constants.keys.sorted(by: { $0.index < $1.index }) where !workspace.isUnused(id) {
       guard let tensor = workspace.constant(id) else { continue }
-      let key = ConstantKey(tensor)
+      let key = constantKeys[id] ?? ConstantKey(tensor)
+      constantKeys[id] = key
       if let same = known[key]?.first(where: { workspace.constant($0) == tensor }) {
         guard begin() else { return }
         workspace.replaceUses(of: id, with: same)
@@ -361,6 +371,7 @@ struct Session {
     workspace.constantGrowth += max(growth, 0)
     workspace.unlink(slot)
     for (id, tensor) in zip(node.outputs, tensors) { workspace.makeConstant(id, tensor) }
+    workspace.dropUnused(Set(node.inputs))
     try fired(BuiltIn.constantFolding.rawValue, node, before: [node], after: [], constants: node.outputs)
     return following
   }
@@ -468,5 +479,6 @@ private struct ConstantKey: Hashable {
     let bytes = tensor.dtype == .string ? nil : tensor.bytes
     let step = max(1, (bytes?.count ?? 0) / 61)
     sample = bytes.map { bytes in stride(from: 0, to: bytes.count, by: step).map { bytes[$0] } } ?? []
+    tensor.releaseMapping()
   }
 }

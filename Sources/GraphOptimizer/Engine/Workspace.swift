@@ -29,14 +29,15 @@ package final class Workspace {
   /// Bytes of constants made so far, less those whose last use went away with them.
   var constantGrowth = 0
 
-  init(_ graph: Graph) {
-    self.graph = graph
+  init(_ source: consuming Graph) {
+    graph = source
     producers = [Int](repeating: -1, count: graph.values.count)
     userLists = [[Int]](repeating: [], count: graph.values.count)
     outputUses = [Int](repeating: 0, count: graph.values.count)
     for output in graph.outputs { outputUses[output.value.index] += 1 }
-    for (index, node) in graph.nodes.enumerated() { link(node, label: index, before: -1) }
-    self.graph.nodes = []
+    let nodes = graph.nodes
+    graph.nodes = []
+    for (index, node) in nodes.enumerated() { link(node, label: index, before: -1) }
   }
 
   /// The graph as it stands.
@@ -99,6 +100,15 @@ package final class Workspace {
 
   /// Makes a result that nothing produces any more a constant.
   func makeConstant(_ id: ValueID, _ tensor: Tensor) { graph.replaceConstant(id, with: tensor) }
+
+  /// Lets go of constants that nothing reads any more, so that what is made of them can take their memory.
+  func dropUnused(_ ids: some Sequence<ValueID>) {
+    for id in ids where isUnused(id) {
+      guard let tensor = graph.constants[id] else { continue }
+      tensor.releaseMapping()
+      graph.removeConstant(id)
+    }
+  }
 
   private func grow() {
     producers.append(-1)

@@ -52,16 +52,18 @@ package final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: contents.count)
   }
 
-  /// Lets go of the memory that holds a part of the file, which is read again when it is used again.
+  /// Lets go of the memory that holds a part of the file, and of what the system read around it; it is read again when
+  /// it is used again.
   ///
-  /// - Parameter part: a part of `bytes`; what lies outside of it stays.
+  /// - Parameter part: a part of `bytes`.
   package func release(_ part: UnsafeRawBufferPointer) {
     guard !isDecoded, let base = bytes.baseAddress, let start = part.baseAddress, start >= base, start + part.count <= base + bytes.count else { return }
-    let page = 1 << 14
-    let first = (Int(bitPattern: start) + page - 1) / page * page
-    let length = Int(bitPattern: start + part.count) / page * page - first
-    guard length > 0, let address = UnsafeMutableRawPointer(bitPattern: first) else { return }
-    madvise(address, length, Int32(MADV_DONTNEED))
+    // A fault brings in as many bytes as this around the place.
+    let window = 1 << 16
+    let first = max(Int(bitPattern: start) / window * window, Int(bitPattern: base))
+    let end = min((Int(bitPattern: start) + part.count + window - 1) / window * window, Int(bitPattern: base) + bytes.count)
+    guard end > first, let address = UnsafeMutableRawPointer(bitPattern: first) else { return }
+    madvise(address, end - first, Int32(MADV_DONTNEED))
   }
 
   /// A copy of a file's bytes.

@@ -81,7 +81,9 @@ enum LegacyWeights {
     return StoredWeight(path: weight.path, dtype: weight.dtype, shape: shape) {
       let source = try weight.load()
       let layout = StridedCopy(from: from, permutation, reversing: reversing)
-      return try Tensor(dtype: source.dtype, shape: shape) { out in layout.run(source.bytes, out, source.dtype.byteCount) }
+      let tensor = try Tensor(dtype: source.dtype, shape: shape, zeroed: false) { out in layout.run(source.bytes, out, source.dtype.byteCount) }
+      source.releaseMapping()
+      return tensor
     }
   }
 

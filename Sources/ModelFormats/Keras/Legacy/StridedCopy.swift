@@ -21,13 +21,32 @@ struct StridedCopy {
       start &+= (lengths[axis] - 1) &* steps[axis]
       steps[axis] = 0 &- steps[axis]
     }
+    join()
   }
 
-  /// Copies elements of `size` bytes; both buffers hold all elements of the shape.
+  /// Makes one axis of neighbours that the source has in the same order, and leaves out axes of length 1.
+  private mutating func join() {
+    var (joined, joinedSteps): ([Int], [Int]) = ([], [])
+    for (length, step) in zip(lengths, steps) where length != 1 {
+      if let last = joined.indices.last, joinedSteps[last] == length &* step {
+        joined[last] = joined[last] &* length
+        joinedSteps[last] = step
+      } else {
+        joined.append(length)
+        joinedSteps.append(step)
+      }
+    }
+    (lengths, steps) = (joined, joinedSteps)
+  }
+
+  /// Copies elements of `size` bytes; both buffers hold all elements of the shape, else the target becomes zeros.
   func run(_ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer, _ size: Int) {
-    guard let count = checkedProduct(lengths), count > 0, count <= source.count / max(size, 1), count <= target.count / max(size, 1),
+    guard let count = checkedProduct(lengths), count > 0, count <= source.count / max(size, 1), count == target.count / max(size, 1),
       let from = source.baseAddress, let to = target.baseAddress
-    else { return }
+    else {
+      for index in target.indices { target[index] = 0 }
+      return
+    }
     switch size {
     case 1: copy(from, to, UInt8.self)
     case 2: copy(from, to, UInt16.self)
@@ -53,13 +72,19 @@ struct StridedCopy {
     let rows = near == last ? 1 : lengths[near]
     let (rowStep, rowTarget) = near == last ? (0, 0) : (steps[near], targetSteps[near])
     let (columns, step) = (lengths[last], steps[last])
+    // Runs that are contiguous in both are copied whole.
+    let width = step == 1 ? max(columns, 1) : StridedCopy.block
     while true {
       for top in stride(from: 0, to: rows, by: StridedCopy.block) {
-        for left in stride(from: 0, to: columns, by: StridedCopy.block) {
+        for left in stride(from: 0, to: columns, by: width) {
           for row in top..<min(top + StridedCopy.block, rows) {
             var input = from + (source + row * rowStep + left * step) * size
             var output = to + (target + row * rowTarget + left) * size
-            for _ in left..<min(left + StridedCopy.block, columns) {
+            if step == 1 {
+              output.copyMemory(from: input, byteCount: (min(left + width, columns) - left) * size)
+              continue
+            }
+            for _ in left..<min(left + width, columns) {
               output.storeBytes(of: input.loadUnaligned(as: Element.self), as: Element.self)
               input += step * size
               output += size
