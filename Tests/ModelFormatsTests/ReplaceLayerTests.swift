@@ -124,9 +124,48 @@ import Testing
     let unknown = message { _ = try ModelImporter.read(path: Self.model, options: options(("lamb", "x"))) }
     #expect(unknown?.contains("no layer 'lamb'") == true && unknown?.contains("'lam'") == true)
     let known = message { _ = try ModelImporter.read(path: Self.model, options: options(("out_0", "x"), ("lam", "x"))) }
-    #expect(known?.contains("out_0") == true && known?.contains("Lambda layers and layers of unknown classes") == true)
+    #expect(known?.contains("out_0") == true && known?.contains("activation 'linear' is read as it is") == true)
     let twice = message { _ = try ModelImporter.read(path: Self.model, options: options(("lam", "x"), ("lam", "x + 1"))) }
     #expect(twice?.contains("twice") == true)
+  }
+
+  // MARK: Activations
+
+  private static let activations = ["keras-2.2.4-tf", "keras-3.15.1"].map { "\(FixtureCase.root)/fixtures/lambda/\($0)/activations" }
+
+  @Test(arguments: activations)
+  func expressionsComputeWhatOwnActivationsDid(_ folder: String) throws {
+    let record = LambdaCase.record(folder)
+    let sets = record["sets"]?.arrayValue?.compactMap(\.objectValue) ?? []
+    #expect(sets.count == 2)
+    for set in sets {
+      var options = ImportOptions()
+      options.replacements = set.entries.map { (name: $0.key, expression: $0.value.stringValue ?? "") }
+      let graph = try ModelImporter.read(path: "\(folder)/model.h5", options: options).graph
+      let result = try ReferenceBackend.run(graph, [ReferenceTensor(try NumPyFile.read(npy: "\(folder)/input_0.npy"))])[0]
+      let wanted = try NumPyFile.read(npy: "\(folder)/expected_0.npy")
+      #expect(result.shape == wanted.shape)
+      for (a, b) in zip(result.numbers, wanted.doubles) { #expect(abs(a - b) <= 1e-5 * max(1, abs(b))) }
+    }
+  }
+
+  /// Pairs that do not say what the own activations are, and a part of the message.
+  @Test(arguments: [
+    ([("conv.activation", "x")], "activation 'halved' is not supported; --replace-layer 'dense.activation="),
+    ([("halved()", "x")], "activation '<lambda>' is Python code and is not loaded; --replace-layer 'rnn.activation="),
+    ([("out_0.activation", "x"), ("halved()", "x"), ("<lambda>()", "x")], "activation 'tanh' is read as it is"),
+    ([("conv.activaton", "x"), ("halved()", "x"), ("<lambda>()", "relu(x)")], "did you mean 'conv.activation'"),
+    ([("halved()", "x"), ("<lambda>()", "x * 2")], "not one function of x such as 'relu(x)'"),
+    ([("halved()", "x"), ("<lambda>()", "gelu(x)")], "not one function of x such as 'relu(x)'"),
+    ([("halved()", "(x, x)"), ("<lambda>()", "relu(x)")], "one result, found 2"),
+  ])
+  func ownActivationsNeedTheirMeaning(_ pairs: [(String, String)], _ part: String) {
+    for folder in Self.activations {
+      var options = ImportOptions()
+      options.replacements = pairs.map { (name: $0.0, expression: $0.1) }
+      let found = message { _ = try ModelImporter.read(path: "\(folder)/model.h5", options: options) }
+      #expect(found?.contains(part) == true, "\(found ?? "no error")")
+    }
   }
 
   @Test func theRefusalShowsTheOption() {

@@ -9,6 +9,8 @@ enum ActivationFunction {
   case sparsemax
   /// A layer without weights that is used as a function.
   case layer(KerasLayer)
+  /// A function of somebody's own whose meaning the caller gives.
+  case expression(LayerExpression)
 
   static var identity: ActivationFunction { .scalar(.identity) }
 
@@ -20,14 +22,18 @@ enum ActivationFunction {
   )
     -> ActivationFunction
   {
-    guard let value = config.json(key) else { return named(config.has(key) ? "linear" : fallback, config, key) }
-    if let name = value.stringValue { return named(name, config, key) }
+    guard let value = config.json(key) else { return named(config.has(key) ? "linear" : fallback, config, key, models) }
+    if let name = value.stringValue { return named(name, config, key, models) }
+    // Late tf.keras and Keras 3 write a lambda's code, with its defaults and closure.
+    if value["class_name"]?.stringValue == "__lambda__" || value["class_name"] == nil && value["value"]?.arrayValue?.count == 3 {
+      return named("<lambda>", config, key, models)
+    }
     guard let className = value["class_name"]?.stringValue else {
       config.malformed("\(key) must be a name or an object, found \(LayerConfig.describe(value))")
       return .identity
     }
     if className == "function" || className == "builtin_function_or_method" {
-      return named(value["config"]?.stringValue ?? value["registered_name"]?.stringValue ?? className, config, key)
+      return named(value["config"]?.stringValue ?? value["registered_name"]?.stringValue ?? className, config, key, models)
     }
     if value["config"]?.objectValue != nil, LayerCatalog.isKnown(className) {
       guard let layer = models.innerLayer(value, of: config, role: key) else { return .identity }
@@ -37,19 +43,29 @@ enum ActivationFunction {
       }
       return .layer(layer)
     }
-    return named(className, config, key)
+    return named(className, config, key, models)
   }
 
-  private static func named(_ text: String, _ config: LayerConfig, _ key: String) -> ActivationFunction {
-    if let found = function(named: text, config.dialect) { return found }
-    if text.hasPrefix("<lambda") {
-      config.diagnostics.add(
-        ImportProblem(
-          kind: .unsupported, layer: config.path, className: config.className,
-          message: "\(key) \(KilnError.quoted(text)) is Python code and is not loaded", nearest: nil))
-    } else {
-      config.unsupported("\(key) \(KilnError.quoted(text))", nearest: Nearest.name(to: text, among: names))
+  private static func named(_ text: String, _ config: LayerConfig, _ key: String, _ models: KerasModelReader) -> ActivationFunction {
+    let known = function(named: text, config.dialect)
+    if let expression = models.replacements?.activation(text, isKnown: known != nil, of: config, key) {
+      guard known == nil else {
+        config.malformed("--replace-layer replaces activations that Kiln does not know; \(key) \(KilnError.quoted(text)) is read as it is")
+        return .identity
+      }
+      // What is nothing but a known function serves where only these do, as in recurrent layers.
+      if let name = expression.functionOfInput, let found = function(named: name, config.dialect) { return found }
+      return .expression(expression)
     }
+    if let known { return known }
+    let isCode = text.hasPrefix("<lambda")
+    let what = "\(key) \(KilnError.quoted(text)) \(isCode ? "is Python code and is not loaded" : "is not supported")"
+    let name = KilnError.escaped("\(config.path).\(key)")
+    config.diagnostics.add(
+      ImportProblem(
+        kind: .unsupported, layer: config.path, className: config.className,
+        message: "\(what); --replace-layer '\(name)=x * 2' gives it a meaning",
+        nearest: isCode ? nil : Nearest.name(to: text, among: names)))
     return .identity
   }
 
@@ -105,6 +121,10 @@ enum ActivationFunction {
   /// The function as a cell of a recurrent op takes it; another one is a problem.
   func cellActivation(_ config: LayerConfig, _ key: String) -> Activation {
     if case .scalar(let activation) = self { return activation }
+    if case .expression(let expression) = self {
+      config.unsupported("\(key) of a recurrent layer as \(KilnError.quoted(expression.text)), which is not one function of x such as 'relu(x)',")
+      return .identity
+    }
     config.unsupported("\(key) that is not a function of single elements", nearest: "tanh")
     return .identity
   }
@@ -118,12 +138,24 @@ enum ActivationFunction {
       return try call.add(Softmax(axis: axis, log: log), [x], log ? "log_softmax" : "softmax")
     case .glu: return try glu(call, x)
     case .sparsemax: return try sparsemax(call, x)
+    case .expression(let expression): return try evaluated(expression, call, x)
     case .layer(let layer):
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: [.leaf(KerasTensor(x))], keywords: [])
       guard let result = try layer.reader.call(inner).first else {
         throw KilnError(.internal, "a layer without result")
       }
       return result.value
+    }
+  }
+
+  private func evaluated(_ expression: LayerExpression, _ call: LayerCall, _ x: ValueID) throws -> ValueID {
+    let inner = LayerCall(around: call, arguments: [.leaf(KerasTensor(x))], keywords: [])
+    do {
+      let results = try ExpressionEvaluator(inner, expression, constants: []).results()
+      guard results.count == 1, let result = results.first else { throw KilnError(.usage, "an activation has one result, found \(results.count)") }
+      return result.value
+    } catch let error as KilnError {
+      throw KilnError(error.code, "--replace-layer: \(error.message)", hint: error.hint)
     }
   }
 

@@ -96,7 +96,8 @@ final class KerasModelReader {
     let dtype = dtype(normalised, values, config)
     let reader: any KerasLayerReader
     let isOwn = json["registered_name"]?.stringValue.map { $0.contains(">") && !$0.hasPrefix("keras>") } ?? false
-    if let expression = replacements?.expression(path: path, name: name) {
+    // An Activation looks for the meaning of its function itself.
+    if className != "Activation" || isOwn, let expression = replacements?.expression(path: path, name: name) {
       if !isOwn, className != "Lambda", isOperation || className == "Functional" || className == "Sequential" || LayerCatalog.isKnown(className) {
         config.malformed("--replace-layer replaces Lambda layers and layers of unknown classes; this one is read as it is")
       }

@@ -43,6 +43,22 @@ struct LayerExpression {
     (parameter, root) = try parser.whole()
   }
 
+  /// The function's name when the whole is one function of the input alone: `tf.nn.relu(x)` is `relu`.
+  var functionOfInput: String? {
+    guard case .call(let function, let positional, let named, _) = root, positional.count == 1, named.isEmpty,
+      case .name(let name, _) = positional[0], [parameter, "x", "inputs"].contains(name)
+    else { return nil }
+    guard let path = function.dotted?.split(separator: "."), let last = path.last,
+      path.count == 1 && !LayerExpression.ambiguous.contains(String(last)) || LayerExpression.activationModules.contains(path.dropLast().joined(separator: "."))
+    else { return nil }
+    return String(last)
+  }
+
+  /// Functions that `keras.ops` computes in another way than a layer that has them for its activation.
+  private static let ambiguous: Set = ["gelu", "hard_sigmoid"]
+  /// Where activations are under the names that layers have for them.
+  private static let activationModules: Set = ["activations", "keras.activations", "tf.keras.activations"]
+
   /// An error about a place in the text, in one line.
   static func error(_ message: String, at column: Int, in text: String, _ code: KilnError.Code = .usage) -> KilnError {
     let characters = Array(text)

@@ -27,6 +27,29 @@ final class LayerReplacements {
     return found?.expression
   }
 
+  /// The expression of an activation: `LAYER.activation`, the layer by its path or its own name; `FUNCTION()` for every activation of
+  /// that name; or a layer of class Activation by itself.
+  ///
+  /// - Parameter isKnown: whether Kiln has a meaning of its own; `FUNCTION()` then means nothing.
+  func activation(_ function: String, isKnown: Bool, of config: LayerConfig, _ key: String) -> LayerExpression? {
+    let own = config.path.split(separator: "/").last.map(String.init) ?? config.path
+    var names = ["\(config.path).\(key)", "\(own).\(key)"]
+    if config.className == "Activation" {
+      seen.append(config.path)
+      names += [config.path, own]
+    }
+    if !isKnown {
+      seen += [names[0], "\(function)()"]
+      names.append("\(function)()")
+    }
+    for name in names {
+      guard let found = expressions.first(where: { $0.name == name }) else { continue }
+      used.insert(name)
+      return found.expression
+    }
+    return nil
+  }
+
   /// Throws when an expression is for no layer of the model.
   func finish() throws {
     guard let unused = expressions.first(where: { !used.contains($0.name) }) else { return }
