@@ -24,6 +24,10 @@ import Testing
     #expect(String(decoding: bytes, as: UTF8.self) == wanted, "Docs/keras-functions.md is not up to date: run with KILN_WRITE_DOCS=1")
   }
 
+  @Test func noFunctionHasTwoMeanings() {
+    #expect(FunctionPage.repeated.isEmpty, "\(FunctionPage.repeated)")
+  }
+
   /// Every function of keras.ops is read, or has a reason not to be.
   @Test func everyFunctionHasAFate() {
     #expect(FunctionPage.undecided.isEmpty, "\(FunctionPage.undecided)")

@@ -1,22 +1,14 @@
 import TensorModule
 
 /// The Cholesky factor of symmetric positive definite matrices.
-package struct Cholesky: OpDefinition {
+package struct Cholesky: SquareMatrixOp {
   package static let name = "cholesky"
   package static let summary =
     "the lower triangular L with positive diagonal and L·Lᵀ = x, for each symmetric matrix x [..., n, n], of which only the lower triangle is read; NaN where x is not positive definite"
 
   package init() {}
 
-  package var attributes: Attributes { [] }
-
-  package init(from reader: inout AttributeReader) throws {}
-
-  package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
-    try Expect.count(inputs, 1...1, Self.name)
-    try Matrices.check(inputs[0], Self.name, square: true)
-    return inputs
-  }
+  package func results(_ matrices: TensorType) -> [TensorType] { [matrices] }
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     let factors = Matrices.each(inputs[0]).map { matrix -> [Double] in

@@ -1,22 +1,18 @@
 import TensorModule
 
 /// The triangular factors of square matrices with their rows in another order.
-package struct LU: OpDefinition {
+package struct LU: SquareMatrixOp {
   package static let name = "lu"
   package static let summary =
     "for each matrix x [..., n, n]: L (unit diagonal) and U in one matrix, the rows (int32 [..., n]) of x in the order of L·U, the pivots (int32 [..., n]): the row that each row was exchanged with, and the sign of the exchanges [...]"
 
   package init() {}
 
-  package var attributes: Attributes { [] }
-
-  package init(from reader: inout AttributeReader) throws {}
-
-  package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
-    try Expect.count(inputs, 1...1, Self.name)
-    try Matrices.check(inputs[0], Self.name, square: true)
-    let rows = Matrices.type(inputs[0], inputs[0].dims[inputs[0].rank - 1])
-    return [inputs[0], rows.with(dtype: .int32), rows.with(dtype: .int32), TensorType(inputs[0].dtype, Array(inputs[0].dims.dropLast(2)))]
+  package func results(_ matrices: TensorType) -> [TensorType] {
+    let rows = Matrices.type(matrices, matrices.dims[matrices.rank - 1])
+    return [
+      matrices, rows.with(dtype: .int32), rows.with(dtype: .int32), TensorType(matrices.dtype, Array(matrices.dims.dropLast(2))),
+    ]
   }
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {

@@ -1,5 +1,24 @@
 import TensorModule
 
+/// An op without attributes over square float matrices.
+package protocol SquareMatrixOp: OpDefinition {
+  init()
+  /// The results' types for operands that are square.
+  func results(_ matrices: TensorType) -> [TensorType]
+}
+
+extension SquareMatrixOp {
+  package var attributes: Attributes { [] }
+
+  package init(from reader: inout AttributeReader) throws { self.init() }
+
+  package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
+    try Expect.count(inputs, 1...1, Self.name)
+    try Matrices.check(inputs[0], Self.name, square: true)
+    return results(inputs[0])
+  }
+}
+
 /// Helpers for ops over the matrices that the last two axes of their operands hold.
 enum Matrices {
   /// The longest side that is factorised: the work grows with its cube.

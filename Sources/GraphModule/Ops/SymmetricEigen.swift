@@ -1,22 +1,14 @@
 import TensorModule
 
 /// Eigenvalues and eigenvectors of symmetric matrices, by Jacobi's rotations.
-package struct SymmetricEigen: OpDefinition {
+package struct SymmetricEigen: SquareMatrixOp {
   package static let name = "eigh"
   package static let summary =
     "the eigenvalues [..., n], rising, and the eigenvectors as columns [..., n, n] of symmetric matrices [..., n, n], of which only the lower triangle is read; the largest part of a vector is positive"
 
   package init() {}
 
-  package var attributes: Attributes { [] }
-
-  package init(from reader: inout AttributeReader) throws {}
-
-  package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
-    try Expect.count(inputs, 1...1, Self.name)
-    try Matrices.check(inputs[0], Self.name, square: true)
-    return [Matrices.type(inputs[0], inputs[0].dims[inputs[0].rank - 1]), inputs[0]]
-  }
+  package func results(_ matrices: TensorType) -> [TensorType] { [Matrices.type(matrices, matrices.dims[matrices.rank - 1]), matrices] }
 
   package func reference(_ inputs: [ReferenceTensor], _ outputs: [TensorType]) throws -> [ReferenceTensor] {
     var (all, vectors): ([[Double]], [[Double]]) = ([], [])

@@ -114,4 +114,6 @@ package enum FunctionPage {
   package static var text: String { FunctionCatalog.documentation() }
   /// Functions of `keras.ops` that are neither read nor refused with a reason.
   package static var undecided: [String] { FunctionCatalog.kerasFunctions.filter { FunctionCatalog.fate(of: $0) == "not read" } }
+  /// Names that two tables give a meaning.
+  package static var repeated: [String] { FunctionCatalog.repeated }
 }

@@ -17,20 +17,11 @@ extension FunctionCatalog {
       "hard_tanh": unary { _ in Activation(.clip, [-1, 1]) },
       "deg2rad": unary { _ in Activation(.affine, [Double.pi / 180, 0]) },
       "rad2deg": unary { _ in Activation(.affine, [180 / Double.pi, 0]) },
-      "silu": unary { call in
-        if let beta = try call.double("beta"), beta != 1 { throw call.unsupported("beta \(beta)") }
-        return Activation(.silu)
-      },
       "threshold": unary {
         guard let threshold = try $0.double("threshold"), let other = try $0.double("default_value") else {
           throw $0.wrong("threshold and default_value are missing")
         }
         return Activation(.threshold, [threshold, other])
-      },
-      "round": { call in
-        let x = try call.tensor(0, "x", "input")
-        if let decimals = try call.int("decimals"), decimals != 0 { throw call.unsupported("decimals \(decimals)") }
-        return [call.type(x).dtype.isFloat ? try call.layer.unary(.round, x) : x]
       },
       "cbrt": { call in
         let x = try call.float(try call.tensor(0, "x"))
@@ -58,20 +49,6 @@ extension FunctionCatalog {
           try call.layer.add(
             Elementwise(.select), [try call.layer.binary(.equal, y, zero), zero, quotient], "divide_no_nan")
         ]
-      },
-      "isclose": { call in
-        let (x, y) = try floats(call)
-        if try call.bool("equal_nan") == true { throw call.unsupported("equal_nan") }
-        func tolerance(_ argument: FunctionCall.Argument?, _ fallback: Double) throws -> Double {
-          guard let argument else { return fallback }
-          guard let number = argument.constant?.doubleValue else { throw call.unsupported("a tolerance that is no number") }
-          return number
-        }
-        let relative = try tolerance(call.argument(2, "rtol"), 1e-5)
-        let absolute = try tolerance(call.argument(3, "atol"), 1e-8)
-        let distance = try call.layer.unary(.abs, try call.layer.binary(.sub, x, y))
-        let bound = try call.layer.unary(.affine, [relative, absolute], try call.layer.unary(.abs, y))
-        return [try call.layer.binary(.lessEqual, distance, bound)]
       },
       "nan_to_num": { call in
         let x = try call.float(try call.tensor(0, "x"))
@@ -138,8 +115,8 @@ extension FunctionCatalog {
     ]
     for (name, function) in plain { table[name] = unary { _ in Activation(function) } }
     for (name, function) in [
-      ("abs", ScalarFunction.abs), ("negative", .neg), ("square", .square), ("sign", .sign), ("floor", .floor),
-      ("ceil", .ceil), ("trunc", .trunc), ("relu", .relu),
+      ("negative", ScalarFunction.neg), ("square", .square), ("sign", .sign), ("floor", .floor), ("ceil", .ceil), ("trunc", .trunc),
+      ("relu", .relu),
     ] {
       table[name] = { [try $0.layer.unary(function, try number(try $0.tensor(0, "x", "features"), $0))] }
     }
@@ -168,19 +145,6 @@ extension FunctionCatalog {
       }
     }
     table["logical_not"] = { [try $0.layer.unary(.not, try $0.layer.truth(try $0.tensor(0, "x")))] }
-    // On bool operands these are the logical ones; `&`, `|`, `^`, `~` are written so.
-    for (name, function) in [("bitwise_and", ScalarFunction.and), ("bitwise_or", .or), ("bitwise_xor", .xor)] {
-      table[name] = { call in
-        let (x, y) = (try call.tensor(0, "x1", "x"), try call.tensor(1, "x2", "y"))
-        guard call.type(x).dtype == .bool, call.type(y).dtype == .bool else { throw call.unsupported("an integer operand") }
-        return [try call.layer.binary(function, x, y)]
-      }
-    }
-    table["bitwise_not"] = { call in
-      let x = try call.tensor(0, "x")
-      guard call.type(x).dtype == .bool else { throw call.unsupported("an integer operand") }
-      return [try call.layer.unary(.not, x)]
-    }
     return table
   }()
 

@@ -37,36 +37,10 @@ extension FunctionCatalog {
       let result = try call.layer.back(resized, format)
       return [single ? try call.dropped(result, axis: 0) : result]
     },
-    "rgb_to_grayscale": { call in
-      let x = try call.float(try call.tensor(0, "images"))
-      let axis = try call.string("data_format") == "channels_first" ? call.type(x).rank - 3 : call.type(x).rank - 1
-      guard axis >= 0, try call.length(x, axis) == 3 else { throw call.wrong("needs 3 channels, found \(call.type(x).message)") }
-      var shape = [Int](repeating: 1, count: call.type(x).rank)
-      shape[axis] = 3
-      let weights = call.layer.constant(
-        try Tensor(converting: [0.2989, 0.587, 0.114], to: call.type(x).dtype, shape: shape), "weights")
-      return [try call.reduce(.sum, try call.layer.binary(.mul, x, weights), [axis], true)]
-    },
     "depth_to_space": { try blocks($0, toSpace: true) },
     "space_to_depth": { try blocks($0, toSpace: false) },
     "max_pool": { try pool($0, .max) },
     "average_pool": { try pool($0, .average) },
-    "conv": { call in
-      let x = try call.float(try call.tensor(0, "inputs"))
-      let kernel = try call.materialised(try call.required(1, "kernel"), call.type(x).dtype)
-      let rank = call.type(x).rank - 2
-      guard (1...3).contains(rank), call.type(kernel).rank == rank + 2 else { throw call.wrong("inputs and kernel do not fit") }
-      let format = try format(call)
-      let last = try call.layer.channelsLast(x, format)
-      let channels = try call.length(last, -1)
-      let inner = try call.length(kernel, -2)
-      guard inner > 0, channels % inner == 0 else { throw call.wrong("the kernel takes \(inner) channels, the input has \(channels)") }
-      let strides = try spatial(call, "strides", rank) ?? [Int](repeating: 1, count: rank)
-      let dilations = try spatial(call, "dilation_rate", rank) ?? [Int](repeating: 1, count: rank)
-      let conv = Conv(
-        strides: strides, dilations: dilations, padding: try padding(call), groups: channels / inner)
-      return [try call.layer.back(try call.layer.add(conv, [last, kernel], "conv"), format)]
-    },
   ]
 
   static func format(_ call: FunctionCall) throws -> DataFormat {

@@ -24,11 +24,6 @@ extension FunctionCatalog {
         let (mean, variance) = try moments(call, x, axes, keeps)
         return [mean, variance]
       },
-      "average": { call in
-        let (x, axes, keeps) = try operands(call)
-        guard try call.optional(1, "weights") == nil else { throw call.unsupported("argument 'weights'") }
-        return [try call.reduce(.mean, try call.float(x), axes, keeps)]
-      },
       "norm": { call in
         let (x, axes, keeps) = try operands(call)
         if axes.count == 2, let kind = try call.json("ord"), let result = try matrixNorm(call, try call.float(x), axes, keeps, kind) {
@@ -45,27 +40,10 @@ extension FunctionCatalog {
         let axes = try call.axes(try call.ints("axis", "dim"), of: x)
         return [try normalized(call, x, axes, try call.double("epsilon") ?? 1e-12)]
       },
-      // x / max(‖x‖, epsilon); the Euclidean one bounds the sum of squares by epsilon².
-      "normalize": { call in
-        let x = try call.float(try call.tensor(0, "x", "tensor"))
-        guard call.isKeras else { throw call.unsupported("the pair of results of linalg.normalize") }
-        let axes = try call.axes(try call.ints("axis") ?? [-1], of: x)
-        let order = try call.double("order") ?? 2
-        let epsilon = try call.double("epsilon") ?? 1e-7
-        if order == 2 { return [try normalized(call, x, axes, epsilon * epsilon)] }
-        let size = try norm(call, x, axes, true, order)
-        return [try call.layer.binary(.div, x, try call.layer.binary(.max, size, try call.layer.scalar(epsilon, call.type(x).dtype)))]
-      },
       "argmax": { try arg($0, .max) },
       "argmin": { try arg($0, .min) },
       "cumsum": { try cumulative($0, .sum) },
       "cumprod": { try cumulative($0, .prod) },
-      "top_k": { call in
-        let x = try call.tensor(0, "x", "input")
-        guard let k = try call.int("k") ?? (call.isKeras ? nil : 1), k >= 0 else { throw call.wrong("k is missing") }
-        call.ignore("sorted")
-        return try call.layer.addAll(TopK(k: k), [x], "top_k")
-      },
       "softmax": { try softmax($0, log: false) },
       "log_softmax": { try softmax($0, log: true) },
       "sparsemax": { call in

@@ -5,10 +5,16 @@ import TensorModule
 enum FunctionCatalog {
   typealias Meaning = @Sendable (FunctionCall) throws -> [ValueID]
 
-  static let meanings: [String: Meaning] = [
+  /// Every function in one table of these only.
+  private static let tables: [[String: Meaning]] = [
     elementwise, reductions, shapes, indexing, products, images, arithmetic, order, missingNumbers, scattering, matrices,
     frequencies, sizes, windows, losses, pictures, transformations, strings,
-  ].reduce(into: [:]) { $0.merge($1) { _, last in last } }
+  ]
+
+  static let meanings: [String: Meaning] = tables.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+
+  /// Names with more than one meaning: none.
+  static let repeated: [String] = Dictionary(grouping: tables.flatMap(\.keys), by: { $0 }).filter { $1.count > 1 }.keys.sorted()
 
   /// Names of `keras.ops` classes (in lower case with underscores) that differ from the function's.
   private static let kerasAliases: [String: String] = [
