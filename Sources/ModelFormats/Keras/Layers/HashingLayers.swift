@@ -15,13 +15,12 @@ struct HashingLayer: KerasLayerReader {
     mode = .read(config, .int, among: [.int, .oneHot, .multiHot, .count])
     mask = config.json("mask_value")
     declared = config.declaredDtype
-    var salt = HashingLayer.salt(config)
-    // tf.keras before 2.5 writes its default salt, but hashes without salt.
-    if config.dialect.generation == .keras2, config.dialect.isBefore(2, 5), salt == [HashCross.defaultSeed, HashCross.defaultSeed] {
-      salt = []
-      config.diagnostics.warn(config.path, "the salt is that which tf.keras 2.4 writes when none was given; values are hashed without salt")
+    key = HashingLayer.salt(config)
+    // tf.keras before 2.5 writes the default salt that a new layer does not use, and a loaded one does.
+    if config.dialect.generation == .keras2, config.dialect.isBefore(2, 5), key == [HashCross.defaultSeed, HashCross.defaultSeed] {
+      config.diagnostics.warn(
+        config.path, "values are hashed with the salt in the file, as tf.keras 2.4 does after loading; it did not while the model was made if none was given")
     }
-    key = salt
   }
 
   /// `salt`: two integers, or one for both; empty without one.
