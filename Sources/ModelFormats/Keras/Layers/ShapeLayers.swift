@@ -92,11 +92,10 @@ struct UpSampling: KerasLayerReader {
     // Keras 2 of its own calls TensorFlow 1's resize_bilinear or Theano's, which take corners for samples.
     let isOwnKeras2 = config.dialect.generation == .keras2 && !config.dialect.isTensorFlowKeras
     coordinates = isOwnKeras2 ? .asymmetric : .halfPixel
-    if isBilinear && config.dialect.isTensorFlowKeras && config.dialect.version == [2, 2, 4] {
+    // tf.keras 1.13 and 1.14 do not write the key, and take nearest when they load a bilinear layer. Where it is, 1.15 or a later one wrote it.
+    if rank == 2 && !config.has("interpolation") && config.dialect.isTensorFlowKeras && config.dialect.version == [2, 2, 4] {
       config.diagnostics.warn(
-        config.path,
-        "TensorFlow 1.13 and later ones write the same keras_version and resize differently; half-pixel centres, those of 1.15, are assumed"
-      )
+        config.path, "tf.keras of TensorFlow 1.13 and 1.14 does not write the interpolation; it is nearest, as when Keras loads the file")
     }
     if isBilinear && config.dialect.backend == .cntk {
       config.unsupported("interpolation 'bilinear', which Keras on CNTK does not have,", nearest: "nearest")
