@@ -37,6 +37,8 @@ extension NodeBuilding {
     guard let length = type.dims[positive].fixed else {
       throw KilnError(.unsupportedModel, "axis \(positive) of its operand \(type.message) must be known", hint: "give the inputs' shapes with --input-shape")
     }
+    // So that arithmetic on a few of them cannot overflow.
+    guard (0...Int(Int32.max)).contains(length) else { throw unsupported("the length \(length) of axis \(positive)") }
     return length
   }
 

@@ -69,6 +69,7 @@ struct EinsumOperands {
       let rest = names.indices.filter { $0 != first && $0 != twice }
       value = try call.transpose(value, rest + [first, twice])
       let length = try call.length(value, -1)
+      guard length <= 1 << 20 else { throw call.unsupported("a diagonal of \(length)") }
       let dims = call.type(value).dims
       let flat = try call.reshape(value, Array(dims.dropLast(2)) + [Dim(length * length)])
       let places = try call.numbers((0..<length).map { Double($0 * length + $0) }, [length], .int32, "diagonal")

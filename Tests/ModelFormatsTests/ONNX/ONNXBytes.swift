@@ -41,9 +41,12 @@ enum ONNXBytes {
   static func floats(_ values: [Float]) -> [UInt8] { raw(values.flatMap { value in withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) } }) }
   static func integers(_ values: [Int64]) -> [UInt8] { raw(values.flatMap { value in withUnsafeBytes(of: value.littleEndian) { Array($0) } }) }
 
-  static func initializer(_ name: String, _ element: Int = 1, _ dims: [Int], _ data: [UInt8]) -> [UInt8] {
+  static func initializer(_ name: String, _ element: Int, _ dims: [Int], _ data: [UInt8]) -> [UInt8] {
     G.field(5, tensor(name, element, dims, data))
   }
+
+  /// Of floats.
+  static func initializer(_ name: String, _ dims: [Int], _ data: [UInt8]) -> [UInt8] { initializer(name, 1, dims, data) }
 
   /// A whole file.
   static func model(_ graph: [UInt8], opset: Int = 17, domains: [(String, Int)] = [], functions: [[UInt8]] = [], ir: Int = 8) -> [UInt8] {

@@ -165,9 +165,9 @@ struct DeformableConvolution {
     guard shape.count == 4, w.count == 4, o.count == 4 else { throw call.unsupported("a deformable convolution over \(type.message)") }
     let window = try ONNXWindow(call, rank: 2, kernel: Array(w[2...]))
     let (groups, offsetGroups) = (try call.int("group", 1), try call.int("offset_group", 1))
-    let taps = w[2] * w[3], (batch, channels, rows, columns) = (shape[0], shape[1], o[2], o[3])
+    let taps = checkedProduct(w[2...]) ?? .max, (batch, channels, rows, columns) = (shape[0], shape[1], o[2], o[3])
     guard groups >= 1, offsetGroups >= 1, channels % groups == 0, channels % offsetGroups == 0, w[0] % groups == 0, w[1] == channels / groups,
-      o[1] == offsetGroups * taps * 2, taps <= 1024
+      offsetGroups <= channels, taps <= 1024, o[1] == offsetGroups * taps * 2, (checkedProduct([batch, offsetGroups, taps, rows, columns]) ?? .max) <= 1 << 26
     else { throw call.wrong("its offsets \(o.shapeText) or kernel \(w.shapeText) do not fit \(type.message)") }
     let part = channels / offsetGroups
     // Each group of channels as an image of its own.

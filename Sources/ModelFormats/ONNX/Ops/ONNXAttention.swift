@@ -235,8 +235,8 @@ struct ONNXAttention {
     let (left, right) = (try call.int("left_window_size", -1), try call.int("right_window_size", -1))
     guard isCausal || left >= 0 || right >= 0 || call.has(6) else { return nil }
     let (count, keys) = (try call.fixed(queries), try call.fixed(total))
-    let column = try call.numbers((0..<keys).map(Double.init), [1, keys], .int64, "keys")
-    var row = try call.numbers((0..<count).map(Double.init), [count, 1], .int64, "queries")
+    let column = try call.numbers(try call.counting(keys), [1, keys], .int64, "keys")
+    var row = try call.numbers(try call.counting(count), [count, 1], .int64, "queries")
     var lengths: ValueID?
     if call.has(6) {
       let value = try call.cast(try call.x(6), .int64)

@@ -17,7 +17,7 @@ extension ONNXOpCatalog {
     let theta = try call.x(0), dtype = call.type(theta).dtype
     let size = try call.integers(1, "a size")
     let rank = size.count - 2
-    guard rank == 2 || rank == 3, size.allSatisfy({ $0 >= 0 }), let area = checkedProduct(size[2...]), area <= 1 << 24,
+    guard rank == 2 || rank == 3, size.allSatisfy({ $0 >= 0 }), let area = checkedProduct(size[2...]), area <= 1 << 22,
       call.type(theta).dims == [Dim(size[0]), Dim(rank), Dim(rank + 1)]
     else { throw call.wrong("\(call.type(theta).message) does not fit the size \(size)") }
     let align = try call.bool("align_corners")

@@ -133,7 +133,7 @@ extension ONNXOpCatalog {
     let axis = try call.axis(try call.int("axis", 0), rank)
     let indices = try call.cast(try call.counted(try call.input(1), type.dims[axis]), .int64)
     let shape = try call.fixedShape(call.type(indices))
-    guard shape.count == rank, let count = checkedProduct(shape + [rank]), count <= 1 << 26 else { throw call.wrong("indices \(shape.shapeText) do not fit \(type.message)") }
+    guard shape.count == rank, let count = checkedProduct(shape + [rank]), count <= 1 << 24 else { throw call.wrong("indices \(shape.shapeText) do not fit \(type.message)") }
     // A coordinate for each axis; those of other axes are their own places.
     let coordinates = try (0..<rank).map { place -> ValueID in
       if place == axis { return try call.reshape(indices, shape.map { Dim($0) } + [1]) }
@@ -156,7 +156,7 @@ extension ONNXOpCatalog {
     guard call.node.outputs.count > 1 else { return [results[0]] }
     // The first place of each: the least of the places that have its number.
     let length = try call.fixed(type.elementCount)
-    let places = try call.numbers((0..<length).map(Double.init), [length], .int64, "places")
+    let places = try call.numbers(try call.counting(length), [length], .int64, "places")
     let start = try call.add(DynamicBroadcastTo([count]), [try call.scalar(Double(length), .int64), try call.add(ShapeOf(), [results[0]], "shape")], "start")
     let first = try call.add(Scatter(.min), [start, try call.reshape(results[1], [Dim(length), 1]), places], "scatter")
     return [results[0], first, results[1], results[2]]
@@ -173,7 +173,7 @@ extension ONNXOpCatalog {
     // For each place in the cache the place in the update, or none.
     var starts = try call.numbers([Double](repeating: 0, count: batch), [batch], .int64, "starts")
     if call.has(2) { starts = try call.cast(try call.x(2), .int64) }
-    let places = try call.numbers((0..<length).map(Double.init), [1, length], .int64, "places")
+    let places = try call.numbers(try call.counting(length), [1, length], .int64, "places")
     var source = try call.binary(.sub, places, try call.reshape(starts, [Dim(batch), 1]))
     switch try call.text("mode", "linear") {
     case "linear": break

@@ -19,7 +19,7 @@ extension ONNXOpCatalog {
         let (rows, columns) = (try call.fixed(type.dims[type.rank - 2]), try call.fixed(type.dims[type.rank - 1]))
         let k = call.has(1) ? try call.integer(1, "a diagonal") : 0
         let upper = try call.bool("upper", true)
-        guard rows * columns <= 1 << 26 else { throw call.wrong("\(type.message) is too large") }
+        guard rows * columns <= 1 << 24 else { throw call.wrong("\(type.message) is too large") }
         let mask = try Tensor((0..<rows).flatMap { row in (0..<columns).map { upper ? $0 - row >= k : $0 - row <= k } }, shape: [rows, columns])
         return [try call.select(call.constant(mask, "mask"), x, try call.scalar(0, type.dtype))]
       },
@@ -50,7 +50,7 @@ extension ONNXOpCatalog {
         let rows = batch == 0 ? x : try call.transpose(x, [1, 0] + Array(2..<type.rank))
         let lengths = try call.reshape(try call.cast(try call.x(1), .int64), [type.dims[batch], 1])
         let count = try call.fixed(type.dims[time])
-        let places = try call.numbers((0..<count).map(Double.init), [1, count], .int64, "places")
+        let places = try call.numbers(try call.counting(count), [1, count], .int64, "places")
         let turned = try call.binary(.sub, try call.binary(.sub, lengths, try call.scalar(1, .int64)), places)
         let picks = try call.select(try call.binary(.less, places, lengths), turned, places)
         let result = try call.add(Gather(axis: 1, batchDims: 1), [rows, picks], "gather")

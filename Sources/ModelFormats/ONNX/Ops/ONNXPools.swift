@@ -123,7 +123,7 @@ struct PoolIndices {
       low.append(amount.low)
       high.append(amount.high + max(0, last * window.strides[axis] + extent - whole))
     }
-    guard let size = checkedProduct(shape), size <= 1 << 26 else { throw call.wrong("\(type.message) is too large") }
+    guard let size = checkedProduct(shape), size <= 1 << 22 else { throw call.wrong("\(type.message) is too large") }
     let isColumns = try call.bool("storage_order")
     // Every element's own place.
     var places: [Double] = []

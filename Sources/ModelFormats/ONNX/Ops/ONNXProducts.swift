@@ -28,6 +28,7 @@ extension ONNXOpCatalog {
         let parts = try call.addAll(LU(), [x], "lu")
         guard parts.count == 4, rank >= 2 else { throw call.wrong("takes matrices, found \(call.type(x).message)") }
         let n = try call.length(x, -1)
+        guard n <= 1 << 20 else { throw call.unsupported("a determinant of \(call.type(x).message)") }
         let flat = try call.reshape(parts[0], Array(call.type(x).dims.dropLast(2)) + [Dim(n * n)])
         let places = try call.numbers((0..<n).map { Double($0 * n + $0) }, [n], .int32, "diagonal")
         let diagonal = try call.add(Gather(axis: rank - 2), [flat, places], "gather")

@@ -98,7 +98,7 @@ extension ONNXCall {
     guard block >= 1, type.rank == target.rank else { throw wrong("scales \(type.message) do not fit \(target.message)") }
     let (count, length) = (try fixed(type.dims[place]), try fixed(target.dims[place]))
     guard count == (length + block - 1) / block else { throw wrong("\(count) blocks of \(block) do not fill \(target.message)") }
-    let places = try numbers((0..<length).map { Double($0 / block) }, [length], .int32, "blocks")
+    let places = try numbers(try counting(length).map { ($0 / Double(block)).rounded(.down) }, [length], .int32, "blocks")
     return try add(Gather(axis: place), [value, places], "gather")
   }
 

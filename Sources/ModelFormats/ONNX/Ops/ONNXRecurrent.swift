@@ -100,7 +100,7 @@ struct ONNXRecurrence {
       let time = try call.fixed(dims[1])
       let lengths = try call.input(4).evaluated?.integers
       if lengths == nil || lengths?.contains(where: { $0 != Int64(time) }) == true {
-        let places = try call.numbers((0..<time).map(Double.init), [1, time], .int32, "places")
+        let places = try call.numbers(try call.counting(time), [1, time], .int32, "places")
         let line = try call.reshape(try call.cast(try call.x(4), .int32), [dims[0], 1])
         mask = try call.binary(.less, places, line)
       }

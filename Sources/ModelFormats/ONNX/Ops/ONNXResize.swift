@@ -154,12 +154,13 @@ extension ONNXOpCatalog {
     let hasScales = try call.has("scales") || !isEmpty(scalesAt)
     if hasScales {
       let given = call.has("scales") ? try call.floats("scales") : try call.constant(scalesAt, "scales").doubles
-      guard given.count == axes.count, given.allSatisfy({ $0 > 0 && $0 < 0x1p20 }) else { throw call.wrong("scales \(given) do not fit \(type.message)") }
+      guard given.count == axes.count, given.allSatisfy({ $0 > 0x1p-20 && $0 < 0x1p20 }) else { throw call.wrong("scales \(given) do not fit \(type.message)") }
       let roi = try part(call, axes.count)
       for (index, axis) in axes.enumerated() {
         scales[axis] = given[index]
         if let length = type.dims[axis].fixed {
-          dims[axis] = Dim(Int((Double(length) * (roi.map { $0[index + axes.count] - $0[index] } ?? 1) * given[index]).rounded(.down)))
+          let part = roi.map { $0[index + axes.count] - $0[index] } ?? 1
+          dims[axis] = Dim(try whole(call, Double(length) * part * given[index]))
         } else if given[index] == given[index].rounded() {
           dims[axis] = type.dims[axis] * Dim(Int(given[index]))
         } else if let part = Int(exactly: (1 / given[index]).rounded()), given[index] == 1 / Double(part) {
@@ -188,7 +189,7 @@ extension ONNXOpCatalog {
         guard known.count == ratios.count, let ratio = policy == "not_larger" ? known.min() : known.max() else { throw call.unsupported("a policy for unknown sizes") }
         for axis in axes {
           scales[axis] = ratio
-          dims[axis] = Dim(Int((Double(try call.fixed(type.dims[axis])) * ratio + 0.5).rounded(.down)))
+          dims[axis] = Dim(try whole(call, Double(try call.fixed(type.dims[axis])) * ratio + 0.5))
         }
       }
     } else {
@@ -215,8 +216,9 @@ extension ONNXOpCatalog {
     var mask: ValueID?
     for axis in 0..<type.rank where dims[axis] != type.dims[axis] || scales[axis] != 1 || roi != nil {
       var own = ONNXResize.Axis(length: try call.fixed(type.dims[axis]), size: try call.fixed(dims[axis]), scale: 1)
-      guard own.length >= 1, own.size * own.length <= 1 << 24 else { throw call.unsupported("an axis from \(own.length) to \(own.size)") }
+      guard own.length >= 1, own.size * own.length <= 1 << 22 else { throw call.unsupported("an axis from \(own.length) to \(own.size)") }
       own.scale = scales[axis] ?? Double(own.size) / Double(own.length)
+      guard own.size == 0 || (0x1p-20...0x1p31).contains(own.scale) else { throw call.unsupported("a scale of \(own.scale)") }
       if let roi, let index = axes.firstIndex(of: axis) { (own.start, own.end) = (roi[index], roi[index + axes.count]) }
       if let sources = resize.sources(own) {
         x = try call.add(Gather(axis: axis), [x, try call.numbers(sources.map(Double.init), [own.size], .int32, "sources")], "gather")
@@ -242,11 +244,18 @@ extension ONNXOpCatalog {
     return x
   }
 
+  /// A length, rounded down.
+  private static func whole(_ call: ONNXCall, _ length: Double) throws -> Int {
+    guard length >= 0, length < 0x1p31 else { throw call.wrong("a length of \(length)") }
+    return Int(length)
+  }
+
   /// The part of the image that `tf_crop_and_resize` takes.
   private static func part(_ call: ONNXCall, _ count: Int) throws -> [Double]? {
     guard try call.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" else { return nil }
     let numbers = try call.constant(1, "a region").doubles
     guard numbers.count == 2 * count else { throw call.wrong("its region has \(numbers.count) numbers for \(count) axes") }
+    guard numbers.allSatisfy({ $0.magnitude < 0x1p20 }) else { throw call.wrong("its region is out of range") }
     return numbers
   }
 }

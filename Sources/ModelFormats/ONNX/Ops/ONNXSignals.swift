@@ -24,7 +24,7 @@ extension ONNXOpCatalog {
     let dtype = try call.dtype(try call.element("output_datatype", ONNXDataType(.float32)))
     let isPeriodic = try call.bool("periodic", true)
     if let size = try call.input(0).evaluated?.integers.first {
-      guard (0...1 << 24).contains(size) else { throw call.wrong("its size \(size) is out of range") }
+      guard (0...1 << 22).contains(size) else { throw call.wrong("its size \(size) is out of range") }
       let step = 2 * Double.pi / Double(max(isPeriodic ? size : size - 1, 1))
       let values = (0..<Int(size)).map { n in weights.indices.reduce(0) { $0 + weights[$1] * cos(step * Double(n * $1)) } }
       return try call.numbers(values, [Int(size)], dtype, "window")
@@ -46,7 +46,7 @@ extension ONNXOpCatalog {
   private static func mel(_ call: ONNXCall) throws -> ValueID {
     let (bins, length, rate) = (try call.integer(0, "a number of bins"), try call.integer(1, "a length"), try call.integer(2, "a rate"))
     let (low, high) = (try call.number(3, "an edge"), try call.number(4, "an edge"))
-    guard (1...1 << 16).contains(bins), (1...1 << 20).contains(length), rate >= 1, low >= 0, high > low else { throw call.wrong("its numbers are out of range") }
+    guard (1...1 << 12).contains(bins), (1...1 << 16).contains(length), rate >= 1, low >= 0, high > low, high < 0x1p30, bins * length <= 1 << 22 else { throw call.wrong("its numbers are out of range") }
     let rows = length / 2 + 1
     func mels(_ hertz: Double) -> Double { 2595 * log10(1 + hertz / 700) }
     let step = (mels(high) - mels(low)) / Double(bins + 2)
@@ -57,11 +57,13 @@ extension ONNXOpCatalog {
     var matrix = [Double](repeating: 0, count: rows * bins)
     for bin in 0..<bins {
       let (left, centre, right) = (edges[bin], edges[bin + 1], edges[bin + 2])
-      func put(_ row: Int, _ value: Double) { if (0..<rows).contains(row) { matrix[row * bins + bin] = value } }
-      if centre == left { put(centre, 1) } else {
-        for row in left...max(centre, left) where centre > left { put(row, Double(row - left) / Double(centre - left)) }
+      for row in 0..<rows {
+        if row == centre { matrix[row * bins + bin] = 1 } else if row >= left, row < centre {
+          matrix[row * bins + bin] = Double(row - left) / Double(centre - left)
+        } else if row > centre, row < right {
+          matrix[row * bins + bin] = Double(right - row) / Double(right - centre)
+        }
       }
-      if right > centre { for row in centre..<right { put(row, Double(right - row) / Double(right - centre)) } }
     }
     return try call.numbers(matrix, [rows, bins], try call.dtype(try call.element("output_datatype", ONNXDataType(.float32))), "mel")
   }
@@ -82,7 +84,7 @@ extension ONNXOpCatalog {
     // A one-sided inverse takes half of the spectrum and gives real numbers.
     let isRealInverse = inverse && half
     let length = call.has(1) ? try call.integer(1, "a length") : isRealInverse ? 2 * (own - 1) : own
-    guard (1...1 << 14).contains(length), own >= 1 else { throw call.unsupported("a transform of \(length)") }
+    guard (1...1 << 12).contains(length), own >= 1 else { throw call.unsupported("a transform of \(length)") }
     let taken = isRealInverse ? length / 2 + 1 : length
     if own > taken { x = try call.slice(x, axis: rank - 2, 0, taken) } else if own < taken {
       var high = [Int](repeating: 0, count: rank)
@@ -127,9 +129,9 @@ extension ONNXOpCatalog {
     guard type.rank == 3, let parts = type.dims[2].fixed, parts == 1 || parts == 2 else { throw call.wrong("takes [batch, time, 1 or 2], found \(type.message)") }
     let length = try call.fixed(type.dims[1]), step = try call.integer(1, "a step")
     let size = call.has(3) ? try call.integer(3, "a length") : call.has(2) ? try call.fixed(try call.input(2).type.elementCount) : length
-    guard step >= 1, (1...1 << 14).contains(size), size <= length else { throw call.wrong("frames of \(size) do not fit \(type.message)") }
+    guard step >= 1, (1...1 << 12).contains(size), size <= length else { throw call.wrong("frames of \(size) do not fit \(type.message)") }
     let count = (length - size) / step + 1
-    guard count * size <= 1 << 26 else { throw call.unsupported("\(count) frames of \(size)") }
+    guard count <= 1 << 20, count * size <= 1 << 24 else { throw call.unsupported("\(count) frames of \(size)") }
     let places = (0..<count).flatMap { frame in (0..<size).map { Double(frame * step + $0) } }
     // [batch, frames, size, parts].
     var cut = try call.add(Gather(axis: 1), [x, try call.numbers(places, [count, size], .int32, "places")], "gather")

@@ -19,7 +19,7 @@ extension ONNXOpCatalog {
         let dtype = call.type(operands[0]).dtype
         if let all = try? (0..<3).map({ try call.number($0, "a bound") }) {
           let count = Swift.max(((all[1] - all[0]) / all[2]).rounded(.up), 0)
-          guard count.isFinite, count <= 0x1p26 else { throw call.wrong("its range \(all[0]), \(all[1]), \(all[2]) is too long") }
+          guard count.isFinite, count <= 0x1p22 else { throw call.wrong("its range \(all[0]), \(all[1]), \(all[2]) is too long") }
           return [try call.numbers((0..<Int(count)).map { all[0] + Double($0) * all[2] }, [Int(count)], dtype, "range")]
         }
         return [try call.add(DynamicRange(call.dataDims(0, rank: 1)[0]), operands, "range")]
@@ -30,7 +30,7 @@ extension ONNXOpCatalog {
         let element = try call.element("dtype", try call.element(0))
         let (rows, columns) = (try call.fixed(type.dims[0]), try call.fixed(type.dims[1]))
         let k = try call.int("k", 0)
-        guard rows * columns <= 1 << 26 else { throw call.wrong("\(type.message) is too large") }
+        guard rows * columns <= 1 << 22 else { throw call.wrong("\(type.message) is too large") }
         let values = (0..<rows).flatMap { row in (0..<columns).map { $0 - row == k ? 1.0 : 0 } }
         return [try call.numbers(values, [rows, columns], try call.dtype(element), "eye")]
       },
@@ -61,7 +61,15 @@ extension ONNXCall {
     guard let length = dim.fixed else {
       throw KilnError(.unsupportedModel, "the length \(dim) must be known", hint: "give the inputs' shapes with --input-shape")
     }
+    // So that arithmetic on a few of them cannot overflow.
+    guard (0...Int(Int32.max)).contains(length) else { throw unsupported("the length \(length)") }
     return length
+  }
+
+  /// 0, 1, 2, … as numbers; a length that a file declares does not justify more memory.
+  func counting(_ count: Int) throws -> [Double] {
+    guard (0...1 << 22).contains(count) else { throw unsupported("counting to \(count)") }
+    return (0..<count).map(Double.init)
   }
 
   /// The dims of a type, all of which must be numbers.
