@@ -45,11 +45,22 @@ extension NodeBuilding {
   // MARK: Building
 
   func add(_ op: any OpDefinition, _ operands: [ValueID], _ suffix: String) throws -> ValueID {
-    try builder.graph.addOne(op, operands, name: "\(name)/\(suffix)", scope: scope, device: device)
+    noted(op, [try builder.graph.addOne(op, operands, name: "\(name)/\(suffix)", scope: scope, device: device)])[0]
   }
 
   func addAll(_ op: any OpDefinition, _ operands: [ValueID], _ suffix: String) throws -> [ValueID] {
-    try builder.graph.add(op, operands, name: "\(name)/\(suffix)", scope: scope, device: device)
+    noted(op, try builder.graph.add(op, operands, name: "\(name)/\(suffix)", scope: scope, device: device))
+  }
+
+  /// Notes where sizes that the data give can be read off.
+  private func noted(_ op: any OpDefinition, _ results: [ValueID]) -> [ValueID] {
+    guard op is any DataDependentOp else { return results }
+    for result in results {
+      for (axis, dim) in type(result).dims.enumerated() {
+        if let symbol = dim.plainSymbol, builder.sizes.axes[symbol] == nil { builder.sizes.axes[symbol] = (result, axis) }
+      }
+    }
+    return results
   }
 
   func unary(_ function: ScalarFunction, _ value: ValueID, _ parameters: [Double] = []) throws -> ValueID {
