@@ -40,6 +40,9 @@ extension Golden {
       svd,
       eigh,
       dataSizes,
+      special,
+      bitcast,
+      runningLogs,
     ].flatMap { $0 }
   }
 }
