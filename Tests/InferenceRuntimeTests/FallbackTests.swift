@@ -22,6 +22,9 @@ import Testing
     case let op as Resize: return op.dims.count > 2
     // Text, tables and counts run by their definitions, also on numbers.
     case is AsString, is UnicodeEncode: return true
+    // Bits of another dtype, boxes of several classes and sums of exponentials run by their definitions.
+    case is Bitcast, is CombinedNonMaxSuppression, is SpecialFunction: return hasElements(example)
+    case let op as Cumulative where op.kind == .logSumExp: return hasElements(example)
     case is Bincount, is CheckRange, is HashCross, is Lookup, is TokenCounts: return hasElements(example)
     // These kernels take float32.
     case is Softmax, is LayerNorm, is RMSNorm, is BatchNorm, is Pool: return types != [.float32]

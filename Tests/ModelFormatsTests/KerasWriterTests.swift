@@ -6,7 +6,7 @@ import Testing
 
 /// Files that the writers make: read again they predict the same; they are laid out as Keras lays them out.
 @Suite struct KerasWriterTests {
-  /// Models of every generation whose layers all have a place in the target.
+  /// Models of every generation.
   static let cases: [(name: String, file: String)] = [
     ("keras-1.2.2-theano/arch_lenet_cf", "model.h5"), ("keras-1.2.2-theano/model_table_maxout_highway_srelu", "model.h5"),
     ("keras-1.2.2-theano/bidirectional_lstm_masked", "model.h5"), ("keras-1.2.2-tensorflow/conv_lstm2d_valid_cl", "model.h5"),
@@ -42,6 +42,11 @@ import Testing
     let (name, file) = (String(place[..<slash]), String(place[place.index(after: slash)...]))
     let folder = try KerasWriterTests.folder()
     defer { try? FileManager.default.removeItem(atPath: folder) }
+    if target == .keras2H5, name.hasSuffix("mask_encoder_decoder") {
+      // Keras 2 has no layer for the comparison that makes its mask.
+      #expect(throws: KilnError.self) { try KerasWriterTests.written(name, file, as: target, in: folder) }
+      return
+    }
     let (source, path) = try KerasWriterTests.written(name, file, as: target, in: folder)
     let again = try ModelImporter.read(path: path)
     let fixture = KerasWriterTests.fixture(name)

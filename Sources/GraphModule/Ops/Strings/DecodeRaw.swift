@@ -34,6 +34,9 @@ package struct DecodeRaw: DataDependentOp {
     try Expect.that((-1...1 << 30).contains(width), Self.name, "width must be -1 or more, found \(width)")
     try SizeOperand.declared(dims, Self.name)
     try Expect.that(dims.count == 1, Self.name, "dims must be the number alone")
+    let size = dtype.byteCount
+    try Expect.that(
+      width < 0 || (width % size == 0 && dims[0] == Dim(width / size)), Self.name, "\(width) bytes of \(dtype.name) are not \(dims[0]) numbers")
     return [TensorType(dtype, inputs[0].dims + dims)]
   }
 

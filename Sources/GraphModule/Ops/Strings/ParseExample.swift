@@ -65,6 +65,7 @@ package struct ParseExample: DataDependentOp {
   }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
+    try Expect.that(!features.isEmpty, Self.name, "needs a feature")
     let count = 1 + features.count(where: \.takesDefault)
     try Expect.count(inputs, count...count, Self.name)
     try Expect.strings(inputs[0], Self.name, "the operand")
@@ -151,7 +152,6 @@ package struct ParseExample: DataDependentOp {
       OpExample(
         ParseExample([Feature("x", .sparse, .float32, sizes: [2, 2]), Feature("t", .ragged, .string, sizes: [1])]), [two], texts: texts),
       OpExample(ParseExample([Feature("x", .dense, .float32, shape: [2])]), [none, TensorType(.float32, [0])]),
-      OpExample(ParseExample([]), [TensorType(.string, [1])], texts: [0: [""]]),
     ]
   }
 }
