@@ -71,10 +71,27 @@ final class TFEndpoints {
   private func unconsumed() -> [Output] {
     var read: Set<String> = []
     for node in model.graph.nodes where !TFEndpoints.isTraining(node) { for input in node.inputs { read.insert(input.node) } }
+    let inside = insideLoops()
     return model.graph.nodes.compactMap { node in
-      guard !read.contains(node.name), !TFEndpoints.noOutputs.contains(node.op), !TFEndpoints.isAside(node) else { return nil }
+      guard !read.contains(node.name), !inside.contains(node.name), !TFEndpoints.noOutputs.contains(node.op), !TFEndpoints.isAside(node) else { return nil }
       return Output(name: node.name, reference: TFReference(node: node.name, index: 0), frame: converter.root, isGuess: true)
     }
+  }
+
+  /// The nodes between the `Enter` and the `Exit` nodes of loops: their values differ from iteration to iteration.
+  private func insideLoops() -> Set<String> {
+    var inside = Set(model.graph.nodes.filter { $0.op == "Enter" || $0.op == "RefEnter" }.map(\.name))
+    if inside.isEmpty { return [] }
+    var readers: [String: [Int]] = [:]
+    for (index, node) in model.graph.nodes.enumerated() { for input in node.inputs { readers[input.node, default: []].append(index) } }
+    var waiting = Array(inside)
+    while let name = waiting.popLast() {
+      for index in readers[name] ?? [] {
+        let node = model.graph.nodes[index]
+        if node.op != "Exit", node.op != "RefExit", inside.insert(node.name).inserted { waiting.append(node.name) }
+      }
+    }
+    return inside
   }
 
   // MARK: Inputs
@@ -239,7 +256,8 @@ final class TFEndpoints {
       }
       found.append((output, value))
     }
-    let computed = found.filter { !$0.0.isGuess || $0.1.evaluated == nil }
+    // What follows from constants and the inputs' shapes alone is left over from building the graph.
+    let computed = found.filter { !$0.0.isGuess || ($0.1.evaluated == nil && $0.1.known == nil) }
     return try (computed.isEmpty ? found : computed).map { output, value in
       Graph.Output(name: output.name, value: try guarded(try converter.builder.id(value), output.name))
     }
