@@ -37,6 +37,14 @@ package enum Console {
   /// Whether colour is welcome on stderr (https://no-color.org).
   package static let hasColor = isInteractive && (variable("NO_COLOR") ?? "").isEmpty
 
+  /// The columns of a line of stdout: `COLUMNS`, or the terminal's; nil where nothing bounds them.
+  package static var width: Int? {
+    if let text = variable("COLUMNS"), let columns = Int(text), columns > 0 { return columns }
+    var size = winsize()
+    guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
+  }
+
   /// An environment variable, or nil when it is unset.
   package static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 

@@ -5,8 +5,8 @@ import TensorModule
 public struct ImportOutcome: Sendable {
   /// What was passed over: unknown configuration keys, defaults that were assumed.
   public var warnings: [ImportWarning] = []
-  /// Facts about the source, in order: framework, version.
-  public var facts: [(name: String, value: String)] = []
+  /// What was found out about the source, in order: framework, generation, version.
+  public var facts: [SourceFact] = []
   /// The source layer by layer.
   public var report = ImportReport()
   /// Why the model cannot be imported. Not nil only from `ModelImport.check`.
@@ -20,12 +20,13 @@ extension ImportOutcome {
     func row(_ row: ImportReportRow) -> JSON {
       .array([
         .string(row.layer), .string(row.className), .string(row.status.rawValue), .string(row.remark), .int(row.parameters),
+        .int(row.count),
       ])
     }
     return .object(
       JSONObject([
         ("warnings", .array(warnings.map { .array([.string($0.layer), .string($0.message)]) })),
-        ("facts", .array(facts.map { .array([.string($0.name), .string($0.value)]) })),
+        ("facts", .array(facts.map { .array([.string($0.name), .string($0.value), .string($0.evidence)]) })),
         ("rows", .array(report.rows.map(row))), ("problem", problem?.json ?? .null),
       ]))
   }
@@ -36,14 +37,17 @@ extension ImportOutcome {
       if let layer = pair[0]?.stringValue, let text = pair[1]?.stringValue { warnings.append(ImportWarning(layer: layer, text)) }
     }
     for pair in json["facts"]?.arrayValue ?? [] {
-      if let name = pair[0]?.stringValue, let value = pair[1]?.stringValue { facts.append((name, value)) }
+      if let name = pair[0]?.stringValue, let value = pair[1]?.stringValue {
+        facts.append(SourceFact(name, value, evidence: pair[2]?.stringValue ?? ""))
+      }
     }
     for row in json["rows"]?.arrayValue ?? [] {
       guard let layer = row[0]?.stringValue, let className = row[1]?.stringValue, let remark = row[3]?.stringValue,
-        let status = ImportReportRow.Status(rawValue: row[2]?.stringValue ?? ""), let parameters = row[4]?.intValue
+        let status = ImportReportRow.Status(rawValue: row[2]?.stringValue ?? ""), let parameters = row[4]?.intValue,
+        let count = row[5]?.intValue
       else { continue }
       report.rows.append(
-        ImportReportRow(layer: layer, className: className, status: status, remark: remark, parameters: parameters))
+        ImportReportRow(layer: layer, className: className, status: status, remark: remark, parameters: parameters, count: count))
     }
     if let error = json["problem"], !error.isNull { problem = KilnError(error) }
   }

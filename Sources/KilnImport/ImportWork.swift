@@ -12,7 +12,7 @@ enum ImportWork {
     var result = try ModelImporter.read(path: request.source, options: request.options)
     var outcome = ImportOutcome()
     outcome.warnings = result.warnings
-    outcome.facts = facts(result.facts)
+    outcome.facts = result.facts.list
     outcome.report = result.report
     var graph = result.graph
     result.graph = Graph(name: "")
@@ -29,14 +29,9 @@ enum ImportWork {
     let found = try ModelImporter.check(path: request.source, options: request.options)
     var outcome = ImportOutcome()
     outcome.warnings = found.warnings
-    outcome.facts = found.facts.map(facts) ?? []
+    outcome.facts = found.facts?.list ?? []
     outcome.report = found.report
     outcome.problem = found.error
     return outcome
-  }
-
-  private static func facts(_ facts: SourceFacts) -> [(name: String, value: String)] {
-    [("framework", facts.framework), ("version", facts.version), ("backend", facts.backend), ("generation", facts.generation)]
-      .filter { !$0.1.isEmpty }
   }
 }

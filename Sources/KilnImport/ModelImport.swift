@@ -65,13 +65,20 @@ public enum ModelImport {
   package static func load(
     _ source: String, options: ImportOptions = ImportOptions(), isolation: Isolation, isCancelled: () -> Bool
   ) throws -> StoredModel {
-    if try isKilnFile(source) { return try KilnFile.load(path: source) }
+    try loadWithOutcome(source, options: options, isolation: isolation, isCancelled: isCancelled).model
+  }
+
+  /// As `load`, with what the import told; that is nil for a `.kiln` file.
+  package static func loadWithOutcome(
+    _ source: String, options: ImportOptions = ImportOptions(), isolation: Isolation, isCancelled: () -> Bool
+  ) throws -> (model: StoredModel, outcome: ImportOutcome?) {
+    if try isKilnFile(source) { return (try KilnFile.load(path: source), nil) }
     let folder = try PrivateFolder.system()
     var request = ImportRequest(source: source, target: folder.path + "/model.kiln", options: options)
     request.simplifies = false
     request.options.keepsLayers = false
-    _ = try perform(request, isolation, isCancelled)
-    return try KilnFile.load(path: folder.path + "/model.kiln")
+    let outcome = try perform(request, isolation, isCancelled)
+    return (try KilnFile.load(path: folder.path + "/model.kiln"), outcome)
   }
 
   static func perform(

@@ -5,14 +5,14 @@ import KilnImport
 
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "check", abstract: "Lists everything in a model file that cannot be imported; writes nothing.")
+    commandName: "check", abstract: "Shows what of a model file maps, and everything that cannot be imported; writes nothing.")
 
   @Argument(help: "The model file.")
   var source: String
 
   @OptionGroup var sourceOptions: SourceOptions
 
-  @Flag(help: "Show the layers that are supported, too.")
+  @Flag(help: "A row for each layer, those that map, too.")
   var all = false
 
   func run() throws {
@@ -21,14 +21,8 @@ struct CheckCommand: ParsableCommand {
         source, options: sourceOptions.options(), isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }
     for warning in outcome.warnings { Console.note("\(CommandName.current): warning: \(source): \(warning.line)") }
-    for row in outcome.report.rows where all || row.status == .unsupported || row.status == .malformed {
-      try Console.write(row.line + "\n")
-    }
-    let rows = outcome.report.rows.count
-    if let error = outcome.problem {
-      try Console.write("\(outcome.report.count(.unsupported)) unsupported and \(outcome.report.count(.malformed)) malformed of \(rows) layers\n")
-      throw error.path.isEmpty ? error.inside(source) : error
-    }
-    try Console.write("all \(rows) layers are supported\n")
+    let table = CheckTable(outcome.report, layerByLayer: all)
+    if !outcome.report.rows.isEmpty { try Console.write(table.text(width: Console.width) + "\n" + table.totals + "\n") }
+    if let error = outcome.problem { throw error.path.isEmpty ? error.inside(source) : error }
   }
 }

@@ -30,13 +30,13 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     var options = ImportOptions()
     origin.apply(to: &options)
-    let model = try Interruption.deferring {
-      try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+    let (model, outcome) = try Interruption.deferring {
+      try ModelImport.loadWithOutcome(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }
     let summary = ModelSummary(model, depth: scopes ? nil : depth)
     let tree = scopes ? InspectCommand.tree(summary).rows(depth: depth) : nil
     try Console.write(
-      format == .json ? InspectCommand.json(summary, tree).text(indented: true) + "\n" : InspectCommand.text(summary, tree))
+      format == .json ? InspectCommand.json(summary, tree, outcome).text(indented: true) + "\n" : InspectCommand.text(summary, tree, outcome))
   }
 
   private static func tree(_ summary: ModelSummary) -> ScopeTree {
@@ -45,8 +45,16 @@ struct InspectCommand: ParsableCommand {
     return tree
   }
 
-  private static func json(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?) -> JSON {
-    guard let tree, case .object(var object) = summary.json else { return summary.json }
+  private static func json(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?, _ outcome: ImportOutcome?) -> JSON {
+    guard case .object(var object) = summary.json else { return summary.json }
+    if let outcome {
+      object["facts"] = .array(
+        outcome.facts.map {
+          .object(JSONObject([("name", .string($0.name)), ("value", .string($0.value)), ("evidence", .string($0.evidence))]))
+        })
+      object["warnings"] = .array(outcome.warnings.map { .string($0.line) })
+    }
+    guard let tree else { return .object(object) }
     let isKnown = summary.flops != nil
     object["scopes"] = .array(
       tree.map { row in
@@ -59,10 +67,22 @@ struct InspectCommand: ParsableCommand {
     return .object(object)
   }
 
-  private static func text(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?) -> String {
+  /// What was found out and assumed, each with its evidence.
+  private static func facts(_ outcome: ImportOutcome) -> String {
+    var table = TextTable(["fact", "value", "evidence"])
+    for fact in outcome.facts { table.add([fact.name, KilnError.escaped(fact.value), fact.evidence]) }
+    for warning in outcome.warnings { table.add(["assumed", "", warning.line]) }
+    if outcome.warnings.isEmpty, !outcome.facts.contains(where: { $0.name.hasPrefix("assumed") }) {
+      table.add(["assumed", "nothing", "the file says all that was asked"])
+    }
+    return table.text(width: Console.width) + "\n"
+  }
+
+  private static func text(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?, _ outcome: ImportOutcome?) -> String {
     let graph = summary.model.graph
-    var out = "model \(KilnError.quoted(graph.name))\n"
-    for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) {
+    var out = "model \(KilnError.quoted(graph.name))\n\n" + (outcome.map(facts) ?? "")
+    let known = Set((outcome?.facts ?? []).map(\.value))
+    for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) where !known.contains(value) {
       out += "\(KilnError.escaped(key)): \(KilnError.escaped(value))\n"
     }
     out += "\n"
@@ -92,7 +112,7 @@ struct InspectCommand: ParsableCommand {
           KilnError.escaped(row.name), row.ops.joined(separator: " "),
         ] + device)
     }
-    return table.text
+    return table.text(width: Console.width)
   }
 
   private static func table(_ tree: [ScopeTree.Row], hasWork: Bool) -> String {
@@ -107,7 +127,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private static func training(_ summary: ModelSummary) -> String {
-    guard let training = TrainingSummary(summary.model) else { return "" }
+    guard let training = TrainingSummary(summary.model) else { return "\nno training configuration\n" }
     var out = ""
     for (what, text) in [("optimizer", training.optimizer), ("loss", training.loss), ("metrics", training.metrics)] {
       if let text { out += "\n\(what): \(KilnError.escaped(text))" }

@@ -55,10 +55,26 @@ import Testing
 
   @Test func checkReportsEverythingAtOnce() throws {
     let good = try Command.kconv("check", Demo.source)
-    #expect(good.exitCode == 0 && good.text == "all 14 layers are supported\n")
+    #expect(good.exitCode == 0 && good.text.hasSuffix("\ntotal 14: 12 exact, 2 identity when predicting, 0 approximated, 0 unsupported\n"))
+    #expect(good.text.hasPrefix("count  class"))
     let bad = try Command.kconv("check", Command.fixture("bad/lambda_layer/model.h5"))
     #expect(bad.exitCode == 3 || bad.exitCode == 4)
     #expect(bad.errorLine != nil && !bad.output.isEmpty)
+    #expect(bad.text.contains("unsupported") && bad.text.contains(" 1 unsupported"))
+    let wide = try Command.run("kconv", ["check", Command.fixture("bad/lambda_layer/model.h5")], environment: ["COLUMNS": "80"])
+    #expect(wide.text.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(wide.text)")
+  }
+
+  @Test func inspectSaysWhatItKnowsAndWhy() throws {
+    let old = try Command.kconv("inspect", Command.fixture("keras-1.2.2-theano/atrous_convolution2d_2_same_k2_cl/model.h5"))
+    for part in [
+      "generation             Keras 1        attribute keras_version is '1.2.2'", "backend                theano         no attribute backend; no weight name",
+      "assumed order of axes  channels_last", "training               none           no attribute training_config", "\nno training configuration\n",
+    ] { #expect(old.text.contains(part), "\(part) in \(old.text)") }
+    let json = try JSON.parse(Array(try Command.kconv("inspect", Demo.source, "--format", "json").output))
+    let facts = json["facts"]?.arrayValue ?? []
+    #expect(facts.contains { $0["name"]?.stringValue == "training" && $0["value"]?.stringValue == "compiled" })
+    #expect(facts.allSatisfy { $0["evidence"]?.stringValue?.isEmpty == false })
   }
 
   @Test func explainShowsAndStopsRewrites() throws {

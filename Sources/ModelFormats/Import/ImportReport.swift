@@ -21,19 +21,16 @@ public struct ImportReportRow: Sendable, Hashable {
   public var remark: String
   /// The number of elements of its weights, nested layers not counted.
   public var parameters: Int
+  /// How many layers, or nodes of a graph, the row stands for.
+  public var count: Int
 
-  public init(layer: String, className: String, status: Status, remark: String, parameters: Int) {
+  public init(layer: String, className: String, status: Status, remark: String, parameters: Int, count: Int = 1) {
     self.layer = layer
     self.className = className
     self.status = status
     self.remark = remark
     self.parameters = parameters
-  }
-
-  /// The row as one line of text.
-  public var line: String {
-    "\(KilnError.escaped(layer)): \(KilnError.escaped(className)): \(status.rawValue)"
-      + (remark.isEmpty ? "" : ": \(remark)")
+    self.count = count
   }
 }
 
@@ -43,7 +40,10 @@ public struct ImportReport: Sendable {
 
   public init(rows: [ImportReportRow] = []) { self.rows = rows }
 
-  public func count(_ status: ImportReportRow.Status) -> Int { rows.count { $0.status == status } }
+  /// The number of layers or nodes of a status.
+  public func count(_ status: ImportReportRow.Status) -> Int {
+    rows.reduce(0) { $1.status == status ? $0 + $1.count : $0 }
+  }
 
   /// Whether nothing stands in the way of importing.
   public var isImportable: Bool { count(.unsupported) == 0 && count(.malformed) == 0 }
@@ -64,6 +64,20 @@ public struct ImportWarning: Sendable, Hashable {
   public var line: String { layer.isEmpty ? message : "layer \(KilnError.quoted(layer)): \(message)" }
 }
 
+/// One thing that an importer found out or assumed about a source.
+public struct SourceFact: Sendable, Hashable {
+  public var name: String
+  public var value: String
+  /// What in the file, or whose word, it rests on.
+  public var evidence: String
+
+  public init(_ name: String, _ value: String, evidence: String) {
+    self.name = name
+    self.value = value
+    self.evidence = evidence
+  }
+}
+
 /// Where a model comes from, each fact with the evidence for it.
 public struct SourceFacts: Sendable, Hashable {
   /// `keras`, `tf.keras` or `tf_keras or tf.keras`.
@@ -74,8 +88,19 @@ public struct SourceFacts: Sendable, Hashable {
   public var backend: String
   /// `Keras 1`, `Keras 2`, `Keras 3`.
   public var generation: String
-  /// What in the file tells the generation.
+  /// What in the file tells all this.
   public var evidence: String
+  /// What in the file tells the generation.
+  var generationEvidence: String
   /// Whether the file holds a training configuration.
   public var hasTrainingConfig: Bool
+  /// What rests on other evidence than the generation.
+  var others: [SourceFact] = []
+
+  /// Every fact with its own evidence, in the order in which people ask.
+  public var list: [SourceFact] {
+    var list = [SourceFact("framework", framework, evidence: "its generation and version"), SourceFact("generation", generation, evidence: generationEvidence)]
+    list.append(SourceFact("version", version.isEmpty ? "not said" : version, evidence: generationEvidence))
+    return list + others
+  }
 }

@@ -29,8 +29,8 @@ final class KerasImporter: SourceImporter {
     let dialect = origin.dialect
     var found = SourceFacts(
       framework: dialect.framework, version: source.version ?? "", backend: origin.backendName,
-      generation: dialect.generationName, evidence: dialect.evidence + origin.evidence,
-      hasTrainingConfig: source.hasTrainingConfig)
+      generation: dialect.generationName, evidence: ([dialect.evidence] + origin.evidence).joined(separator: "; "),
+      generationEvidence: dialect.evidence, hasTrainingConfig: source.hasTrainingConfig, others: origin.facts + [source.trainingFact])
     facts = found
     guard let config = source.config else { throw try source.weightsOnly() }
     do {
@@ -49,7 +49,9 @@ final class KerasImporter: SourceImporter {
       (diagnostics, layers) = (own, ownLayers)
       guard fitting.count == 1, let one = fitting.first else { throw error }
       (diagnostics, layers) = (one.diagnostics, one.layers)
-      found.evidence += "; dim_ordering of layers that do not write it is \(one.format.rawValue), with which alone the weights fit"
+      let text = "dim_ordering of layers that do not write it is \(one.format.rawValue), with which alone the weights fit"
+      found.evidence += "; \(text)"
+      found.others.append(SourceFact("assumed order of axes", one.format.rawValue, evidence: text))
       facts = found
       return (one.graph, found)
     }

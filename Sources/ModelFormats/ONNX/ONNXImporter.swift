@@ -18,9 +18,11 @@ final class ONNXImporter: SourceImporter {
     let file = try MappedFile(path: path)
     let model = try ONNXModel(contentsOf: file, external: ExternalData(model: path, isAllowed: options.allowsExternalData))
     let version = ONNXImporter.opsets(model)
+    let evidence = "IR version \(model.irVersion), \(version)"
     let facts = SourceFacts(
       framework: "onnx", version: "\(model.opsets[""] ?? model.opsets.values.max() ?? 0)", backend: "", generation: "ONNX",
-      evidence: "IR version \(model.irVersion), \(version)", hasTrainingConfig: false)
+      evidence: evidence, generationEvidence: evidence, hasTrainingConfig: false,
+      others: [SourceFact("training", "none", evidence: "ONNX files are read for predicting only")])
     self.facts = facts
     for (domain, version) in model.opsets where domain.isEmpty && !(7...ONNXImporter.newestOpset).contains(version) {
       throw KilnError(.unsupportedModel, "uses the operator set \(version) of ONNX; 7 to \(ONNXImporter.newestOpset) are read")
@@ -88,7 +90,7 @@ final class ONNXImporter: SourceImporter {
       ImportReportRow(layer: $0.layer, className: $0.className, status: $0.kind == .unsupported ? .unsupported : .malformed, remark: $0.message, parameters: 0)
     }
     for (op, count) in counts.sorted(by: { $0.key < $1.key }) where ONNXOpCatalog.names.contains(op) {
-      rows.append(ImportReportRow(layer: "\(count) ×", className: op, status: .supported, remark: "", parameters: 0))
+      rows.append(ImportReportRow(layer: "", className: op, status: .supported, remark: "", parameters: 0, count: count))
     }
     return ImportReport(rows: rows)
   }

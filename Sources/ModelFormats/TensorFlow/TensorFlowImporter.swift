@@ -16,10 +16,11 @@ final class TensorFlowImporter: SourceImporter {
 
   func read() throws -> (Graph, SourceFacts) {
     let model = try TFModel.open(container, TFSelection(signature: options.signature, tags: options.tags))
+    let evidence = model.graph.producer > 0 ? "graph version \(model.graph.producer)" : ""
     let facts = SourceFacts(
       framework: "tensorflow", version: model.version, backend: "tensorflow",
-      generation: model.container, evidence: model.graph.producer > 0 ? "graph version \(model.graph.producer)" : "",
-      hasTrainingConfig: false)
+      generation: model.container, evidence: evidence, generationEvidence: evidence, hasTrainingConfig: false,
+      others: [SourceFact("training", "none", evidence: "only what a signature or the outputs need is read")])
     self.facts = facts
     // First with a symbol of its own for each length of an input, which tells the lengths that must be equal.
     if TFInputSymbols.isUseful(for: model), let first = try? attempt(model, .apart), let graph = first.graph {
@@ -82,7 +83,7 @@ final class TensorFlowImporter: SourceImporter {
       ImportReportRow(layer: $0.layer, className: $0.className, status: $0.kind == .unsupported ? .unsupported : .malformed, remark: $0.message, parameters: 0)
     }
     for (op, count) in counts.sorted(by: { $0.key < $1.key }) where TFOpCatalog.readers[op] != nil {
-      rows.append(ImportReportRow(layer: "\(count) ×", className: op, status: .supported, remark: "", parameters: 0))
+      rows.append(ImportReportRow(layer: "", className: op, status: .supported, remark: "", parameters: 0, count: count))
     }
     return ImportReport(rows: rows)
   }

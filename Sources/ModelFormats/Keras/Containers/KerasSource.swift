@@ -82,6 +82,17 @@ struct KerasSource {
       weights: { .tree(try shards.variables()) })
   }
 
+  /// Whether the model was compiled, and what tells it.
+  var trainingFact: SourceFact {
+    let (place, missing) =
+      switch format {
+      case "keras_zip": ("compile_config of config.json", "config.json has no compile_config")
+      case "keras_h5": ("attribute training_config", "no attribute training_config")
+      default: ("attribute training_config", "the file holds only weights")
+      }
+    return SourceFact("training", hasTrainingConfig ? "compiled" : "none", evidence: hasTrainingConfig ? place : missing + ": not compiled")
+  }
+
   /// The error for weights without a configuration: what there is, and which Keras probably wrote it.
   func weightsOnly() throws -> KilnError {
     let (groups, layout) =

@@ -6,7 +6,9 @@ struct KerasOrigin {
   /// How `SourceFacts` names the backend; empty when nothing tells.
   var backendName = ""
   /// What the facts rest on.
-  var evidence = ""
+  var evidence: [String] = []
+  /// The backend and the order of axes, each with its evidence.
+  var facts: [SourceFact] = []
   /// Whether layers for which Keras 1 writes no order of axes can be told only by what fits.
   var lacksImageFormat = false
 
@@ -31,15 +33,20 @@ struct KerasOrigin {
             .unsupportedModel, "the backend \(KilnError.quoted(name)) is not known",
             hint: "--backend tensorflow reads the model as TensorFlow computes")
         }
-        return settle([wanted], "; \(text), --backend says to read it as \(wanted.rawValue)")
+        return settle([wanted], "\(text), --backend says to read it as \(wanted.rawValue)")
       }
       if let wanted, wanted != known { throw conflict(text) }
-      return settle([known], dialect.generation == .keras1 ? "; \(text)" : "")
+      return settle([known], text)
     }
     guard !dialect.isKeras3, !dialect.isTensorFlowKeras, case .groups(let groups, _) = try source.weights() else {
       if dialect.generation == .keras1 { throw KilnError(.badInput, "holds a tree of variables, which Keras 1 did not write") }
       if let wanted, wanted != .tensorflow { throw conflict("it is of \(dialect.isKeras3 ? "Keras 3" : "tf.keras")") }
-      return settle([.tensorflow], "")
+      guard !dialect.isKeras3 else {
+        facts.append(SourceFact("backend", "not said", evidence: "Keras 3 computes alike on all its backends"))
+        (dialect.backend, dialect.possibleBackends) = (.tensorflow, [.tensorflow])
+        return
+      }
+      return settle([.tensorflow], "no attribute backend; \(dialect.isTensorFlowKeras ? "tf.keras has no other" : "trees of variables are TensorFlow's")")
     }
     let (found, text) = dialect.backends(weightNames: groups.flatMap { $0.weights.map(\.path) })
     if let wanted {
@@ -48,16 +55,18 @@ struct KerasOrigin {
       }
       guard found.contains(wanted) else { throw conflict(text) }
       backendName = wanted.rawValue
-      return settle([wanted], "; backend given by --backend")
+      return settle([wanted], "backend given by --backend")
     }
     if found.count == 1 { backendName = found[0].rawValue }
-    settle(found, "; \(text)")
+    settle(found, text)
   }
 
   private mutating func settle(_ backends: [KerasBackend], _ text: String) {
     dialect.backend = backends.first ?? .tensorflow
     dialect.possibleBackends = backends
-    evidence += text
+    evidence.append(text)
+    let remark = backends.count > 1 ? "\(text); layers that differ between these are refused" : text
+    facts.append(SourceFact("backend", backends.map(\.rawValue).joined(separator: " or "), evidence: remark))
   }
 
   private mutating func findImageFormat(_ source: KerasSource, _ wanted: DataFormat?) throws {
@@ -69,12 +78,17 @@ struct KerasOrigin {
           .usage, "--data-format \(wanted.rawValue): the file says otherwise (its layers write \(written.first?.rawValue ?? ""))")
       }
       dialect.imageFormat = wanted
-      evidence += "; order of axes given by --data-format"
+      note(wanted, "order of axes given by --data-format")
     } else if dialect.generation == .keras1 {
       lacksImageFormat = dialect.imageFormat == nil
       if let format = dialect.imageFormat {
-        evidence += "; dim_ordering of layers that do not write it is that of all others, \(format.rawValue)"
+        note(format, "dim_ordering of layers that do not write it is that of all others, \(format.rawValue)")
       }
     }
+  }
+
+  private mutating func note(_ format: DataFormat, _ text: String) {
+    evidence.append(text)
+    facts.append(SourceFact("assumed order of axes", format.rawValue, evidence: text))
   }
 }
