@@ -6,6 +6,9 @@ struct HDF5Dataset {
   var path: String
   var dtype: DType
   var shape: Shape
+  /// Whether its elements are 2-byte opaque and nothing in the file says what they are. Of numbers only bfloat16 is
+  /// stored so; whoever reads it must know that it is meant.
+  var isUnmarked = false
 }
 
 extension HDF5File {
@@ -16,25 +19,34 @@ extension HDF5File {
   /// Type and shape of a dataset, without reading it.
   ///
   /// - Throws: as `read`.
-  func dataset(_ path: String) throws -> HDF5Dataset {
+  func dataset(_ path: String, allowingUnmarked: Bool = false) throws -> HDF5Dataset {
     try HDF5Library.locked {
       let object = try open(path)
-      return try check(object, path).dataset
+      return try HDF5File.known(try check(object, path).dataset, allowingUnmarked)
     }
+  }
+
+  private static func known(_ dataset: HDF5Dataset, _ allowingUnmarked: Bool) throws -> HDF5Dataset {
+    guard allowingUnmarked || !dataset.isUnmarked else {
+      throw KilnError(.badInput, "holds opaque bytes, not numbers", at: [dataset.path])
+    }
+    return dataset
   }
 
   /// Reads a dataset of numbers; big-endian elements are converted.
   ///
   /// This is the only place that reads a dataset. Before any allocation: every component of the path is a hard link; the
   /// layout is compact, contiguous or chunked, without external files; filters are deflate, shuffle and fletcher32 only;
-  /// elements are floats or integers (or 2-byte opaque with the attribute dtype `bfloat16`); the rank is at most 8; and
+  /// elements are floats or integers (or 2-byte opaque with the attribute dtype `bfloat16`, or without where the caller
+  /// knows it: `allowingUnmarked`); the rank is at most 8; and
   /// the declared size is within the budget and within what the stored bytes can hold.
   ///
   /// - Throws: `KilnError` (`badInput`) that names the dataset.
-  func read(_ path: String) throws -> Tensor {
+  func read(_ path: String, allowingUnmarked: Bool = false) throws -> Tensor {
     try HDF5Library.locked {
       let object = try open(path)
-      let (dataset, bytes) = try check(object, path)
+      let (declared, bytes) = try check(object, path)
+      let dataset = try HDF5File.known(declared, allowingUnmarked)
       try spend(bytes, at: path)
       let type = try memoryType(dataset.dtype, object, path)
       if let tensor = inPlace(object, dataset, bytes, type) { return tensor }
@@ -96,7 +108,8 @@ extension HDF5File {
       throw refused("has no usable shape")
     }
     let shape = lengths.prefix(rank).compactMap { Int(exactly: $0) }
-    let dtype = try elementType(type, object, refused)
+    let isUnmarked = try H5Tget_class(type.id) == H5T_OPAQUE && H5Tget_size(type.id) == 2 && !isBrainFloat(object)
+    let dtype = try elementType(type, refused)
     guard shape.count == rank, let bytes = checkedProduct(shape + [dtype.byteCount]), bytes < 1 << 46 else {
       throw refused("declares an impossible size")
     }
@@ -116,7 +129,7 @@ extension HDF5File {
         chunkBytes <= max(bytes, 1 << 20)
       else { throw refused("has chunks larger than itself") }
     }
-    return (HDF5Dataset(path: path, dtype: dtype, shape: shape), bytes)
+    return (HDF5Dataset(path: path, dtype: dtype, shape: shape, isUnmarked: isUnmarked), bytes)
   }
 
   /// Whether deflate is among the filters.
@@ -135,7 +148,7 @@ extension HDF5File {
   }
 
   private func elementType(
-    _ type: borrowing HDF5Handle, _ object: borrowing HDF5Handle, _ refused: (String) -> KilnError
+    _ type: borrowing HDF5Handle, _ refused: (String) -> KilnError
   ) throws -> DType {
     let width = H5Tget_size(type.id)
     switch H5Tget_class(type.id) {
@@ -163,7 +176,7 @@ extension HDF5File {
       default: throw refused("holds integers of \(width) bytes")
       }
     case H5T_OPAQUE:
-      guard width == 2, try isBrainFloat(object) else { throw refused("holds opaque bytes, not numbers") }
+      guard width == 2 else { throw refused("holds opaque bytes, not numbers") }
       return .bfloat16
     default: throw refused("holds neither floats nor integers")
     }

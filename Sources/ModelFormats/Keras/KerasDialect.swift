@@ -22,6 +22,9 @@ struct KerasDialect: Hashable {
   var possibleBackends: [KerasBackend] = []
   /// The order of axes that all layers which say one agree on; Keras 1 does not write it for some classes.
   var imageFormat: DataFormat?
+  /// Whether BatchNormalization(renorm) keeps how much its averages weigh, as tf.keras 1.13 and 1.14 do, which write the
+  /// same version as 1.15.
+  var countsRenorm = false
 
   /// The options that would tell the backend, for messages.
   var backendChoices: String { possibleBackends.map { "--backend \($0.rawValue)" }.joined(separator: " or ") }

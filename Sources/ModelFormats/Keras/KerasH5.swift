@@ -61,8 +61,11 @@ struct KerasH5 {
   }
 
   private func weight(_ path: String) throws -> StoredWeight {
-    let dataset = try file.dataset(path)
+    let dataset = try file.dataset(path, allowingUnmarked: true)
     let file = file
-    return StoredWeight(path: path, dtype: dataset.dtype, shape: dataset.shape) { try file.read(path) }
+    let isUnmarked = dataset.isUnmarked
+    return StoredWeight(path: path, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked) {
+      try file.read(path, allowingUnmarked: isUnmarked)
+    }
   }
 }

@@ -6,6 +6,9 @@ struct StoredWeight {
   var path: String
   var dtype: DType
   var shape: Shape
+  /// Whether the file does not say that its 2-byte elements are bfloat16, as `.h5` files of Keras 3 do not; the layer's
+  /// dtype policy must.
+  var isUnmarked = false
   var load: () throws -> Tensor
 }
 
@@ -68,6 +71,13 @@ enum WeightMatcher {
       return
     }
     for (slot, weight) in zip(slots, group.weights) {
+      if weight.isUnmarked, let owner = slot.owners.first(where: { ConfigRewrite.policyName($0.config.object["dtype"]) != "bfloat16" }) {
+        let policy = ConfigRewrite.policyName(owner.config.object["dtype"]) ?? "float32"
+        malformed(
+          diagnostics, owner.path, owner.className,
+          "weight \(KilnError.quoted(slot.name)) holds opaque bytes, not numbers (they would be bfloat16; the layer's dtype policy is \(KilnError.quoted(policy)))")
+        continue
+      }
       for owner in slot.owners { owner.stored[slot.name] = weight }
     }
   }

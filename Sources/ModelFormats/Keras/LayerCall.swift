@@ -180,7 +180,7 @@ final class LayerCall {
       throw KilnError(.badInput, "axis \(axis) is out of range for its input \(type.message)")
     }
     guard let length = type.dims[positive].fixed else {
-      throw KilnError(.badInput, "axis \(axis) of its input \(type.message) must be known")
+      throw KilnError(.badInput, "axis \(axis) of its input \(type.message) must be known", hint: "--input-shape NAME=2,… gives an input's lengths")
     }
     return length
   }

@@ -216,7 +216,10 @@ extension FunctionCatalog {
     let bound = try call.affine(try call.apply(.abs, y), relative, absolute)
     var close = try call.apply(.and, try call.apply(.lessEqual, distance, bound), try call.apply(.isfinite, bound))
     close = try call.apply(.or, close, try call.apply(.equal, x, y))
-    if try call.bool("equal_nan") == true {
+    // Keras 3.6 to 3.9 hand it over by position.
+    let equal = try call.json(at: 4, "equal_nan")
+    guard let nanIsEqual = equal.map({ $0.boolValue }) ?? false else { throw call.wrong("equal_nan must be true or false") }
+    if nanIsEqual {
       let both = try call.apply(.and, try call.apply(.isnan, x), try call.apply(.isnan, y))
       close = try call.apply(.or, close, both)
     }

@@ -9,6 +9,8 @@ struct BatchNormalization: KerasLayerReader {
   let scales: Bool
   /// Whether the layer keeps the statistics of batch renormalization, which have a part in training alone.
   let renormalizes: Bool
+  /// What renormalization keeps for training.
+  private let renormWeights: [String]
   /// Keras 1's mode 1: each sample by its own statistics over the last axis.
   let isSampleWise: Bool
   /// Whether it is of Keras before 1.0.6, which keeps the deviation itself and adds epsilon to it (again).
@@ -24,6 +26,9 @@ struct BatchNormalization: KerasLayerReader {
     centers = config.bool("center", true)
     scales = config.bool("scale", true)
     renormalizes = config.bool("renorm", false)
+    renormWeights =
+      config.dialect.countsRenorm
+      ? ["renorm_mean", "renorm_mean_weight", "renorm_stddev", "renorm_stddev_weight"] : ["moving_stddev", "renorm_mean", "renorm_stddev"]
     config.ignore(
       "momentum", "synchronized", "renorm_clipping", "renorm_momentum", "fused", "virtual_batch_size",
       "adjustment")
@@ -40,7 +45,7 @@ struct BatchNormalization: KerasLayerReader {
   var weights: [WeightSlot] {
     (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta")] : [])
       + [WeightSlot("moving_mean", trainable: false), WeightSlot("moving_variance", trainable: false)]
-      + (renormalizes ? ["moving_stddev", "renorm_mean", "renorm_stddev"].map { WeightSlot($0, trainable: false) } : [])
+      + (renormalizes ? renormWeights.map { WeightSlot($0, trainable: false) } : [])
   }
   var masking: MaskRule { .passes }
 
@@ -128,22 +133,29 @@ struct LayerNormalization: KerasLayerReader {
   let scales: Bool
   /// Keras 3's `rms_scaling`: divided by the deviation, without taking off the mean or adding beta.
   let scalesByDeviation: Bool
+  /// Keras 3.0 to 3.3 do not write `rms_scaling`; a missing beta then tells it.
+  let mayHideScaling: Bool
 
   init(_ config: LayerConfig) {
     axes = config.intList("axis") ?? [-1]
     epsilon = config.double("epsilon", 1e-3)
+    mayHideScaling = config.dialect.isKeras3 && config.dialect.isBefore(3, 4) && !config.has("rms_scaling")
     scalesByDeviation = config.bool("rms_scaling", false)
     centers = config.bool("center", true) && !scalesByDeviation
     scales = config.bool("scale", true) || scalesByDeviation
     if axes.isEmpty { config.malformed("axis is an empty list") }
   }
 
-  var weights: [WeightSlot] { (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta")] : []) }
+  var weights: [WeightSlot] {
+    (scales ? [WeightSlot("gamma")] : []) + (centers ? [WeightSlot("beta", optional: scales && mayHideScaling)] : [])
+  }
   var masking: MaskRule { .passes }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let x = try call.floatInput()
     let type = call.type(x)
+    let isHidden = mayHideScaling && scales && centers && call.layer.stored["beta"] == nil && call.layer.stored["gamma"] != nil
+    let (scalesByDeviation, centers) = (self.scalesByDeviation || isHidden, self.centers && !isHidden)
     // Keras 3 sorts the axes before it makes the weights; earlier ones keep the given order.
     let positive = (call.dialect.isKeras3 ? axes.sorted() : axes).compactMap { type.axis($0) }
     guard positive.count == axes.count, positive == positive.sorted(), Set(positive).count == axes.count,

@@ -16,6 +16,9 @@ struct KerasOrigin {
   ///   that nobody knows.
   init(_ source: KerasSource, _ options: ImportOptions) throws {
     dialect = source.dialect
+    if dialect.isTensorFlowKeras, dialect.isBefore(2, 2, 5), case .groups(let groups, _) = try source.weights() {
+      dialect.countsRenorm = groups.contains { $0.weights.contains { $0.path.hasSuffix("/renorm_mean_weight:0") } }
+    }
     try findBackend(source, options.backend.flatMap { KerasBackend(rawValue: $0.rawValue) })
     try findImageFormat(source, options.dataFormat)
   }
