@@ -23,7 +23,7 @@ struct CheckCommand: ParsableCommand {
     for warning in outcome.warnings { Console.note("\(CommandName.current): warning: \(source): \(warning.line)") }
     let table = CheckTable(outcome.report, layerByLayer: all)
     if !outcome.report.rows.isEmpty { try Console.write(table.text(width: Console.width) + "\n" + table.totals + "\n") }
-    if outcome.problem != nil, outcome.report.isImportable { try Console.write("the layers map, but the file as a whole cannot be imported\n") }
+    if outcome.problem != nil, !outcome.report.rows.isEmpty, outcome.report.isImportable { try Console.write("the layers map, but the file as a whole cannot be imported\n") }
     if let error = outcome.problem { throw error.path.isEmpty ? error.inside(source) : error }
   }
 }

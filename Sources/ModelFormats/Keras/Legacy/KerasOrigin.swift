@@ -45,7 +45,7 @@ struct KerasOrigin {
       if dialect.generation == .keras1 { throw KilnError(.badInput, "holds a tree of variables, which Keras 1 did not write") }
       if let wanted, wanted != .tensorflow { throw conflict("it is of \(dialect.isKeras3 ? "Keras 3" : "tf.keras")") }
       guard !dialect.isKeras3 else {
-        facts.append(SourceFact("backend", "not said", evidence: "Keras 3 computes alike on all its backends"))
+        facts.append(SourceFact("backend", "not said", evidence: "the file does not say; Keras 3 defines its layers alike on all"))
         (dialect.backend, dialect.possibleBackends) = (.tensorflow, [.tensorflow])
         return
       }
