@@ -67,6 +67,15 @@ final class LayerCall {
     return tensors.first?.mask
   }
 
+  /// Whether the layer's `mask` is what is attached to its first tensor.
+  ///
+  /// Keras 3 fills `mask` only in a call with tensors in one argument: with initial states a recurrent layer runs over every
+  /// step. The attached mask goes on to the output all the same.
+  var handsMask: Bool {
+    guard dialect.isKeras3, keyword("mask") == nil else { return true }
+    return arguments.dropFirst().allSatisfy(\.leaves.isEmpty) && keywords.allSatisfy(\.value.leaves.isEmpty)
+  }
+
   /// The masks of the first argument's tensors.
   var masks: [ValueID?] {
     if case .list(let given)? = keyword("mask"), given.count == tensors.count {

@@ -11,6 +11,21 @@ protocol SequenceLayer: KerasLayerReader {
   func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor]
 }
 
+extension SequenceLayer {
+  func call(_ call: LayerCall) throws -> [KerasTensor] {
+    // The states can follow the sequence in a list, or be an argument of their own.
+    var states = Array(call.tensors.dropFirst())
+    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
+    guard let first = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
+    var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
+    if let given = mask, call.type(given).rank != 2 { mask = nil }
+    let x = try call.cast(first.value, to: call.dtype)
+    var results = try run(call, x, mask: call.handsMask ? mask : nil, states: states.map(\.value))
+    if returnsSequences, !results.isEmpty { results[0].mask = mask }
+    return results
+  }
+}
+
 extension RecurrentLayer: SequenceLayer {}
 
 /// Keras `RNN`: a recurrent layer given as a cell, or as several cells in a stack.
@@ -91,15 +106,6 @@ struct StackedCells: SequenceLayer {
 
   var children: [KerasLayer] { cells }
   var masking: MaskRule { .computed }
-
-  func call(_ call: LayerCall) throws -> [KerasTensor] {
-    var states = Array(call.tensors.dropFirst())
-    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
-    guard let first = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
-    var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
-    if let given = mask, call.type(given).rank != 2 { mask = nil }
-    return try run(call, try call.cast(first.value, to: call.dtype), mask: mask, states: states.map(\.value))
-  }
 
   func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor] {
     let readers = cells.compactMap { $0.reader as? RecurrentLayer }

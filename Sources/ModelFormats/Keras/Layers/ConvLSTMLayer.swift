@@ -61,15 +61,6 @@ struct ConvLSTMLayer: SequenceLayer {
   var objects: [VariableObject] { [VariableObject("cell", weights)] }
   var masking: MaskRule { .computed }
 
-  func call(_ call: LayerCall) throws -> [KerasTensor] {
-    var states = Array(call.tensors.dropFirst())
-    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty { states = given.leaves }
-    guard let first = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
-    var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
-    if let given = mask, call.type(given).rank != 2 { mask = nil }
-    return try run(call, try call.cast(first.value, to: call.dtype), mask: mask, states: states.map(\.value))
-  }
-
   func run(_ call: LayerCall, _ input: ValueID, mask: ValueID?, states: [ValueID]) throws -> [KerasTensor] {
     let type = call.type(input)
     guard type.rank == rank + 3 else { throw KilnError(.badInput, "needs an input of rank \(rank + 3), found \(type.message)") }

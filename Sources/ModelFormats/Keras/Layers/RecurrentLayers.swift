@@ -54,20 +54,6 @@ struct RecurrentLayer: KerasLayerReader {
   var masking: MaskRule { .computed }
   var stateCount: Int { kind == .lstm ? 2 : 1 }
 
-  func call(_ call: LayerCall) throws -> [KerasTensor] {
-    // The states can follow the sequence in a list, or be an argument of their own.
-    var sequence = call.tensors
-    var states = Array(sequence.dropFirst())
-    sequence = Array(sequence.prefix(1))
-    if let given = call.keyword("initial_state") ?? call.arguments.dropFirst().first, !given.leaves.isEmpty {
-      states = given.leaves
-    }
-    guard let first = sequence.first else { throw KilnError(.badInput, "is called without a tensor") }
-    var mask = call.keyword("mask")?.leaves.first?.value ?? first.mask
-    if let given = mask, call.type(given).rank != 2 { mask = nil }
-    return try run(call, try call.cast(first.value, to: call.dtype), mask: mask, states: states.map(\.value))
-  }
-
   /// Adds the recurrent op.
   ///
   /// - Returns: the output, then the states with `return_state`.

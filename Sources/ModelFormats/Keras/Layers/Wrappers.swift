@@ -63,6 +63,7 @@ struct Bidirectional: KerasLayerReader {
     guard let sequence = call.tensors.first else { throw KilnError(.badInput, "is called without a tensor") }
     let x = try call.cast(sequence.value, to: call.dtype)
     let mask = call.masks.first ?? nil
+    let steps = call.handsMask ? mask : nil
     func run(
       _ layer: KerasLayer, _ made: any SequenceLayer, _ states: some Sequence<KerasTensor>
     ) throws -> [KerasTensor] {
@@ -70,7 +71,7 @@ struct Bidirectional: KerasLayerReader {
       // tf.keras forces zeros at masked steps of sequences; Keras 3 does too, and writes it in the inner layers' configs.
       if call.dialect.isTensorFlowKeras { reader.zeroOutputForMask = reader.returnsSequences }
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: [])
-      return try reader.run(inner, x, mask: mask, states: states.map(\.value))
+      return try reader.run(inner, x, mask: steps, states: states.map(\.value))
     }
     let a = try run(forward, first, states.prefix(half))
     let b = try run(backward, second, states.suffix(half))
