@@ -86,6 +86,8 @@ struct Resizing: KerasLayerReader {
   let padsToAspect: Bool
   let antialias: Bool
   let fill: Double
+  /// The layer's own dtype when it is one of integers: images become that before they are resized.
+  let pixels: DType?
 
   init(_ config: LayerConfig) {
     frame = ImageFrame(config)
@@ -97,17 +99,24 @@ struct Resizing: KerasLayerReader {
     if config.string("fill_mode", "constant") != "constant" { config.unsupported("a fill_mode other than 'constant'") }
     if cropsToAspect && padsToAspect { config.malformed("crop_to_aspect_ratio and pad_to_aspect_ratio are both true") }
     config.ignore("factor", "bounding_box_format", "value_range")
+    let own = ConfigRewrite.policyName(config.json("dtype")).flatMap { DType(name: $0) }
+    pixels = own.flatMap { $0.isInteger ? $0 : nil }
+    // tf.keras cuts the fractions off, where one rounding more makes another pixel.
+    if let pixels, pixels.integerBounds == nil || !config.dialect.isKeras3 && interpolation != .nearest {
+      config.unsupported("interpolation '\(interpolation.rawValue)' with the layer's dtype \(pixels.name)")
+    }
   }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
-    guard let given = call.tensors.first?.value else { throw KilnError(.badInput, "is called without a tensor") }
+    guard var given = call.tensors.first?.value else { throw KilnError(.badInput, "is called without a tensor") }
+    if let pixels { given = try call.cast(given, to: pixels) }
     let dtype = call.type(given).dtype
     var x = try frame.input(call, try call.cast(given, to: call.dtype))
     if cropsToAspect { x = try frame.croppedToAspect(call, x) }
     if padsToAspect { x = try frame.paddedToAspect(call, x, value: fill) }
     x = try frame.resized(call, x, interpolation, antialias: antialias)
     // Keras 3 gives back the dtype of the images.
-    if call.dialect.isKeras3, dtype.isInteger, let range = dtype.integerBounds {
+    if call.dialect.isKeras3 || pixels != nil, dtype.isInteger, let range = dtype.integerBounds {
       x = try call.unary(.clip, range, try call.unary(.round, x))
       x = try call.cast(x, to: dtype)
     }
