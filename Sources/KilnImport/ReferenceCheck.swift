@@ -7,6 +7,8 @@ enum ReferenceCheck {
   /// The reference backend is plain loops; a model of more work or weights goes without a check.
   private static let maximumFlops = 100_000_000
   private static let maximumWeights = 16 << 20
+  /// Elements of all values together: an op without arithmetic, such as `broadcast_to`, makes any number of them for nothing.
+  private static let maximumElements = 16 << 20
 
   /// Iterations of a loop that only its condition ends, which the inputs of a check may never do.
   private static let maximumTrips = 100
@@ -16,7 +18,7 @@ enum ReferenceCheck {
     let weights = graph.constants.values.reduce(0) { $0 + $1.count }
     guard weights <= maximumWeights, graph.inputs.allSatisfy({ graph.type(of: $0).dtype != .string }) else { return nil }
     let (bound, _) = ModelSummary.bound(graph)
-    guard let bound, work(bound) <= maximumFlops else { return nil }
+    guard let bound, work(bound) <= maximumFlops, isSmall(bound) else { return nil }
     // Integers may be indices: 0 and 1 are in range of nearly every table.
     for largest: UInt64 in [2, 1] {
       var state = UInt64(20)
@@ -41,6 +43,15 @@ enum ReferenceCheck {
       let flops = node.op.flops(node.inputs.map { graph.type(of: $0) }, node.outputs.map { graph.type(of: $0) })
       return sum.addingReportingOverflow(max(0, flops)).overflow ? .max : sum + max(0, flops)
     }
+  }
+
+  private static func isSmall(_ graph: Graph) -> Bool {
+    var left = maximumElements
+    for type in graph.allGraphs.flatMap({ graph in graph.nodes.flatMap { $0.outputs.map { graph.type(of: $0) } } }) {
+      guard let count = checkedProduct(type.dims.map { $0.fixed ?? 1 }), count <= left else { return false }
+      left -= count
+    }
+    return true
   }
 
   private static func input(_ type: TensorType, _ largest: UInt64, _ state: inout UInt64) throws -> Tensor {

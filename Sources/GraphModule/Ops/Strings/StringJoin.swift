@@ -7,6 +7,9 @@ package struct StringJoin: OpDefinition {
 
   package var separator: String
 
+  /// Bytes of a result: joins of joins double a text with every node.
+  static let maximumBytes = 64 << 20
+
   package init(separator: String = "") { self.separator = separator }
 
   package var attributes: Attributes { [("separator", .string(separator))] }
@@ -27,6 +30,11 @@ package struct StringJoin: OpDefinition {
     let shape = try Expect.shape(outputs[0], Self.name)
     let parts = inputs.map { $0.broadcast(to: shape).texts }
     let middle = Array(separator.utf8)
+    var bytes = shape.elementCount * middle.count * (parts.count - 1)
+    for part in parts { bytes = part.reduce(bytes) { $0 + $1.bytes.count } }
+    guard bytes <= Self.maximumBytes else {
+      throw KilnError(.badInput, "op '\(Self.name)': makes \(bytes) bytes of text; the limit is \(Self.maximumBytes)")
+    }
     let out = (0..<shape.elementCount).map { index in
       ByteString(Array(parts.map { $0[index].bytes }.joined(separator: middle)))
     }

@@ -9,6 +9,8 @@ extension TFOpCatalog {
       "Pack": { call in
         let all = try call.all()
         guard let first = all.first else { throw call.wrong("has no operands") }
+        let declared = try call.int("N", all.count)
+        guard declared == all.count else { throw call.wrong("declares \(declared) operands and has \(all.count)") }
         let axis = try call.axis(try call.int("axis", 0), call.type(first).rank + 1)
         return [try call.concat(try all.map { try call.expand($0, axis) }, axis: axis)]
       },
@@ -17,6 +19,8 @@ extension TFOpCatalog {
         let axis = try call.axis(try call.int("axis", 0), call.type(x).rank)
         let count = try call.length(x, axis)
         guard count <= 1 << 16 else { throw call.wrong("makes \(count) tensors") }
+        let declared = try call.int("num", count)
+        guard declared == count else { throw call.wrong("declares \(declared) tensors, its operand has \(count)") }
         return try (0..<count).map { try call.drop(try call.slice(x, axis: axis, $0, $0 + 1), axis) }
       },
       "ConcatV2": { call in
