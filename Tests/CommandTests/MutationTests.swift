@@ -14,13 +14,17 @@ import Testing
     for index in stride(from: share, to: MutationTests.count, by: 2) {
       let source = sources[index % sources.count]
       let folder = TemporaryFolder()
-      let file = folder.file("m.\(source.name)")
-      try MutationTests.mutated(source.bytes, &random).write(to: URL(filePath: file))
+      let model = folder.file("m")
+      try FileManager.default.copyItem(atPath: source.folder, toPath: model)
+      let damaged = source.damaged.randomElement(using: &random) ?? source.file
+      let place = URL(filePath: "\(model)/\(damaged)")
+      try MutationTests.mutated(try Data(contentsOf: place), &random).write(to: place)
+      let file = source.file.isEmpty ? model : "\(model)/\(source.file)"
       let run =
-        source.name == "kiln"
+        source.file.hasSuffix(".kiln")
         ? try Command.run("kconv", ["verify", file], limit: 60)
         : try Command.run("kconv", ["import", file, "-o", folder.file("out.kiln")], limit: 60)
-      let what = "mutation \(index) of a .\(source.name): \(run.errors)"
+      let what = "mutation \(index) of \(damaged) of \(source.folder): \(run.errors)"
       #expect(run.signal == 0, "\(what)")
       // Processor time, which a busy machine does not stretch.
       #expect(!run.timedOut && run.processorSeconds < 10, "\(what): \(run.processorSeconds) s")
@@ -28,23 +32,57 @@ import Testing
       #expect([0, 2, 3, 4].contains(run.exitCode), "exit code \(run.exitCode): \(what)")
       if run.exitCode != 0 {
         #expect(run.errorLine?.hasPrefix("kconv: error: ") == true, "\(what)")
-        #expect(folder.names == ["m.\(source.name)"], "\(what)")
+        #expect(folder.names == ["m"], "\(what)")
       }
     }
   }
 
-  private static func sources() throws -> [(name: String, bytes: Data)] {
-    let folder = Command.root.appending(path: "fixtures/hdf5-variants")
-    let variants = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted().prefix(6)
-    let h5 = [Demo.source] + variants.map { folder.appending(path: "\($0)/model.h5").path }
-    let kiln = try Data(contentsOf: URL(filePath: Demo.model()))
-    // Every second one is a `.kiln`.
-    return try h5.filter { FileManager.default.fileExists(atPath: $0) }
-      .flatMap { [("h5", try Data(contentsOf: URL(filePath: $0))), ("kiln", kiln)] }
+  /// A good model: its folder, the file that is imported (empty: the folder itself), and the files that are damaged.
+  private struct Source {
+    let folder: String
+    let file: String
+    let damaged: [String]
+  }
+
+  /// One after the other of each container, so that a small share has them all.
+  private static func sources() throws -> [Source] {
+    let fixtures = Command.root.appending(path: "fixtures").path
+    let manager = FileManager.default
+    func folders(_ name: String) throws -> [String] {
+      try manager.contentsOfDirectory(atPath: "\(fixtures)/\(name)").sorted().map { "\(fixtures)/\(name)/\($0)" }
+    }
+    func holding(_ file: String, _ folders: [String], in part: String = "") -> [Source] {
+      folders.map { part.isEmpty ? $0 : "\($0)/\(part)" }.filter { manager.fileExists(atPath: "\($0)/\(file)") }
+        .map { Source(folder: $0, file: file, damaged: [file]) }
+    }
+    func checkpoints(_ folders: [String]) throws -> [Source] {
+      try folders.map { $0 + "/checkpoint" }.filter { manager.fileExists(atPath: $0) }.flatMap { folder in
+        let names = try manager.contentsOfDirectory(atPath: folder).sorted().filter { $0 != "checkpoint" }
+        return names.filter { $0.hasSuffix(".meta") }.map { Source(folder: folder, file: $0, damaged: names) }
+      }
+    }
+    let models = try folders("tensorflow-containers")
+    let saved = holding("saved_model.pb", models, in: "saved_model").map { source in
+      let index = "variables/variables.index"
+      let hasIndex = manager.fileExists(atPath: "\(source.folder)/\(index)")
+      return Source(folder: source.folder, file: "", damaged: hasIndex ? [source.file, index] : [source.file])
+    }
+    let variants = try folders("hdf5-variants").prefix(6)
+    let demo = URL(filePath: try Demo.model())
+    let kiln = Source(
+      folder: demo.deletingLastPathComponent().path, file: demo.lastPathComponent, damaged: [demo.lastPathComponent])
+    let kinds = [
+      holding("model.h5", Array(variants)), [kiln], holding("model.pb", models), holding("model.pbtxt", models), saved,
+      try checkpoints(models), holding("model.onnx", try folders("onnx")), holding("model.keras", try folders("keras-containers")),
+    ]
+    #expect(kinds.allSatisfy { !$0.isEmpty })
+    let longest = kinds.map(\.count).max() ?? 0
+    return (0..<longest).flatMap { turn in kinds.compactMap { $0.isEmpty ? nil : $0[turn % $0.count] } }
   }
 
   private static func mutated(_ source: Data, _ random: inout TestRandom) -> Data {
     var bytes = source
+    if bytes.isEmpty { return Data([0xFF]) }
     // Damage gathers where the structure is: headers come first.
     func place(_ random: inout TestRandom) -> Int {
       Int.random(in: 0..<(Bool.random(using: &random) ? min(4096, bytes.count) : bytes.count), using: &random)
@@ -57,7 +95,7 @@ import Testing
       case 3:
         let start = place(&random)
         for index in start..<min(start + 8, bytes.count) { bytes[index] = 0xFF }
-      case 4: bytes = bytes.prefix(max(64, Int.random(in: 0...bytes.count, using: &random)))
+      case 4: bytes = bytes.prefix(max(min(64, bytes.count), Int.random(in: 0...bytes.count, using: &random)))
       case 5:
         let (from, to) = (place(&random), place(&random))
         let length = min(Int.random(in: 1...64, using: &random), bytes.count - max(from, to))
