@@ -127,7 +127,10 @@ final class TFEndpoints {
       wantedInputs = wantedInputs.map { $0 == wanted ? name : $0 }
     }
     for (name, frame, reference, shape, type) in endpoints {
-      guard let position = frame.node(named: reference.node) else { throw TFTensorNames.unknown(reference.node, model) }
+      guard let position = frame.node(named: reference.node) else {
+        // What was asked for has been found above; the rest is named by the file.
+        throw KilnError(.badInput, "the input \(KilnError.quoted(name)) of its signature is of node \(KilnError.quoted(reference.node)), which the graph does not have")
+      }
       let node = frame.nodes[position]
       let output = TFOutput(key: TFKey(frame: frame.id, node: position), index: reference.index)
       let given = options.inputShapes.first { TFEndpoints.plain($0.key) == name || $0.key == reference.description }?.value
