@@ -3,14 +3,21 @@ import TestSupport
 import Testing
 
 @Suite struct ConvTests {
-  private static func draw(_ random: inout TestRandom, winograd: Bool) -> kiln_conv_params {
+  private static func draw(_ random: inout TestRandom, winograd: Bool, line: Bool = false) -> kiln_conv_params {
     var p = kiln_conv_params()
     func number(_ range: ClosedRange<Int32>) -> Int32 { Int32.random(in: range, using: &random) }
     p.batch = number(1...2)
     (p.in_h, p.in_w) = (number(1...14), number(1...14))
     p.groups = winograd ? 1 : [1, 1, 2, 3][Int(number(0...3))]
     (p.in_c, p.out_c) = (p.groups * number(1...20), p.groups * number(1...70))
-    if winograd {
+    if line {
+      (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w) = (1, number(2...25), 1, 1)
+      (p.dilation_h, p.dilation_w) = (1, number(1...3))
+      p.in_w = number(1...70)
+      if Bool.random(using: &random) {
+        (p.kernel_h, p.kernel_w, p.dilation_h, p.dilation_w, p.in_h, p.in_w) = (p.kernel_w, 1, p.dilation_w, 1, p.in_w, p.in_h)
+      }
+    } else if winograd {
       (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w) = (3, 3, 1, 1, 1, 1)
     } else {
       (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w) = (number(1...4), number(1...4), number(1...3), number(1...3))
@@ -43,13 +50,19 @@ import Testing
     return sum
   }
 
-  @Test(arguments: [KILN_CONV_DIRECT.rawValue, KILN_CONV_WINOGRAD2.rawValue, KILN_CONV_WINOGRAD4.rawValue])
+  @Test(arguments: [KILN_CONV_DIRECT.rawValue, KILN_CONV_WINOGRAD2.rawValue, KILN_CONV_WINOGRAD4.rawValue, KILN_CONV_LINE.rawValue])
   func windowsOfAllSmallSizes(_ algorithm: UInt32) {
     var random = TestRandom(named: "convolution, algorithm \(algorithm)")
     let winograd = algorithm != KILN_CONV_DIRECT.rawValue
+    let line = algorithm == KILN_CONV_LINE.rawValue
     for _ in 0..<60 {
-      var p = Self.draw(&random, winograd: winograd)
+      var p = Self.draw(&random, winograd: winograd, line: line)
       p.algorithm = Int32(algorithm)
+      if line {
+        let taps = max(p.kernel_h, p.kernel_w)
+        let choices: [(Int32, Int32)] = [(7, 4), (11, 6)] + [(7, 3), (7, 5), (11, 4), (11, 5), (11, 7)].filter { taps <= $0.0 + 1 - $0.1 }
+        (p.points, p.outputs) = choices[Int.random(in: 0..<choices.count, using: &random)]
+      }
       let parts = max(kiln_conv_parts(&p, 4), Bool.random(using: &random) ? 3 : 1)
       let x = Floats(Int(p.batch * p.in_h * p.in_w * p.in_c), &random)
       let w = Floats(Int(p.kernel_h * p.kernel_w * (p.in_c / p.groups) * p.out_c), &random)

@@ -1,3 +1,4 @@
+#include "line.h"
 #include "winograd.h"
 
 kiln_window kiln_conv_window(const kiln_conv_params *p) {
@@ -17,12 +18,17 @@ kiln_window kiln_conv_window(const kiln_conv_params *p) {
 
 size_t kiln_conv_packed_bytes(const kiln_conv_params *p) {
   if (kiln_winograd_used(p)) return kiln_winograd_packed_bytes(p);
+  if (kiln_line_used(p)) return kiln_line_packed_bytes(p);
   return (size_t)(kiln_conv_window(p).group_packed * p->groups) * sizeof(float);
 }
 
 void kiln_conv_pack(const kiln_conv_params *p, const float *weights, float *out) {
   if (kiln_winograd_used(p)) {
     kiln_winograd_pack(p, weights, out);
+    return;
+  }
+  if (kiln_line_used(p)) {
+    kiln_line_pack(p, weights, out);
     return;
   }
   const kiln_window w = kiln_conv_window(p);
@@ -42,13 +48,13 @@ static double nanoseconds(const kiln_conv_params *p) {
 
 int32_t kiln_conv_parts(kiln_conv_params *p, int32_t threads) {
   const kiln_tile_set *set = kiln_tiles();
-  const bool winograd = kiln_winograd_used(p);
-  const int32_t parts = kiln_worthwhile_parts(nanoseconds(p) / (winograd ? 2 : 1), threads);
+  const bool winograd = kiln_winograd_used(p), line = kiln_line_used(p);
+  const int32_t parts = kiln_worthwhile_parts(nanoseconds(p) / (winograd || line ? 2 : 1), threads);
   const int64_t panels = p->groups == 1 ? kiln_panel_count(set, p->out_c) : 1;
   int64_t units = ((int64_t)p->batch * p->out_h * p->out_w + set->rows - 1) / set->rows;
   bool channels = units < 3 * parts && panels > units;
-  if (winograd) {
-    units = kiln_winograd_tiles(p);
+  if (winograd || line) {
+    units = winograd ? kiln_winograd_tiles(p) : kiln_line_tiles(p);
     // Weights too large for a core's cache are read by one part each; the input transform, which every part repeats, is
     // small beside them.
     channels = p->in_c >= 256 && p->out_c >= 256 ? panels >= 2 * parts : units < 4 * parts && panels > units;
@@ -61,6 +67,7 @@ int32_t kiln_conv_parts(kiln_conv_params *p, int32_t threads) {
 
 size_t kiln_conv_scratch_bytes(const kiln_conv_params *p, int32_t parts) {
   if (kiln_winograd_used(p)) return kiln_winograd_scratch_bytes(p, parts);
+  if (kiln_line_used(p)) return kiln_line_scratch_bytes(p, parts);
   const kiln_window w = kiln_conv_window(p);
   return (size_t)(kiln_window_scratch(&w) * parts) * sizeof(float);
 }
@@ -69,6 +76,10 @@ void kiln_conv_f32(const void *params, void *const *operands, int32_t part, int3
   const kiln_conv_params *p = params;
   if (kiln_winograd_used(p)) {
     kiln_winograd_f32(p, operands, part, parts);
+    return;
+  }
+  if (kiln_line_used(p)) {
+    kiln_line_f32(p, operands, part, parts);
     return;
   }
   kiln_window w = kiln_conv_window(p);

@@ -18,7 +18,7 @@ static const kiln_winograd_set *const sets[] = {
 #undef KILN_WINOGRAD_SET
 
 bool kiln_winograd_used(const kiln_conv_params *p) {
-  return p->algorithm != KILN_CONV_DIRECT && sets[kiln_cpu_tier()]->f4.input && p->kernel_h == 3 && p->kernel_w == 3 &&
+  return (p->algorithm == KILN_CONV_WINOGRAD2 || p->algorithm == KILN_CONV_WINOGRAD4) && sets[kiln_cpu_tier()]->f4.input && p->kernel_h == 3 && p->kernel_w == 3 &&
          p->stride_h == 1 && p->stride_w == 1 && p->dilation_h == 1 && p->dilation_w == 1 && p->groups == 1;
 }
 

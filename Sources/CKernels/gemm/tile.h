@@ -75,8 +75,13 @@ void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stri
 
 // Where tile `index` of a panel looks ahead. The first tiles over a panel of B fetch the one behind it, while the rest of the
 // work hides the way from memory; B that fits a core's cache anyway (`bytes` in all) is left alone.
+// Few rows (the first tile alone) look ahead by themselves, if B comes from the last cache: main memory is no faster for it.
+static inline const float *kiln_ahead_of_few(const float *b, int64_t bytes) {
+  return bytes > 512 * 1024 && bytes < 16 * 1024 * 1024 ? b : NULL;
+}
+
 static inline const float *kiln_ahead(const float *next, int64_t depth, int64_t index, int64_t bytes) {
-  return index < 2 && bytes > 768 * 1024 ? next + index * depth * 32 : NULL;
+  return index < 2 && bytes > 96 * 1024 ? next + index * depth * 32 : NULL;
 }
 
 // A product of up to KILN_CHUNK_ROWS rows with panels first..end of packed B.

@@ -44,6 +44,15 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
       const float *row[8];
       UNROLL for (int r = 0; r < rows; r++) row[r] = t->rows[r] + at;
       int64_t k = 0;
+      // Few rows read B once at the speed of its memory, which a prefetch raises.
+      if (rows < 4 && ahead) {
+        for (; k + sets <= t->k; k += sets) {
+          UNROLL for (int s = 0; s < sets; s++, b += ldb) {
+            UNROLL for (int v = 0; v < vectors; v++) _mm_prefetch((const char *)(b + 1024 + 16 * v), _MM_HINT_T0);
+            STEP(sums[s], k + s, b);
+          }
+        }
+      }
       if (sets > 1) {
         for (; k + sets <= t->k; k += sets)
           UNROLL for (int s = 0; s < sets; s++, b += ldb) STEP(sums[s], k + s, b);

@@ -12,6 +12,7 @@ typedef enum {
   KILN_CONV_DIRECT = 0,     // any convolution: products over the windows in place, no im2col
   KILN_CONV_WINOGRAD2 = 1,  // F(2x2, 3x3): 3x3, stride 1, dilation 1, one group
   KILN_CONV_WINOGRAD4 = 2,  // F(4x4, 3x3): the same
+  KILN_CONV_LINE = 3,       // F(m, r) along one axis, the other kernel axis 1: stride 1, one group
 } kiln_conv_algorithm;
 
 typedef enum {
@@ -35,6 +36,7 @@ typedef struct {
   int32_t groups;
   kiln_activation activation;
   int32_t algorithm;  // a kiln_conv_algorithm; kiln_conv_choose sets it
+  int32_t points, outputs;  // of KILN_CONV_LINE: m + r - 1 (7 or 11) and m; kiln_conv_choose sets them
   int32_t split;      // a kiln_conv_split; kiln_conv_parts sets it
 } kiln_conv_params;
 

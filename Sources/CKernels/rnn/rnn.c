@@ -75,7 +75,7 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   kiln_rnn_step s = {
     .p = p, .x_stride = p->time * input_stride, .weights = operands[1], .bias = operands[2],
     .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
-    .mask_stride = p->time, .rows = rows, .padded = padded,
+    .mask_stride = p->time, .rows = rows, .padded = padded, .end = panels_of(p),
   };
   set_rows(s.c, p->cell == KILN_RNN_LSTM && initial_c ? initial_c + first * units : NULL, rows, units, padded);
   const kiln_rnn_step_function run = step_function();
@@ -86,6 +86,7 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
     s.mask = mask ? mask + first * p->time + at : NULL;
     s.h = h;
     s.next = next;
+    s.falling = t % 2;
     run(&s);
     h = next;
     next = (float *)s.h;

@@ -116,9 +116,12 @@ KV_INLINE void block(const kiln_rnn_step *s, const float *w, int64_t row, int64_
 #undef INPUT
 }
 
-// All units of all rows; a panel's weights serve every row before the next panel is read.
-KV_INLINE void all_units(const kiln_rnn_step *s, const float *w, int kind, int standard) {
-  for (int64_t u = 0; u < s->p->units; u += PANEL, w += s->p->units * gates_of(kind) * PANEL) {
+// The step's panels for all rows; a panel's weights serve every row before the next panel is read. Steps go through the
+// panels in turn up and down: those that the step before used last are still in the first-level cache.
+KV_INLINE void all_units(const kiln_rnn_step *s, const float *weights, int kind, int standard) {
+  for (int64_t i = s->first; i < s->end; i++) {
+    const int64_t panel = s->falling ? s->first + s->end - 1 - i : i, u = panel * PANEL;
+    const float *w = weights + panel * s->p->units * gates_of(kind) * PANEL;
     int64_t row = 0;
     for (; row + ROW_BLOCK <= s->rows; row += ROW_BLOCK) {
       for (int v = 0; v < PANEL && u + v < s->p->units; v += KV_WIDTH) block(s, w + v, row, u + v, kind, ROW_BLOCK, standard);

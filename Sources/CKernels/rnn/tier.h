@@ -17,6 +17,8 @@ typedef struct {
   const uint8_t *mask;     // row 0's mask at this step, or NULL
   int64_t mask_stride;
   int64_t rows, padded;
+  int64_t first, end;      // panels of units that this call computes
+  bool falling;            // from the last panel to the first
 } kiln_rnn_step;
 
 typedef void (*kiln_rnn_step_function)(const kiln_rnn_step *s);

@@ -60,7 +60,7 @@ extension Conv: CPUBinding {
     let chosen = params
     let packed = try node.packedOrComputed(
       1, layout: "conv",
-      key: [params.algorithm, params.kernel_h, params.kernel_w, params.in_c, params.out_c, params.groups].map(Int.init),
+      key: [params.algorithm, params.points, params.outputs, params.kernel_h, params.kernel_w, params.in_c, params.out_c, params.groups].map(Int.init),
       byteCount: kiln_conv_packed_bytes(&params), params: params
     ) { weights, out in
       withUnsafePointer(to: chosen) { kiln_conv_pack($0, weights, out) }
@@ -75,6 +75,7 @@ extension Conv: CPUBinding {
       switch kiln_conv_algorithm(UInt32(params.algorithm)) {
       case KILN_CONV_WINOGRAD2: "conv/winograd2"
       case KILN_CONV_WINOGRAD4: "conv/winograd4"
+      case KILN_CONV_LINE: "conv/line"
       default: "conv/direct"
       }
     try node.step(

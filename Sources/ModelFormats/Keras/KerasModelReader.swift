@@ -106,6 +106,8 @@ final class KerasModelReader {
       reader = FunctionCatalog.operation(rawName, config)
     } else if className == "Functional" || className == "Sequential" {
       reader = NestedModel(try model(json, path: path))
+    } else if let found = ApplicationLayers.reader(rawName, module: json["module"]?.stringValue, values, config) {
+      reader = found
     } else if isOwn, let registered = json["registered_name"]?.stringValue {
       // A registered name with a package belongs to somebody's own class, whatever its class name is.
       reader = LayerCatalog.unknown(registered, config)

@@ -1,0 +1,14 @@
+#include "line.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include "../gemm/simd_avx2.h"
+#include "line_template.h"
+
+#pragma clang attribute pop
+
+const kiln_line_set kiln_line_avx2 = {input7, input11, output7, output11};
+#endif
