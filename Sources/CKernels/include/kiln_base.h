@@ -53,6 +53,19 @@ typedef struct {
 #define KILN_MAX_OPERANDS 64
 #define KILN_MAX_RANK 8
 
+// Steps that do not depend on each other and cannot be divided, as one step with a part for each.
+#define KILN_MOST_CONCURRENT 4
+typedef struct {
+  kiln_kernel kernel;
+  const void *params;
+  int32_t first_operand;  // among the operands of the whole step
+} kiln_concurrent_step;
+typedef struct {
+  int32_t count;
+  kiln_concurrent_step steps[KILN_MOST_CONCURRENT];
+} kiln_concurrent_params;
+void kiln_concurrent(const void *params, void *const *operands, int32_t part, int32_t parts);
+
 // A pool of `threads - 1` workers. They spin between `kiln_pool_begin` and `kiln_pool_end` and sleep on a futex soon
 // after. One prediction at a time owns the pool; another caller meanwhile runs its shares on its own thread.
 typedef struct kiln_pool kiln_pool;

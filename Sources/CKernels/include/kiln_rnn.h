@@ -23,7 +23,7 @@ typedef struct {
   int32_t return_sequences;   // 1: output has one row per step, 0: the last row only
   int32_t output_by_input;    // 1: with go_backwards, a step's output goes to the row of its input time, not of the step
   int32_t zero_masked_output; // 1: a masked step's output is 0, otherwise the previous step's output (0 at first)
-  int32_t reserved;
+  int32_t shared;             // 1: parts share each step's units, not the batch; kiln_rnn_choose sets it
   int64_t batch, time, units;
   int64_t input_stride;       // elements between time steps of xproj; 0: gates * units. Batches are time * that apart
   int64_t output_batch_stride, output_time_stride;  // in elements; 0: dense ([batch, time, units] or [batch, units])
@@ -45,19 +45,18 @@ int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *params);
 //  0 xproj [batch, time, gates * units]     1 packed recurrent weights        2 recurrent bias [gates * units] | NULL
 //  3 initial h [batch, units] | NULL (0)    4 initial c | NULL                5 mask u8 [batch, time] | NULL (0: masked)
 //  6 output                                 7 final h [batch, units] | NULL   8 final c | NULL
-//  9 scratch, 64-byte aligned
+//  9 scratch, 64-byte aligned             10 with `shared`: a team, kiln_rnn_team_bytes long, 64-byte aligned
 // A masked step keeps h and c. The initial and final states may share memory. With time == 0 the last output is 0 and the
-// final state the initial one. Parts share the batch's rows; they never wait for one another.
+// final state the initial one. Parts share the batch's rows, or the units of each step (all parts of a step at once or in
+// rising order; kiln_rnn_team_reset runs before).
 void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t parts);
-int32_t kiln_rnn_parts(const kiln_rnn_params *params, int32_t threads);
+// Sets `shared` and returns how many parts are worth it.
+int32_t kiln_rnn_parts(kiln_rnn_params *params, int32_t threads);
 
-// Two directions of a bidirectional layer in one step: operands are two consecutive groups of the ten above, with the
-// scratch of each its own. With one part both run in turn; with `parts` even, half of the parts run each direction.
-typedef struct {
-  kiln_rnn_params direction[2];
-} kiln_birnn_params;
-void kiln_birnn(const void *params, void *const *operands, int32_t part, int32_t parts);
-int32_t kiln_birnn_parts(const kiln_birnn_params *params, int32_t threads);
+#define KILN_RNN_MOST_PARTS 8
+int64_t kiln_rnn_team_bytes(void);
+// Operand: the team.
+void kiln_rnn_team_reset(const void *params, void *const *operands, int32_t part, int32_t parts);
 
 #ifdef __cplusplus
 }

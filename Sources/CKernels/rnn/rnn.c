@@ -57,9 +57,33 @@ static void set_rows(float *to, const float *from, int64_t rows, int64_t units, 
   }
 }
 
+// A sequence over a range of batch rows: what every step has in common, and where its rows begin.
+typedef struct {
+  kiln_rnn_step step;
+  const float *x;
+  const uint8_t *mask;
+  float *h[2];  // the state after an even number of steps, and after an odd one
+  int64_t input_stride;
+} sequence;
+
+static kiln_rnn_step step_of(const void *context, int64_t t) {
+  const sequence *q = context;
+  const kiln_rnn_params *p = q->step.p;
+  const int64_t at = p->go_backwards ? p->time - 1 - t : t;
+  kiln_rnn_step s = q->step;
+  s.x = q->x + at * q->input_stride;
+  s.mask = q->mask ? q->mask + at : NULL;
+  s.h = q->h[t % 2];
+  s.next = q->h[(t + 1) % 2];
+  s.falling = t % 2;
+  return s;
+}
+
 void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t parts) {
   const kiln_rnn_params *p = params;
-  const int64_t first = p->batch * part / parts, rows = p->batch * (part + 1) / parts - first;
+  struct kiln_rnn_team *team = p->shared && parts > 1 ? operands[10] : NULL;
+  const int64_t first = team ? 0 : p->batch * part / parts;
+  const int64_t rows = (team ? p->batch : p->batch * (part + 1) / parts) - first;
   if (rows == 0) return;
   const int64_t units = p->units, padded = panels_of(p) * PANEL, block = rows * padded;
   const int64_t input_stride = p->input_stride ? p->input_stride : kiln_rnn_gates(p->cell) * units;
@@ -69,32 +93,32 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   float *scratch = (float *)operands[9] + first * BUFFERS * padded;
   float *output = (float *)operands[6] + first * batch_stride, *final_h = operands[7], *final_c = operands[8];
   const uint8_t *mask = operands[5];
-  float *h = scratch, *next = scratch + block;
-  set_rows(h, initial_h ? initial_h + first * units : NULL, rows, units, padded);
-  memset(next, 0, (size_t)block * sizeof(float));
-  kiln_rnn_step s = {
-    .p = p, .x_stride = p->time * input_stride, .weights = operands[1], .bias = operands[2],
-    .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
-    .mask_stride = p->time, .rows = rows, .padded = padded, .end = panels_of(p),
+  const sequence q = {
+    .step = {.p = p, .x_stride = p->time * input_stride, .weights = operands[1], .bias = operands[2],
+             .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
+             .mask_stride = p->time, .rows = rows, .padded = padded, .end = panels_of(p)},
+    .x = (const float *)operands[0] + first * p->time * input_stride, .mask = mask ? mask + first * p->time : NULL,
+    .h = {scratch, scratch + block}, .input_stride = input_stride,
   };
-  set_rows(s.c, p->cell == KILN_RNN_LSTM && initial_c ? initial_c + first * units : NULL, rows, units, padded);
   const kiln_rnn_step_function run = step_function();
+  if (team && part > 0) {
+    kiln_rnn_team_follow(team, step_of, &q, run, part, parts);
+    return;
+  }
+  set_rows(q.h[0], initial_h ? initial_h + first * units : NULL, rows, units, padded);
+  memset(q.h[1], 0, (size_t)block * sizeof(float));
+  set_rows(q.step.c, p->cell == KILN_RNN_LSTM && initial_c ? initial_c + first * units : NULL, rows, units, padded);
   const size_t row_bytes = (size_t)units * sizeof(float);
   for (int64_t t = 0; t < p->time; t++) {
-    const int64_t at = p->go_backwards ? p->time - 1 - t : t;
-    s.x = (const float *)operands[0] + (first * p->time + at) * input_stride;
-    s.mask = mask ? mask + first * p->time + at : NULL;
-    s.h = h;
-    s.next = next;
-    s.falling = t % 2;
-    run(&s);
-    h = next;
-    next = (float *)s.h;
+    const kiln_rnn_step s = step_of(&q, t);
+    if (team) kiln_rnn_team_lead(team, &s, run, t, parts);
+    else run(&s);
     if (!p->return_sequences) continue;
+    const int64_t at = p->go_backwards ? p->time - 1 - t : t;
     float *to = output + (p->output_by_input ? at : t) * time_stride;
     for (int64_t r = 0; r < rows; r++, to += batch_stride) {
       if (!s.mask || s.mask[r * s.mask_stride]) {
-        memcpy(to, h + r * padded, row_bytes);
+        memcpy(to, s.next + r * padded, row_bytes);
       } else if (p->zero_masked_output || t == 0) {
         memset(to, 0, row_bytes);
       } else {
@@ -103,6 +127,8 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
       }
     }
   }
+  if (team) kiln_rnn_team_end(team);
+  const float *h = q.h[p->time % 2];
   if (!p->return_sequences) {
     for (int64_t r = 0; r < rows; r++) {
       // The last output is 0 where no step ran, and where the last one was masked and masked outputs are 0.
@@ -118,33 +144,23 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   }
   for (int64_t r = 0; r < rows; r++) {
     if (final_h) memcpy(final_h + (first + r) * units, h + r * padded, row_bytes);
-    if (final_c) memcpy(final_c + (first + r) * units, s.c + r * padded, row_bytes);
+    if (final_c) memcpy(final_c + (first + r) * units, q.step.c + r * padded, row_bytes);
   }
 }
 
-int32_t kiln_rnn_parts(const kiln_rnn_params *p, int32_t threads) {
+int32_t kiln_rnn_parts(kiln_rnn_params *p, int32_t threads) {
+  p->shared = 0;
+  const int64_t panels = panels_of(p);
+  const double step_flops = 2.0 * (double)(p->batch * p->units * p->units * kiln_rnn_gates(p->cell));
+  // Fewer rows than threads, and steps of a microsecond or more: far longer than the way of a cache line between cores.
+  if (p->batch < threads && p->cell != KILN_RNN_GRU_RESET_BEFORE && panels >= 4 && step_flops >= 6e4 && p->time > 0) {
+    int64_t parts = panels / 2 < threads ? panels / 2 : threads;
+    if (parts > KILN_RNN_MOST_PARTS) parts = KILN_RNN_MOST_PARTS;
+    p->shared = parts > 1;
+    return (int32_t)parts;
+  }
   // About 4 microseconds of arithmetic a part.
-  const double flops = 2.0 * (double)(p->batch * p->time * p->units * p->units * kiln_rnn_gates(p->cell));
-  const double parts = flops / 4e5;
+  const double parts = step_flops * (double)p->time / 4e5;
   if (p->batch < threads) threads = p->batch < 1 ? 1 : (int32_t)p->batch;
   return parts < 2 ? 1 : parts < threads ? (int32_t)parts : threads;
-}
-
-void kiln_birnn(const void *params, void *const *operands, int32_t part, int32_t parts) {
-  const kiln_birnn_params *p = params;
-  if (parts < 2) {
-    kiln_rnn(&p->direction[0], operands, 0, 1);
-    kiln_rnn(&p->direction[1], operands + 10, 0, 1);
-    return;
-  }
-  const int32_t half = parts / 2, direction = part / half;
-  if (direction < 2) kiln_rnn(&p->direction[direction], operands + 10 * direction, part % half, half);
-}
-
-int32_t kiln_birnn_parts(const kiln_birnn_params *p, int32_t threads) {
-  if (threads < 2) return 1;
-  const kiln_rnn_params *q = &p->direction[0];
-  const double flops = 2.0 * (double)(q->batch * q->time * q->units * q->units * kiln_rnn_gates(q->cell));
-  if (flops < 1e5) return 1;
-  return 2 * kiln_rnn_parts(q, threads / 2);
 }

@@ -22,6 +22,15 @@ typedef struct {
 } kiln_rnn_step;
 
 typedef void (*kiln_rnn_step_function)(const kiln_rnn_step *s);
+// Step `t` of a sequence; `context` is the sequence.
+typedef kiln_rnn_step (*kiln_rnn_step_of)(const void *context, int64_t t);
+
+// Several parts that share each step's units. `lead` computes step t together with the parts that `follow`.
+struct kiln_rnn_team;
+void kiln_rnn_team_lead(struct kiln_rnn_team *team, const kiln_rnn_step *s, kiln_rnn_step_function run, int64_t t, int32_t parts);
+void kiln_rnn_team_end(struct kiln_rnn_team *team);
+void kiln_rnn_team_follow(struct kiln_rnn_team *team, kiln_rnn_step_of of, const void *context, kiln_rnn_step_function run,
+                          int32_t part, int32_t parts);
 void kiln_rnn_step_scalar(const kiln_rnn_step *s);
 #if defined(__x86_64__)
 void kiln_rnn_step_avx2(const kiln_rnn_step *s);

@@ -3,6 +3,8 @@ import GraphModule
 import TensorModule
 
 extension RNN: CPUBinding {
+  package var isSequential: Bool { true }
+
   package func lower(_ node: NodeLowering) throws -> Bool {
     let operands = operands
     guard let kernel = node.constant(1),
@@ -44,13 +46,20 @@ extension RNN: CPUBinding {
     }
     let recurrentBias: StepOperand =
       cell == .gruResetAfter ? operands.bias.map { node.input($0, byteOffset: width * 4) } ?? .absent : .absent
+    // Beside another sequence each has a thread of its own.
+    let parts = node.hasCompanion && x[0] < node.threads ? 1 : kiln_rnn_parts(&params, node.threads)
+    var team = StepOperand.absent
+    if params.shared == 1 {
+      team = node.temporary(byteCount: Int(kiln_rnn_team_bytes()))
+      try node.step(kiln_rnn_team_reset, "team", nil, [team])
+    }
     try node.step(
       kiln_rnn, "rnn/\(cell.rawValue)", copying: params,
       [
         projected, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
         node.optionalInput(operands.mask), node.output(0), node.optionalOutput(1), node.optionalOutput(2),
-        node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))),
-      ], parts: kiln_rnn_parts(&params, node.threads))
+        node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))), team,
+      ], parts: parts, isSequence: parts == 1)
     return true
   }
 }

@@ -9,6 +9,12 @@ package protocol CPUBinding: OpDefinition {
   /// - Returns: false when no kernel fits these types or attributes; the node then takes the slow path, and what was
   ///   added is dropped.
   func lower(_ node: NodeLowering) throws -> Bool
+  /// Whether its work is one long sequence, which threads can hardly divide.
+  var isSequential: Bool { get }
+}
+
+extension CPUBinding {
+  package var isSequential: Bool { false }
 }
 
 /// Where a step's operand lives, before memory is planned.
@@ -41,6 +47,8 @@ struct PendingStep {
   var params: UnsafeRawPointer?
   var operands: [StepOperand]
   var parts: Int32
+  /// Long and undivided: worth a thread of its own beside another one.
+  var isSequence = false
 }
 
 /// What a binding sees of its node, and where it puts its steps. Lives while the node is lowered.
@@ -51,6 +59,8 @@ package final class NodeLowering {
   package let inputShapes: [Shape]
   package let outputShapes: [Shape]
   package let options: PlanOptions
+  /// Whether another sequential node, independent of this one, runs at the same time.
+  package let hasCompanion: Bool
 
   private let graph: Graph
   private let isUsed: (ValueID) -> Bool
@@ -70,8 +80,10 @@ package final class NodeLowering {
 
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
-    canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore
+    canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
+    hasCompanion: Bool = false
   ) throws {
+    self.hasCompanion = hasCompanion
     self.node = node
     self.graph = graph
     self.isUsed = isUsed
@@ -153,20 +165,22 @@ package final class NodeLowering {
   ///
   /// - Parameter label: the kernel's name in reports.
   package func step(
-    _ kernel: kiln_kernel, _ label: String, _ params: UnsafeRawPointer?, _ operands: [StepOperand], parts: Int32 = 1
+    _ kernel: kiln_kernel, _ label: String, _ params: UnsafeRawPointer?, _ operands: [StepOperand], parts: Int32 = 1,
+    isSequence: Bool = false
   ) throws {
     guard operands.count <= Int(KILN_MAX_OPERANDS) else {
       throw KilnError(.internal, "a step has \(operands.count) operands")
     }
-    steps.append(PendingStep(kernel: kernel, params: params, operands: operands, parts: max(1, parts)))
+    steps.append(PendingStep(kernel: kernel, params: params, operands: operands, parts: max(1, parts), isSequence: isSequence))
     labels.append(label)
   }
 
   /// Adds a step whose parameters are `value`.
   package func step<Value>(
-    _ kernel: kiln_kernel, _ label: String, copying value: Value, _ operands: [StepOperand], parts: Int32 = 1
+    _ kernel: kiln_kernel, _ label: String, copying value: Value, _ operands: [StepOperand], parts: Int32 = 1,
+    isSequence: Bool = false
   ) throws {
-    try step(kernel, label, UnsafeRawPointer(try keep(value)), operands, parts: parts)
+    try step(kernel, label, UnsafeRawPointer(try keep(value)), operands, parts: parts, isSequence: isSequence)
   }
 
   /// The result is the operand's memory, from `byteOffset` on: nothing runs.

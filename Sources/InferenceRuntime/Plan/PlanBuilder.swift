@@ -9,7 +9,7 @@ import TensorModule
 /// node that reads any value in it. In the end a buffer is an input, an output (then results are written where the
 /// caller wants them) or a part of the arena.
 package struct PlanBuilder {
-  private enum Place {
+  enum Place {
     case arena
     case input(Int)
     case output(Int)
@@ -17,7 +17,7 @@ package struct PlanBuilder {
     case merged
   }
 
-  private struct Buffer {
+  struct Buffer {
     var byteCount: Int
     var first: Int
     var last: Int
@@ -25,12 +25,12 @@ package struct PlanBuilder {
     var offset = 0
   }
 
-  private struct Storage {
+  struct Storage {
     var buffer: Int
     var byteOffset: Int
   }
 
-  private enum Item {
+  enum Item {
     case native([PendingStep], temporaries: [Int], firstFlag: Int)
     case host(HostAction, values: [ValueID], results: [ValueID])
     case control(PendingControl)
@@ -58,19 +58,21 @@ package struct PlanBuilder {
   let store: WeightStore
   let pool: ThreadPool
   /// Inputs that may be written over, each with the output that takes its place.
-  private let overwritable: [Int: Int]
-  private let parameters = ParameterMemory()
-  private var lastUse: [Int]
-  private var storage: [Storage?]
+  let overwritable: [Int: Int]
+  let parameters = ParameterMemory()
+  var lastUse: [Int]
+  var storage: [Storage?]
   private(set) var constantOf: [Tensor?]
-  private var stringSlots: [ValueID: Int] = [:]
-  private var buffers: [Buffer] = []
-  private var items: [Item] = []
-  private var weights: [RuntimeMemory] = []
-  private var overwrittenInputs: Set<Int> = []
-  private var inPlaceOutputs: Set<Int> = []
-  private var flagMessages: [KilnError] = []
-  private var report = PlanReport()
+  var stringSlots: [ValueID: Int] = [:]
+  var buffers: [Buffer] = []
+  var items: [Item] = []
+  var weights: [RuntimeMemory] = []
+  var overwrittenInputs: Set<Int> = []
+  var inPlaceOutputs: Set<Int> = []
+  var flagMessages: [KilnError] = []
+  var report = PlanReport()
+  /// Nodes whose sequences run at the same time.
+  let groups: [Range<Int>]
 
   /// The plan of `graph` for inputs of the given shapes.
   ///
@@ -97,7 +99,9 @@ package struct PlanBuilder {
     _ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool, _ overwritable: [Int: Int]
   ) {
     self.overwritable = overwritable
-    self.graph = graph
+    let paired = graph.groupingSequences(atMost: min(options.threads, Int(KILN_MOST_CONCURRENT)))
+    self.graph = paired.graph
+    groups = paired.groups
     self.options = options
     self.store = store
     self.pool = pool
@@ -106,7 +110,7 @@ package struct PlanBuilder {
     constantOf = [Tensor?](repeating: nil, count: graph.values.count)
   }
 
-  private mutating func build() throws -> Plan {
+  mutating func build() throws -> Plan {
     for (id, tensor) in graph.constants { constantOf[id.index] = tensor }
     let end = graph.nodes.count
     for (index, node) in graph.nodes.enumerated() { for input in node.inputs { lastUse[input.index] = index } }
@@ -126,7 +130,7 @@ package struct PlanBuilder {
 
   // MARK: Nodes
 
-  private mutating func lower(_ node: Node, _ index: Int) throws {
+  mutating func lower(_ node: Node, _ index: Int) throws {
     let name = node.outputs.first.map { graph[$0].name } ?? ""
     var entry = PlanReport.NodeEntry(
       name: name, scope: node.scope, device: node.device, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
@@ -139,7 +143,7 @@ package struct PlanBuilder {
       for output in node.outputs { define(output, at: index) }
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if !hasStrings, !options.referenceOnly, let op = node.op as? any CPUBinding,
-      let lowering = try attempt(op, node)
+      let lowering = try attempt(op, node, index)
     {
       adopt(lowering, index, &entry)
     } else if !options.referenceOnly, let op = node.op as? any ControlFlowOp {
@@ -163,7 +167,7 @@ package struct PlanBuilder {
     report.nodes.append(entry)
   }
 
-  private func attempt(_ op: any CPUBinding, _ node: Node) throws -> NodeLowering? {
+  func attempt(_ op: any CPUBinding, _ node: Node, _ index: Int) throws -> NodeLowering? {
     let lastUse = lastUse
     let (storage, buffers) = (storage, buffers)
     let lowering = try NodeLowering(
@@ -177,11 +181,11 @@ package struct PlanBuilder {
         return buffer.byteCount == (type.elementCount.fixed ?? 0) * type.dtype.byteCount
           && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
       },
-      options: options, parameters: parameters, store: store)
+      options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) })
     return try op.lower(lowering) ? lowering : nil
   }
 
-  private mutating func adopt(_ lowering: NodeLowering, _ index: Int, _ entry: inout PlanReport.NodeEntry) {
+  mutating func adopt(_ lowering: NodeLowering, _ index: Int, _ entry: inout PlanReport.NodeEntry) {
     let node = lowering.node
     var aliasCopies: [PendingStep] = []
     for (number, output) in node.outputs.enumerated() {
@@ -219,7 +223,7 @@ package struct PlanBuilder {
 
   /// The buffer of an operand that the result may overwrite: in the arena, exactly filled by the operand, dead after
   /// this node, and not read by this node in any other way.
-  private func takeOver(_ output: Int, _ lowering: NodeLowering, _ index: Int) -> Int? {
+  func takeOver(_ output: Int, _ lowering: NodeLowering, _ index: Int) -> Int? {
     let node = lowering.node
     let size = byteCount(node.outputs[output])
     let candidates = lowering.inPlace.filter { $0.output == output }.map(\.input)
@@ -239,7 +243,7 @@ package struct PlanBuilder {
   }
 
   /// Whether results may be written to the buffer.
-  private func isFree(_ place: Place) -> Bool {
+  func isFree(_ place: Place) -> Bool {
     switch place {
     case .arena: true
     case .input(let index): overwritable[index] != nil
@@ -249,7 +253,7 @@ package struct PlanBuilder {
 
   /// Moves every value of the operand's buffer into the result's buffer. Their contents stay, so the result's buffer is
   /// alive from the first of them on, and nothing may overwrite it while one of them is still read.
-  private mutating func merge(_ operand: ValueID, into result: ValueID, at byteOffset: Int) {
+  mutating func merge(_ operand: ValueID, into result: ValueID, at byteOffset: Int) {
     guard let from = storage[operand.index]?.buffer, let target = storage[result.index] else { return }
     for index in storage.indices where storage[index]?.buffer == from {
       storage[index]?.byteOffset += target.byteOffset + byteOffset
@@ -260,18 +264,18 @@ package struct PlanBuilder {
     buffers[from].place = .merged
   }
 
-  private mutating func define(_ value: ValueID, at index: Int) {
+  mutating func define(_ value: ValueID, at index: Int) {
     storage[value.index] = Storage(buffer: buffers.count, byteOffset: 0)
     buffers.append(Buffer(byteCount: byteCount(value), first: index, last: max(index, lastUse[value.index])))
   }
 
-  private mutating func extend(_ value: ValueID, to index: Int) {
+  mutating func extend(_ value: ValueID, to index: Int) {
     guard let place = storage[value.index] else { return }
     buffers[place.buffer].last = max(buffers[place.buffer].last, index, lastUse[value.index])
   }
 
   @discardableResult
-  private mutating func slot(_ value: ValueID) -> Int {
+  mutating func slot(_ value: ValueID) -> Int {
     if let found = stringSlots[value] { return found }
     stringSlots[value] = stringSlots.count
     return stringSlots.count - 1
@@ -282,28 +286,38 @@ package struct PlanBuilder {
     return (type.elementCount.fixed ?? 0) * type.dtype.byteCount
   }
 
+  /// The groups all of whose nodes end in a sequence.
+  func concurrentGroups() -> [Range<Int>] {
+    groups.filter { group in
+      group.allSatisfy {
+        guard case .native(let steps, _, _) = items[$0] else { return false }
+        return steps.last?.isSequence == true
+      }
+    }
+  }
+
   // MARK: Outputs
 
-  private struct CopyParameters {
+  struct CopyParameters {
     var byteCount: Int
   }
 
-  private static let copyKernel: kiln_kernel = { params, operands, _, _ in
+  static let copyKernel: kiln_kernel = { params, operands, _, _ in
     guard let params, let operands, let source = operands[0], let target = operands[1] else { return }
     target.copyMemory(from: source, byteCount: params.load(as: CopyParameters.self).byteCount)
   }
 
-  private func copyStep(from source: StepOperand, to target: ValueID) -> PendingStep? {
+  func copyStep(from source: StepOperand, to target: ValueID) -> PendingStep? {
     copyStep(from: source, .value(target, byteOffset: 0), byteCount(target))
   }
 
-  private func copyStep(from source: StepOperand, _ target: StepOperand, _ bytes: Int) -> PendingStep? {
+  func copyStep(from source: StepOperand, _ target: StepOperand, _ bytes: Int) -> PendingStep? {
     guard bytes > 0, let params = try? parameters.store(CopyParameters(byteCount: bytes)) else { return nil }
     return PendingStep(kernel: Self.copyKernel, params: UnsafeRawPointer(params), operands: [source, target], parts: 1)
   }
 
   /// Gives buffers to outputs where a buffer holds just that output; the rest are copied in the end.
-  private mutating func claimOutputs() throws -> [(value: ValueID, output: Int)] {
+  mutating func claimOutputs() throws -> [(value: ValueID, output: Int)] {
     var copies: [(ValueID, Int)] = []
     for (index, output) in graph.outputs.enumerated() {
       let type = graph.type(of: output.value)
@@ -322,166 +336,5 @@ package struct PlanBuilder {
       }
     }
     return copies
-  }
-
-  // MARK: Assembly
-
-  private mutating func assemble(_ copies: [(value: ValueID, output: Int)]) throws -> Plan {
-    var requests: [ArenaPlanner.Request] = []
-    var arenaBuffers: [Int] = []
-    for (index, buffer) in buffers.enumerated() {
-      if case .arena = buffer.place {
-        requests.append(ArenaPlanner.Request(byteCount: buffer.byteCount, first: buffer.first, last: buffer.last))
-        arenaBuffers.append(index)
-      }
-    }
-    for (index, item) in items.enumerated() {
-      requests += item.temporaries.map { ArenaPlanner.Request(byteCount: $0, first: index, last: index) }
-    }
-    let layout = ArenaPlanner.plan(requests)
-    for (position, index) in arenaBuffers.enumerated() { buffers[index].offset = layout.offsets[position] }
-    report.arenaBytes = layout.byteCount
-    report.arenaLowerBound = ArenaPlanner.lowerBound(requests)
-
-    let anchor = weightsAnchor()
-    let outputBase = Plan.firstInputBase + Int32(graph.inputs.count)
-    var steps: [kiln_step] = []
-    var operands: [kiln_operand] = []
-    var segments: [Plan.Segment] = []
-    var hostActions: [HostAction] = []
-    var nestedCount = 0
-    var temporaryOffset = arenaBuffers.count
-    var runStart = 0
-
-    func append(_ pending: PendingStep, _ temporaries: Int, _ firstFlag: Int) throws {
-      let first = operands.count
-      for operand in pending.operands { operands.append(try resolve(operand, anchor, layout, temporaries, firstFlag)) }
-      steps.append(
-        kiln_step(
-          kernel: pending.kernel, params: pending.params, first_operand: Int32(first),
-          operand_count: Int32(pending.operands.count), parts: pending.parts))
-    }
-    func closeRun() {
-      if steps.count > runStart {
-        segments.append(Plan.Segment(firstStep: Int32(runStart), stepCount: Int32(steps.count - runStart), host: -1))
-      }
-      runStart = steps.count
-    }
-
-    func append(_ action: HostAction, _ node: Int) {
-      closeRun()
-      report.nodes[node].host = hostActions.count
-      segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostActions.count)))
-      nestedCount += action.nestedPlans.count
-      hostActions.append(action)
-    }
-
-    for (index, item) in items.enumerated() {
-      switch item {
-      case .native(let pending, let temporaries, let firstFlag):
-        let start = steps.count
-        for step in pending { try append(step, temporaryOffset, firstFlag) }
-        temporaryOffset += temporaries.count
-        report.nodes[index].steps = start..<steps.count
-      case .host(let action, let values, let results):
-        append(action.with(inputs: try values.map(hostOperand), outputs: try results.map(hostOperand)), index)
-      case .control(let pending):
-        let places = try pending.operands.map { try resolve($0, anchor, layout, temporaryOffset, 0) }
-        temporaryOffset += pending.temporaries.count
-        append(action(pending, graph.nodes[index], places, nested: nestedCount), index)
-      }
-    }
-    for copy in copies {
-      let source = constantOf[copy.value.index].map { StepOperand.memory($0.address) } ?? .value(copy.value, byteOffset: 0)
-      guard var pending = copyStep(from: source, .absent, byteCount(copy.value)) else { continue }
-      pending.operands = [source]
-      try append(pending, 0, 0)
-      operands.append(kiln_operand(base: outputBase + Int32(copy.output), offset: 0))
-      steps[steps.count - 1].operand_count = 2
-    }
-    closeRun()
-
-    func spec(_ name: String, _ id: ValueID) -> TensorSpec {
-      TensorSpec(name: name, dtype: graph.type(of: id).dtype, shape: graph.type(of: id).shape ?? [])
-    }
-    for output in graph.outputs where graph.type(of: output.value).dtype == .string {
-      if let tensor = constantOf[output.value.index] { constantStrings(tensor, output.value, &hostActions, &segments) }
-    }
-    return Plan(
-      Plan.Parts(
-        inputs: graph.inputs.map { spec(graph[$0].name, $0) },
-        outputs: graph.outputs.map { spec($0.name, $0.value) },
-        report: report, stepCount: steps.count,
-        steps: UnsafePointer(try parameters.store(steps)),
-        operands: UnsafePointer(try parameters.store(operands)),
-        segments: segments, hostActions: hostActions, overwrittenInputs: overwrittenInputs, inPlaceOutputs: inPlaceOutputs,
-        maximumIterations: options.maximumIterations, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
-        inputStrings: graph.inputs.map { stringSlots[$0] },
-        outputStrings: graph.outputs.map { stringSlots[$0.value] },
-        weightsBase: anchor, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
-  }
-
-  /// A string output that is a constant: handed over by a step that does nothing but that.
-  private mutating func constantStrings(
-    _ tensor: Tensor, _ value: ValueID, _ hostActions: inout [HostAction], _ segments: inout [Plan.Segment]
-  ) {
-    let place = HostStep.Operand.strings(slot: slot(value))
-    segments.append(Plan.Segment(firstStep: 0, stepCount: 0, host: Int32(hostActions.count)))
-    hostActions.append(
-      .op(
-        HostStep(
-          op: Elementwise(.identity), name: graph[value].name, inputs: [.constant(tensor)], outputs: [place],
-          outputTypes: [graph.type(of: value)])))
-  }
-
-  /// The lowest address that steps read weights from; their operands are offsets from it.
-  private func weightsAnchor() -> UnsafeRawPointer? {
-    var lowest: UnsafeRawPointer?
-    for operands in items.flatMap(\.operands) {
-      for case .memory(let address) in operands where lowest.map({ address < $0 }) ?? true { lowest = address }
-    }
-    for output in graph.outputs {
-      if let address = constantOf[output.value.index]?.address, lowest.map({ address < $0 }) ?? true { lowest = address }
-    }
-    return lowest
-  }
-
-  private func resolve(
-    _ operand: StepOperand, _ anchor: UnsafeRawPointer?, _ layout: ArenaPlanner.Layout, _ temporaries: Int,
-    _ firstFlag: Int
-  ) throws -> kiln_operand {
-    switch operand {
-    case .absent: return kiln_operand(base: -1, offset: 0)
-    case .temporary(let index, let byteOffset):
-      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.offsets[temporaries + index] + byteOffset))
-    case .errorFlag(let index):
-      // Flags lie behind the arena's planned part.
-      return kiln_operand(base: Plan.arenaBase, offset: Int64(layout.byteCount + (firstFlag + index) * 4))
-    case .memory(let address):
-      guard let anchor else { throw KilnError(.internal, "weights without an anchor") }
-      return kiln_operand(base: Plan.weightBase, offset: Int64(address - anchor))
-    case .value(let id, let byteOffset):
-      guard let place = place(of: id) else { throw KilnError(.internal, "'\(graph[id].name)' has no memory") }
-      return kiln_operand(base: place.base, offset: place.offset + Int64(byteOffset))
-    }
-  }
-
-  private func place(of id: ValueID) -> (base: Int32, offset: Int64)? {
-    guard let storage = storage[id.index] else { return nil }
-    let buffer = buffers[storage.buffer]
-    let offset = Int64(storage.byteOffset)
-    switch buffer.place {
-    case .arena: return (Plan.arenaBase, Int64(buffer.offset) + offset)
-    case .input(let index): return (Plan.firstInputBase + Int32(index), offset)
-    case .output(let index): return (Plan.firstInputBase + Int32(graph.inputs.count + index), offset)
-    case .merged: return nil
-    }
-  }
-
-  private func hostOperand(_ id: ValueID) throws -> HostStep.Operand {
-    if let slot = stringSlots[id] { return .strings(slot: slot) }
-    if let tensor = constantOf[id.index] { return .constant(tensor) }
-    guard let place = place(of: id) else { throw KilnError(.internal, "'\(graph[id].name)' has no memory") }
-    return .memory(graph.type(of: id), base: place.base, offset: place.offset)
   }
 }
