@@ -5,6 +5,8 @@
 
 KV_INLINE vf lanes_below(vf x, size_t count, float other) { return v_lanes() < (int32_t)count ? x : v_splat(other); }
 
+#define SHORT_ROW 8
+
 static float row_max(const float *x, size_t n) {
   vf a = v_splat(-INFINITY), b = a;
   size_t i = 0;
@@ -35,23 +37,6 @@ KV_INLINE float row_exp(const float *x, float *y, size_t n, float m) {
     sum += lanes_below(e, count, 0.0f);
   }
   return v_sum(sum + other);
-}
-
-static void softmax_rows(const float *x, float *y, int64_t rows, int64_t length, int32_t logarithm) {
-  const size_t n = (size_t)length;
-  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-    const float m = row_max(x, n);
-    const float s = logarithm ? row_exp(x, NULL, n, m) : row_exp(x, y, n, m);
-    const float k = logarithm ? logf(s) : 1.0f / s;
-    size_t i = 0;
-    if (logarithm) {
-      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, (v_load(x + i) - m) - k);
-      if (i < n) v_store_n(y + i, (v_load_n(x + i, n - i) - m) - k, n - i);
-    } else {
-      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, v_load(y + i) * k);
-      if (i < n) v_store_n(y + i, v_load_n(y + i, n - i) * k, n - i);
-    }
-  }
 }
 
 // `width` vectors of columns at once, the last with `count` lanes.
@@ -86,6 +71,40 @@ static void softmax_columns(const float *x, float *y, int64_t axis, int64_t inne
   for (; c + 4 * KV_WIDTH <= last; c += 4 * KV_WIDTH) softmax_column_block(x + c, y + c, axis, inner, 4, KV_WIDTH, logarithm);
   for (; c + KV_WIDTH <= last; c += KV_WIDTH) softmax_column_block(x + c, y + c, axis, inner, 1, KV_WIDTH, logarithm);
   if (c < last) softmax_column_block(x + c, y + c, axis, inner, 1, (size_t)(last - c), logarithm);
+}
+
+// Rows of a few elements: KV_WIDTH rows side by side, each in a lane.
+static void softmax_short_rows(const float *x, float *y, int64_t rows, int64_t length, int32_t logarithm) {
+  float lanes[SHORT_ROW * KV_WIDTH];
+  for (int64_t r = 0; r < rows; r += KV_WIDTH, x += KV_WIDTH * length, y += KV_WIDTH * length) {
+    const int64_t count = rows - r < KV_WIDTH ? rows - r : KV_WIDTH;
+    for (int64_t l = 0; l < count; l++)
+      for (int64_t i = 0; i < length; i++) lanes[i * KV_WIDTH + l] = x[l * length + i];
+    softmax_column_block(lanes, lanes, length, KV_WIDTH, 1, (size_t)count, logarithm);
+    for (int64_t l = 0; l < count; l++)
+      for (int64_t i = 0; i < length; i++) y[l * length + i] = lanes[i * KV_WIDTH + l];
+  }
+}
+
+static void softmax_rows(const float *x, float *y, int64_t rows, int64_t length, int32_t logarithm) {
+  if (length <= SHORT_ROW && rows > 1) {
+    softmax_short_rows(x, y, rows, length, logarithm);
+    return;
+  }
+  const size_t n = (size_t)length;
+  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
+    const float m = row_max(x, n);
+    const float s = logarithm ? row_exp(x, NULL, n, m) : row_exp(x, y, n, m);
+    const float k = logarithm ? logf(s) : 1.0f / s;
+    size_t i = 0;
+    if (logarithm) {
+      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, (v_load(x + i) - m) - k);
+      if (i < n) v_store_n(y + i, (v_load_n(x + i, n - i) - m) - k, n - i);
+    } else {
+      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, v_load(y + i) * k);
+      if (i < n) v_store_n(y + i, v_load_n(y + i, n - i) * k, n - i);
+    }
+  }
 }
 
 // The sum of (x - m) or of (x - m)^2, four accumulators wide.

@@ -48,7 +48,8 @@ package final class PlanCache: Sendable {
     if let found = find(shapes) { return found }
     return try building.withLock { _ in
       if let found = find(shapes) { return found }
-      let plan = try PlanBuilder.plan(graph, shapes: shapes, options: options, weights: weights, pool: pool)
+      let sliced = options.referenceOnly ? nil : try BatchSlicing.sliced(graph, shapes: shapes)
+      let plan = try PlanBuilder.plan(sliced ?? graph, shapes: shapes, options: options, weights: weights, pool: pool)
       let executor = Executor(plan, pool: pool)
       state.withLock { state in
         if state.entries.count >= limit, let oldest = state.entries.min(by: { $0.value.lastUse < $1.value.lastUse })?.key {
