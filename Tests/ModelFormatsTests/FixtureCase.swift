@@ -72,6 +72,23 @@ struct FixtureCase: Sendable, CustomTestStringConvertible {
     return try JSON.parse(Array(file.bytes))
   }
 
+  /// How many cases the folder holds: those that `scripts/fixtures/keras_bundle.py` joined, else one.
+  func caseCount() throws -> Int {
+    let parts = try json()["parts"]?.objectValue?.entries.flatMap { $0.value.arrayValue ?? [] } ?? []
+    return max(1, Set(parts.compactMap { $0[0]?.stringValue }).count)
+  }
+
+  /// The joined case that gives the value at `index` of the flattened output `name`, as words for a message.
+  static func part(_ json: JSON, _ name: String, _ index: Int?, of wanted: Tensor) -> String {
+    guard let index, let width = wanted.shape.last, width > 0, let parts = json["parts"]?[name]?.arrayValue else { return "" }
+    var end = 0
+    for part in parts {
+      end += part[1]?.intValue ?? 0
+      if index % width < end { return ", first in case \(part[0]?.stringValue ?? "?")" }
+    }
+    return ""
+  }
+
   /// The arrays that case.json lists under `key`, with the tensor names.
   func arrays(_ json: JSON, _ key: String) throws -> [(name: String, tensor: Tensor)] {
     try (json[key]?.arrayValue ?? []).map { entry in

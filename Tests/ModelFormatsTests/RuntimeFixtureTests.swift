@@ -22,9 +22,10 @@ import Testing
         tolerance = Tolerance(absolute: tol * max(1, wanted.doubles.map(\.magnitude).max() ?? 1), relative: 0)
       }
       let difference = try TensorDifference.between(tensor, wanted, tolerance)
+      let part = FixtureCase.part(json, name, difference.firstOutside, of: wanted)
       #expect(
         difference.outside == 0,
-        "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)")
+        "output \(name): \(difference.outside) of \(wanted.count) differ by up to \(difference.maximumAbsolute)\(part)")
     }
     if fixture.name.hasPrefix("stateful/") { try goesOn(model, inputs, fixture) }
     // A profile takes one batch.
