@@ -16,7 +16,11 @@ enum ImportWork {
     outcome.report = result.report
     var graph = result.graph
     result.graph = Graph(name: "")
-    if request.simplifies { graph = try Optimizer.run(consume graph, .portable).graph }
+    if request.simplifies {
+      var options = OptimizerOptions.portable
+      options.scratch = try? ScratchFile(prefix: "\(target).folded-")
+      graph = try Optimizer.run(consume graph, options).graph
+    }
     try Verifier.verify(graph)
     let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
     let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }

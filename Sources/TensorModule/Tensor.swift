@@ -71,6 +71,9 @@ public final class Tensor: @unchecked Sendable {
     UnsafeRawBufferPointer(start: address, count: byteCount)
   }
 
+  /// Whether the elements lie in a mapped file.
+  package var isMapped: Bool { owner is MappedFile || (owner as? Tensor)?.isMapped == true }
+
   /// Lets go of memory that mirrors a mapped file; the elements are read from the file again when they are used.
   package func releaseMapping() {
     if let file = owner as? MappedFile { file.release(bytes) } else if let base = owner as? Tensor { base.releaseMapping() }

@@ -2,6 +2,7 @@ import Foundation
 import GraphModule
 import GraphOptimizer
 import TensorModule
+import TestSupport
 import Testing
 
 /// Whole graphs through all phases.
@@ -52,6 +53,24 @@ import Testing
     #expect(last.epilogue == Epilogue(bias: true, residual: true, activation: Activation(.relu)))
     #expect(result[result.outputs[0].value].name == block[block.outputs[0].value].name)
     #expect(result.nodes.allSatisfy { $0.scope == "witness" })
+  }
+
+  @Test func largeFoldedWeightsLieInTheScratchFile() throws {
+    let net = try graph { w in
+      let y = try w.add(Conv(strides: [1, 1]), try w.input([1, 4, 4, 96]), try w.weights([3, 3, 96, 96]))
+      let norm = BatchNorm(epsilon: 1e-3, scale: true, offset: true)
+      return try w.addMany(
+        norm, [y, try w.weights([96]), try w.weights([96]), try w.weights([96]), try w.weights([96], positive: true)])[0]
+    }
+    let folder = TemporaryFolder()
+    var options = OptimizerOptions.portable
+    options.scratch = try ScratchFile(prefix: folder.file("scratch-"))
+    let result = try Optimizer.run(net, options).graph
+    #expect(result.ops == ["conv"] && folder.names.isEmpty)
+    let constants = result.constants.values
+    #expect(constants.filter(\.isMapped).map(\.shape) == [[3, 3, 96, 96]])
+    constants.forEach { $0.releaseMapping() }
+    #expect(try Optimizer.run(net, .portable).graph == result)
   }
 
   @Test func channelsFirstNetworkLosesItsTransposes() throws {

@@ -1,4 +1,5 @@
 import TensorModule
+import TestSupport
 import Testing
 
 @Suite struct TensorTests {
@@ -35,6 +36,22 @@ import Testing
       let tensor = try Tensor([Float](repeating: 1, count: count), shape: [count])
       #expect(Int(bitPattern: tensor.address) % 64 == 0)
     }
+  }
+
+  @Test func scratchFilesHoldTensors() throws {
+    let folder = TemporaryFolder()
+    var scratch: ScratchFile? = try ScratchFile(prefix: folder.file("scratch-"))
+    #expect(folder.names.isEmpty)
+    let tensors = try (1...4).map { n in try Tensor((0..<n * 30_001).map { Float($0 * n) }, shape: [n, 30_001]) }
+    let kept = try tensors.map { try #require(try scratch?.keep($0)) }
+    scratch = nil
+    for (tensor, copy) in zip(tensors, kept) {
+      #expect(copy.isMapped && !tensor.isMapped && copy.reshaped([copy.count]).isMapped)
+      #expect(copy == tensor)
+      copy.releaseMapping()
+      #expect(copy == tensor)
+    }
+    #expect(throws: KilnError.self) { try ScratchFile(prefix: folder.file("missing/scratch-")) }
   }
 
   @Test func differencesAreCounted() throws {

@@ -10,6 +10,8 @@ package struct OptimizerOptions: Sendable {
   package var maximumSteps: Int?
   /// How many bytes of constants rules may add in all.
   package var constantBudget = 64 << 20
+  /// Where large constants that rules make are kept, so that they take no memory until they are read; memory without it.
+  package var scratch: ScratchFile?
   /// Keep the text of what was replaced and by what.
   package var explains = false
   /// Run the verifier after every firing and check that the measure falls; for tests.
@@ -154,7 +156,7 @@ struct Session {
   private var measure: Measure?
 
   init(_ graph: consuming Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
-    workspace = Workspace(graph)
+    workspace = Workspace(graph, scratch: options.scratch)
     self.options = options
     self.rules = rules.filter { !options.disabledRules.contains($0.name) }
   }
@@ -306,6 +308,7 @@ struct Session {
     for slot in consumed where slot != root && workspace.slots[slot].isAlive { _ = workspace.removeDead(from: slot) }
     for input in node.inputs { if let producer = workspace.producer(of: input) { _ = workspace.removeDead(from: producer) } }
     workspace.dropUnused(Set(consumed.flatMap { workspace.node($0).inputs }))
+    workspace.settle(draft.constants)
     while resume >= 0 && !workspace.slots[resume].isAlive { resume = workspace.slots[resume].next }
     try fired(rule, node, before: before, after: after, constants: draft.constants)
     return resume
@@ -372,6 +375,7 @@ struct Session {
     workspace.unlink(slot)
     for (id, tensor) in zip(node.outputs, tensors) { workspace.makeConstant(id, tensor) }
     workspace.dropUnused(Set(node.inputs))
+    workspace.settle(node.outputs)
     try fired(BuiltIn.constantFolding.rawValue, node, before: [node], after: [], constants: node.outputs)
     return following
   }

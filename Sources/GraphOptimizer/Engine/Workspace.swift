@@ -28,9 +28,13 @@ package final class Workspace {
   private var splats: [ValueID: Double?] = [:]
   /// Bytes of constants made so far, less those whose last use went away with them.
   var constantGrowth = 0
+  private let scratch: ScratchFile?
+  /// Bytes from which a constant is put into the scratch file.
+  private static let large = 256 << 10
 
-  init(_ source: consuming Graph) {
+  init(_ source: consuming Graph, scratch: ScratchFile? = nil) {
     graph = source
+    self.scratch = scratch
     producers = [Int](repeating: -1, count: graph.values.count)
     userLists = [[Int]](repeating: [], count: graph.values.count)
     outputUses = [Int](repeating: 0, count: graph.values.count)
@@ -107,6 +111,18 @@ package final class Workspace {
       guard let tensor = graph.constants[id] else { continue }
       tensor.releaseMapping()
       graph.removeConstant(id)
+    }
+  }
+
+  /// Puts large constants into the scratch file. One that finds no room there stays in memory.
+  func settle(_ ids: [ValueID]) {
+    guard let scratch else { return }
+    for id in ids {
+      guard let tensor = graph.constants[id], tensor.dtype != .string, tensor.byteCount >= Workspace.large,
+        let kept = try? scratch.keep(tensor)
+      else { continue }
+      tensor.releaseMapping()
+      graph.replaceConstant(id, with: kept)
     }
   }
 

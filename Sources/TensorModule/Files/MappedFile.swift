@@ -36,6 +36,22 @@ package final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: size)
   }
 
+  /// Maps a part of an open file that begins at a multiple of the page size; the file may be closed then.
+  ///
+  /// - Throws: `KilnError` (`failed`) when it cannot be mapped.
+  package init(path: String, descriptor: Int32, part: Range<Int>) throws {
+    self.path = path
+    isDecoded = false
+    if part.isEmpty {
+      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let address = mmap(nil, part.count, PROT_READ, MAP_SHARED, descriptor, off_t(part.lowerBound)), address != MAP_FAILED else {
+      throw KilnError(.failed, FileError.message("cannot be mapped"), at: [path])
+    }
+    bytes = UnsafeRawBufferPointer(start: address, count: part.count)
+  }
+
   /// Memory that holds `contents` under a file's name: a part of it that was decoded.
   package init(path: String, contents: [UInt8]) throws {
     self.path = path
