@@ -115,9 +115,11 @@ final class KerasModelReader {
       reader = LayerCatalog.reader(className, config, self)
     }
     if !(reader is NestedModel) && !(reader is UnknownLayer) { config.finish() }
-    return KerasLayer(
+    let made = KerasLayer(
       name: name, className: rawName, path: path, config: config, reader: reader,
       isTrainable: normalised["trainable"]?.boolValue ?? true, dtype: dtype, calls: calls)
+    made.isUnnamed = json["name"]?.stringValue == nil && values["name"]?.stringValue == nil
+    return made
   }
 
   /// Whether this is a `keras.ops` function rather than a layer of the same name. The module decides; the `.h5` form,

@@ -60,7 +60,7 @@ extension FunctionCatalog {
       var sum: ValueID?
       for corner in corners {
         var value = try call.layer.add(Gather(axis: 0), [flat, corner.index], "pixels")
-        if let inside = corner.inside { value = try call.select(inside, value, fill) }
+        if let inside = corner.inside { value = try call.select(try everywhere(inside, call), value, fill) }
         if let weight = corner.weight { value = try call.apply(.mul, value, weight) }
         sum = try sum.map { try call.apply(.add, $0, value) } ?? value
       }
@@ -94,6 +94,13 @@ extension FunctionCatalog {
       return [result]
     },
   ]
+
+  /// Keras 3.9 and 3.10 fill all results as soon as one place is outside.
+  private static func everywhere(_ inside: ValueID, _ call: FunctionCall) throws -> ValueID {
+    let dialect = call.layer.dialect
+    guard dialect.isKeras3, !dialect.isBefore(3, 9), dialect.isBefore(3, 11) else { return inside }
+    return try call.layer.add(Reduce(.all, axes: Array(0..<call.rank(inside)), keepDims: true), [inside], "inside")
+  }
 
   /// A position brought into 0 ..< length, and whether it was there.
   private static func folded(

@@ -23,7 +23,12 @@ struct ConvOptions {
     kernel = config.ints("kernel_size", count: rank) ?? [Int](repeating: 1, count: rank)
     if config.json("kernel_size") == nil { config.malformed("kernel_size is missing") }
     strides = config.ints("strides", count: rank) ?? [Int](repeating: 1, count: rank)
-    dilations = config.ints("dilation_rate", count: rank) ?? [Int](repeating: 1, count: rank)
+    var dilations = config.ints("dilation_rate", count: rank) ?? [Int](repeating: 1, count: rank)
+    if config.className == "SeparableConv2D", config.dialect.generation == .keras2, config.dialect.isBefore(2, 0, 9), dilations != [1, 1] {
+      config.diagnostics.warn(config.path, "Keras before 2.0.9 leaves this layer's dilation_rate out; so does this graph")
+      dilations = [1, 1]
+    }
+    self.dilations = dilations
     padding = config.choice("padding", .valid)
     format = config.choice("data_format", .channelsLast)
     usesBias = config.bool("use_bias", true)

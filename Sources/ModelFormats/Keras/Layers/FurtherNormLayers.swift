@@ -48,7 +48,10 @@ struct GroupNormalization: KerasLayerReader {
     let x = try call.floatInput()
     let type = call.type(x)
     guard let channelAxis = type.axis(axis), channelAxis > 0 else { throw KilnError(.badInput, "axis \(axis) does not fit \(type.message)") }
-    if call.mask != nil, !call.dialect.isKeras3 { throw KilnError(.unsupportedModel, "a masked input is not supported") }
+    // From 2.14 on, tf.keras weighs the positions with the mask, which it cannot spread over most inputs.
+    if call.mask != nil, !call.dialect.isKeras3, !call.dialect.isBefore(2, 14) {
+      throw KilnError(.unsupportedModel, "a masked input is not supported")
+    }
     let channels = try call.fixed(x, axis: channelAxis)
     let count = groups == -1 ? channels : groups
     guard count > 0, channels % count == 0 else { throw KilnError(.badInput, "\(channels) channels do not split in \(count) groups") }

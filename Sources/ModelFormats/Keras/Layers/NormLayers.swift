@@ -156,27 +156,30 @@ struct LayerNormalization: KerasLayerReader {
     let type = call.type(x)
     let isHidden = mayHideScaling && scales && centers && call.layer.stored["beta"] == nil && call.layer.stored["gamma"] != nil
     let (scalesByDeviation, centers) = (self.scalesByDeviation || isHidden, self.centers && !isHidden)
-    // Keras 3 sorts the axes before it makes the weights; earlier ones keep the given order.
-    let positive = (call.dialect.isKeras3 ? axes.sorted() : axes).compactMap { type.axis($0) }
-    guard positive.count == axes.count, positive == positive.sorted(), Set(positive).count == axes.count,
-      let first = positive.first
-    else {
-      throw KilnError(
-        .unsupportedModel, "axis \(axes) of \(type.message) is not supported", hint: "axes in rising order")
+    let given = axes.compactMap { type.axis($0) }
+    let positive = given.sorted()
+    guard positive.count == axes.count, Set(positive).count == axes.count else {
+      throw KilnError(.badInput, "axis \(axes) does not fit \(type.message)")
     }
     let shape = try positive.map { try call.fixed(x, axis: $0) }
+    // Keras 3 sorts the axes before it makes the weights; earlier ones make them in the given order, and then take their
+    // elements one after the other for those of the sorted axes.
+    let stored = call.dialect.isKeras3 ? shape : try given.map { try call.fixed(x, axis: $0) }
+    func weight(_ slot: String) throws -> ValueID {
+      let value = try call.weight(slot, stored)
+      return stored == shape ? value : try call.reshape(value, shape.map { Dim($0) })
+    }
     let others = (0..<type.rank).filter { !positive.contains($0) }
     let forth = others + positive
     let moved = try call.transpose(x, forth)
     var operands = [moved]
-    if scales { operands.append(try call.weight("gamma", shape)) }
-    if centers { operands.append(try call.weight("beta", shape)) }
+    if scales { operands.append(try weight("gamma")) }
+    if centers { operands.append(try weight("beta")) }
     let normalized =
       scalesByDeviation
       ? try byDeviation(call, moved, others.count, operands[1])
       : try call.add(
         LayerNorm(axis: others.count, epsilon: epsilon, scale: scales, offset: centers), operands, "layer_norm")
-    _ = first
     var back = [Int](repeating: 0, count: type.rank)
     for (position, axis) in forth.enumerated() { back[axis] = position }
     return [KerasTensor(try call.transpose(normalized, back))]

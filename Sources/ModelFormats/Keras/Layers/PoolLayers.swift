@@ -1,7 +1,8 @@
 import GraphModule
 import TensorModule
 
-/// Keras `MaxPooling` and `AveragePooling` in 1 to 3 dimensions; averages leave padding out.
+/// Keras `MaxPooling` and `AveragePooling` in 1 to 3 dimensions; averages leave padding out, but in Keras 2.0.4 to 2.1.4 on
+/// Theano in 1 and 2 dimensions.
 struct PoolLayer: KerasLayerReader {
   private enum PoolPadding: String, CaseIterable { case valid, same }
 
@@ -11,8 +12,12 @@ struct PoolLayer: KerasLayerReader {
   let strides: [Int]
   let padding: Padding
   let format: DataFormat
+  let countsPadding: Bool
 
   init(_ config: LayerConfig, _ kind: Pool.Kind, rank: Int) {
+    let dialect = config.dialect
+    countsPadding = kind == .average && rank < 3 && dialect.generation == .keras2 && dialect.backend == .theano
+      && !dialect.isBefore(2, 0, 4) && dialect.isBefore(2, 1, 5)
     self.kind = kind
     self.rank = rank
     window = config.ints("pool_size", count: rank) ?? [Int](repeating: 2, count: rank)
@@ -32,7 +37,7 @@ struct PoolLayer: KerasLayerReader {
     if padding != .valid { try checkBackend(call, last) }
     if padding == .same { (last, padding) = try call.dialect.backend.centred(call, last, window: window, strides: strides) }
     let pooled = try call.add(
-      Pool(kind, window: window, strides: strides, padding: padding), [last],
+      Pool(kind, window: window, strides: strides, padding: padding, countsPadding: countsPadding), [last],
       "\(kind.rawValue)_pool")
     return [KerasTensor(try call.back(pooled, format))]
   }

@@ -169,12 +169,13 @@ extension KerasUpgrade {
       let agrees = reader.window.indices.allSatisfy { axis in
         KerasBackend.agreeOnPooling([.tensorflow, dialect.backend], window: reader.window[axis], stride: reader.strides[axis], length: lengths[axis])
       }
-      if !agrees { pad(&parts, layer, reader, lengths) }
+      if !agrees || reader.countsPadding { pad(&parts, layer, reader, lengths) }
     }
     return turned(parts, layer, rank: reader.rank)
   }
 
-  /// Pads a pooling as its backend does. The largest of a window takes no zeros; a mean is of the cells of the image alone.
+  /// Pads a pooling as its backend does. The largest of a window takes no zeros; a mean is of the cells of the
+  /// image alone where the backend leaves padding out.
   private func pad(_ parts: inout UpgradedLayer, _ layer: KerasLayer, _ reader: PoolLayer, _ lengths: [Int?]) {
     var amounts: [(low: Int, high: Int)]?
     if case .explicit(let list) = reader.padding { amounts = list.map { ($0.low, $0.high) } } else { amounts = centred(layer, lengths, reader.window, reader.strides) }
@@ -197,6 +198,11 @@ extension KerasUpgrade {
     note(layer, "'same' padding of \(dialect.backend.rawValue) is written as a keras.ops.pad before it")
     guard reader.kind == .average else {
       padding.constants = [("constant_values", .double(-3.4028234663852886e38))]
+      parts.before.append(padding)
+      return
+    }
+    if reader.countsPadding {
+      padding.constants = [("constant_values", .double(0))]
       parts.before.append(padding)
       return
     }
