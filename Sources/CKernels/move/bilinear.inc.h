@@ -1,10 +1,12 @@
 // A row of bilinear pixels of one tier, vectors running over channels. Included between tier_begin.h and tier_end.h.
 #include "resize.h"
 
+// Products are rounded before they are added, as TensorFlow does: the nearest integer of a result in the middle of two depends on it.
 KV_INLINE void blend(const float *tl, const float *tr, const float *bl, const float *br, float *to, size_t count, float x, float y) {
+#pragma clang fp contract(off)
   const vf a = v_load_n(tl, count), b = v_load_n(bl, count);
-  const vf top = v_fma(v_load_n(tr, count) - a, v_splat(x), a), bottom = v_fma(v_load_n(br, count) - b, v_splat(x), b);
-  v_store_n(to, v_fma(bottom - top, v_splat(y), top), count);
+  const vf top = a + (v_load_n(tr, count) - a) * v_splat(x), bottom = b + (v_load_n(br, count) - b) * v_splat(x);
+  v_store_n(to, top + (bottom - top) * v_splat(y), count);
 }
 
 void KV_NAME(kiln_bilinear_row)(const kiln_resize_params *p, const float *top, const float *bottom, float *to, float y) {

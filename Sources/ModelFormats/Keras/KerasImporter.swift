@@ -61,6 +61,7 @@ final class KerasImporter: SourceImporter {
   private func graph(_ source: KerasSource, _ config: JSON, _ dialect: KerasDialect, _ facts: SourceFacts) throws -> Graph {
     let replacements = options.replacements.isEmpty ? nil : try LayerReplacements(options.replacements)
     let reader = KerasModelReader(dialect: dialect, diagnostics: diagnostics, replacements: replacements)
+    if dialect.generation == .keras2, case .groups(let groups, _) = try source.weights() { reader.groupNames = groups.map(\.layer) }
     let model = try reader.model(config, path: "")
     try replacements?.finish()
     layers = model.layers

@@ -94,8 +94,6 @@ struct KerasTensor {
 /// One layer object of a model: its config, meaning, calls and weights.
 final class KerasLayer {
   let name: String
-  /// Whether the name is not from the file, as that of a Sequential inside a Sequential before Keras 2.2.3.
-  var isUnnamed = false
   let className: String
   /// The path of layers that leads to it: `outer/inner/conv`.
   let path: String

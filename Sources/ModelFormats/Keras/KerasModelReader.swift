@@ -6,6 +6,8 @@ final class KerasModelReader {
   let dialect: KerasDialect
   let diagnostics: ImportDiagnostics
   let replacements: LayerReplacements?
+  /// The names of the outer model's groups of weights, in order: before Keras 2.2.3 a Sequential inside a Sequential has its name there alone.
+  var groupNames: [String] = []
   private var depth = 0
   private var layerCount = 0
 
@@ -115,11 +117,9 @@ final class KerasModelReader {
       reader = LayerCatalog.reader(className, config, self)
     }
     if !(reader is NestedModel) && !(reader is UnknownLayer) { config.finish() }
-    let made = KerasLayer(
+    return KerasLayer(
       name: name, className: rawName, path: path, config: config, reader: reader,
       isTrainable: normalised["trainable"]?.boolValue ?? true, dtype: dtype, calls: calls)
-    made.isUnnamed = json["name"]?.stringValue == nil && values["name"]?.stringValue == nil
-    return made
   }
 
   /// Whether this is a `keras.ops` function rather than a layer of the same name. The module decides; the `.h5` form,
@@ -181,8 +181,9 @@ final class KerasModelReader {
       return merged
     }
     var layers: [KerasLayer] = []
+    let isListed = path.isEmpty && config.arrayValue != nil && groupNames.count == items.count
     for (position, item) in items.enumerated() {
-      layers.append(try layer(item, prefix: path, calls: [], fallbackName: "layer_\(position)"))
+      layers.append(try layer(item, prefix: path, calls: [], fallbackName: isListed ? groupNames[position] : "layer_\(position)"))
     }
     guard let first = layers.first else {
       throw KilnError(.badInput, "the Sequential model \(KilnError.quoted(path)) has no layers")

@@ -42,17 +42,14 @@ enum WeightMatcher {
       for (layer, group) in zip(wanting, given) { assign(group, to: layer, diagnostics) }
       return
     }
-    // Layers without a name in the config take the groups that are left, in order.
-    var rest = given.filter { !wantedNames.contains($0.layer) }[...]
-    let goByOrder = wanting.count { $0.isUnnamed && byName[$0.name] == nil } == rest.count
     for layer in wanting {
-      if let group = byName[layer.name] ?? (goByOrder && layer.isUnnamed ? rest.popFirst() : nil) {
+      if let group = byName[layer.name] {
         assign(group, to: layer, diagnostics)
       } else {
         malformed(diagnostics, layer.path, layer.className, "its weights are missing: \(names(all(layer)))")
       }
     }
-    for group in given where !wantedNames.contains(group.layer) && !goByOrder {
+    for group in given where !wantedNames.contains(group.layer) {
       malformed(
         diagnostics, group.layer, "", "the file has \(group.weights.count) weights for it that the model does not use")
     }

@@ -61,10 +61,9 @@ enum Interpolation: String, CaseIterable {
           add(source, (min(Double(source + 1), end) - max(Double(source), start)) / scale)
           source += 1
         }
-      case .lanczos3: kernel(centre, 3, add, length) { Interpolation.lanczos($0, 3) }
-      case .lanczos5: kernel(centre, 5, add, length) { Interpolation.lanczos($0, 5) }
-      case .gaussian: kernel(centre, 1.5, add, length) { exp(-$0 * $0 / 0.5) }
-      case .mitchellcubic: kernel(centre, 2, add, length, Interpolation.mitchell)
+      case .lanczos3, .lanczos5, .gaussian, .mitchellcubic:
+        guard let (radius, function) = antialiasKernel else { continue }
+        antialiased(position, 1 / (Float(size) / Float(length)), 0, radius, add, length, widens: false, function)
       }
     }
     return result
@@ -78,42 +77,33 @@ enum Interpolation: String, CaseIterable {
     for index in inside { add(first + index, weights[index] / sum) }
   }
 
-  private func kernel(
-    _ centre: Double, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int,
-    _ function: (Double) -> Double
-  ) {
-    let first = max(Int((centre - radius - 0.5).rounded(.up)), 0)
-    let last = min(Int((centre + radius - 0.5).rounded(.down)), length - 1)
-    guard first <= last else { return }
-    spread(first, (first...last).map { source in
-      let distance = abs(Double(source) + 0.5 - centre)
-      return distance >= radius ? 0 : function(distance)
-    }, add, length)
-  }
-
   /// Weights by a kernel as wide as the steps of the new positions. In Float, as TensorFlow has it: rounding decides which
-  /// pixels lie on the kernel's edge.
+  /// pixels lie on the kernel's edge, and which integer a result in the middle of two becomes.
   private func antialiased(
-    _ position: Int, _ step: Float, _ start: Float, _ radius: Double, _ add: (Int, Double) -> Void, _ length: Int,
-    widens: Bool = true, _ function: (Double) -> Double
+    _ position: Int, _ step: Float, _ start: Float, _ radius: Float, _ add: (Int, Double) -> Void, _ length: Int,
+    widens: Bool = true, _ function: (Float) -> Float
   ) {
     let centre = (Float(position) + 0.5) * step + start
     // A pixel whose centre lies outside the image takes nothing.
     guard centre >= 0, centre <= Float(length) else { return }
     let scale = widens ? max(step, 1) : 1
     let inverse = 1 / scale
-    let reach = Float(radius) * scale
+    let reach = radius * scale
     let first = max(Int((centre - reach - 0.5).rounded(.up)), 0)
     let last = min(Int((centre + reach - 0.5).rounded(.down)), length - 1)
     guard first <= last else { return }
-    spread(first, (first...last).map { source in
-      let distance = Double(abs((Float(source) + 0.5 - centre) * inverse))
+    let weights = (first...last).map { source in
+      let distance = abs((Float(source) + 0.5 - centre) * inverse)
       return distance >= radius ? 0 : function(distance)
-    }, add, length)
+    }
+    let sum = weights.reduce(0, +)
+    guard sum != 0 else { return }
+    let factor = 1 / sum
+    for (index, weight) in weights.enumerated() { add(first + index, Double(weight * factor)) }
   }
 
   /// The kernel that antialiasing widens, and its radius; nil where antialiasing changes nothing.
-  private var antialiasKernel: (Double, (Double) -> Double)? {
+  private var antialiasKernel: (Float, (Float) -> Float)? {
     switch self {
     case .nearest, .area: nil
     case .bilinear: (1, { max(0, 1 - $0) })
@@ -126,17 +116,18 @@ enum Interpolation: String, CaseIterable {
   }
 
   /// Keys's cubic with a = −½.
-  private static func keys(_ x: Double) -> Double {
+  private static func keys<Number: BinaryFloatingPoint>(_ x: Number) -> Number {
     x <= 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0
   }
 
-  private static func lanczos(_ x: Double, _ radius: Double) -> Double {
+  private static func lanczos(_ x: Float, _ radius: Float) -> Float {
     if x <= 1e-3 { return 1 }
-    return radius * sin(Double.pi * x) * sin(Double.pi * x / radius) / (Double.pi * Double.pi * x * x)
+    return radius * sin(Float.pi * x) * sin(Float.pi * x / radius) / (Float.pi * Float.pi * x * x)
   }
 
-  private static func mitchell(_ x: Double) -> Double {
+  private static func mitchell(_ x: Float) -> Float {
     if x >= 2 { return 0 }
-    return x >= 1 ? ((-7.0 / 18 * x + 2) * x - 10.0 / 3) * x + 16.0 / 9 : (7.0 / 6 * x - 2) * x * x + 8.0 / 9
+    if x >= 1 { return ((-7 / 18 * x + 2) * x - 10 / 3) * x + 16 / 9 }
+    return (7 / 6 * x - 2) * x * x + 8 / 9
   }
 }
