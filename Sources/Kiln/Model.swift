@@ -17,14 +17,19 @@ public final class Model: Sendable {
     public var maximumPlans: Int
     /// How many iterations the model's loops may take in one prediction.
     public var maximumIterations: Int
+    /// How many bytes the results of one prediction may take at a time, weights apart; nil for what the machine has left. A
+    /// prediction that needs more is refused before anything is allocated.
+    public var memoryLimit: Int?
 
     public init(
-      threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16, maximumIterations: Int = 100_000_000
+      threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16, maximumIterations: Int = 100_000_000,
+      memoryLimit: Int? = nil
     ) {
       self.threads = threads
       self.exact = exact
       self.maximumPlans = maximumPlans
       self.maximumIterations = maximumIterations
+      self.memoryLimit = memoryLimit
     }
   }
 
@@ -88,7 +93,8 @@ public final class Model: Sendable {
     initialState = ModelState(tensors: initial)
     plans = PlanCache(
       lifted,
-      options: PlanOptions(threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations),
+      options: PlanOptions(
+        threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations, memoryLimit: options.memoryLimit),
       pool: pool, limit: options.maximumPlans)
   }
 

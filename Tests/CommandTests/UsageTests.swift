@@ -16,6 +16,9 @@ private let pixels = Command.fixture("demo/input_pixels.npy")
 private let picture = Command.fixture("demo/digit_1.png")
 
 private let cases: [UsageCase] = [
+  UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--memory-limit", "lots"], exitCode: 64, message: "memory-limit"),
+  UsageCase(
+    command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--memory-limit", "100"], exitCode: 1, message: "the limit is 100 bytes"),
   UsageCase(command: "kconv", arguments: ["frobnicate"], exitCode: 64, message: "frobnicate"),
   UsageCase(command: "kconv", arguments: ["import"], exitCode: 64, message: "<source>"),
   UsageCase(command: "kconv", arguments: ["import", "MODEL", "--format", "caffe"], exitCode: 64, message: "caffe"),

@@ -50,6 +50,31 @@ import Testing
     #expect(named[1].tensor.floats == [18, 36])
   }
 
+  /// Rows of x repeated until they take 4 bytes · 3 · `rows` · batch.
+  private static func repeating(_ rows: Int) throws -> Graph {
+    var graph = Graph(name: "repeating")
+    let x = try graph.addInput("x", TensorType(.float32, [.symbol("batch"), 1, 3]))
+    let wide = try graph.addOne(BroadcastTo([.symbol("batch"), Dim(rows), 3]), [x], name: "wide")
+    let sines = try graph.addOne(Elementwise(.sin), [wide], name: "sines")
+    graph.outputs = [Graph.Output(name: "y", value: try graph.addOne(Reduce(.sum, axes: [1, 2]), [sines], name: "y"))]
+    return graph
+  }
+
+  @Test(arguments: [(1 << 20, Int?.some(1 << 20)), (1 << 40, nil)])
+  func refusesWhatTakesMoreMemoryThanThereIs(_ rows: Int, _ limit: Int?) throws {
+    let model = try Model(graph: Self.repeating(rows), options: .init(memoryLimit: limit))
+    let error = #expect(throws: KilnError.self) { try model.predict(Tensor([1, 2, 3] as [Float], shape: [1, 1, 3])) }
+    #expect(error?.code == .failed)
+    #expect(error?.line.contains("MiB; \(limit == nil ? "the machine has" : "the limit is 1024 KiB")") == true, "\(error?.line ?? "")")
+    #expect(error?.line.contains("'wide'") == true || error?.line.contains("'sines'") == true, "\(error?.line ?? "")")
+  }
+
+  @Test func aLimitLeavesAloneWhatFits() throws {
+    let model = try Model(graph: Self.repeating(1000), options: .init(memoryLimit: 100_000))
+    #expect(try model.predict(Tensor([1, 2, 3] as [Float], shape: [1, 1, 3])).shape == [1])
+    #expect(throws: KilnError.self) { try model.predict(Tensor([Float](repeating: 1, count: 30), shape: [10, 1, 3])) }
+  }
+
   @Test func convertsNumbers() throws {
     let model = try Model(graph: Self.graph(withIntegers: true))
     let x = try Tensor([1, 2, 3] as [Int64], shape: [1, 3])

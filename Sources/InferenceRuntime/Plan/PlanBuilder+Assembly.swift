@@ -26,7 +26,10 @@ extension PlanBuilder {
         ArenaPlanner.Request(byteCount: $0, first: span.lowerBound, last: span.upperBound - 1)
       }
     }
+    // The single buffers first: what is left is small enough to be added up.
+    try checkMemory(requests.map(\.byteCount).max() ?? 0)
     let layout = ArenaPlanner.plan(requests)
+    try checkMemory(graph.outputs.reduce(layout.byteCount) { $0.addingReportingOverflow(byteCount($1.value)).partialValue })
     for (position, index) in arenaBuffers.enumerated() { buffers[index].offset = layout.offsets[position] }
     report.arenaBytes = layout.byteCount
     report.arenaLowerBound = ArenaPlanner.lowerBound(requests)

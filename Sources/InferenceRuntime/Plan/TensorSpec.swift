@@ -20,16 +20,20 @@ package struct PlanOptions: Sendable {
   package var referenceOnly: Bool
   /// How many iterations the loops of one prediction may take in all.
   package var maximumIterations: Int
+  /// How many bytes the results of one prediction may take at a time; nil for what the machine has left when the plan is made.
+  package var memoryLimit: Int?
 
   package static let defaultIterations = 100_000_000
 
   package init(
-    threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false, maximumIterations: Int = defaultIterations
+    threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false, maximumIterations: Int = defaultIterations,
+    memoryLimit: Int? = nil
   ) {
     self.threads = threads
     self.exact = exact
     self.referenceOnly = referenceOnly
     self.maximumIterations = maximumIterations
+    self.memoryLimit = memoryLimit
   }
 }
 

@@ -18,6 +18,11 @@ struct RunOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
   var threads: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "The most memory that the results of one prediction may take (300M, 2G); what the machine has left without it.", valueName: "size"))
+  var memoryLimit: ByteSize?
+
   @Option(help: "Where the model runs.")
   var device: Device = .auto
 
@@ -53,7 +58,7 @@ struct RunOptions: ParsableArguments {
     let importOptions =
       (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
       + replaceLayer.flatMap { ["--replace-layer", $0] }
-    let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads))
+    let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads, memoryLimit: memoryLimit?.bytes))
     if let note = RunOptions.note(loaded.missingDevices) { Console.note(note) }
     return loaded
   }
