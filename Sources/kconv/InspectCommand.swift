@@ -30,13 +30,57 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     var options = ImportOptions()
     origin.apply(to: &options)
-    let (model, outcome) = try Interruption.deferring {
-      try ModelImport.loadWithOutcome(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+    let (model, outcome) = try showingRefusal(options) {
+      try Interruption.deferring {
+        try ModelImport.loadWithOutcome(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+      }
     }
     let summary = ModelSummary(model, depth: scopes ? nil : depth)
     let tree = scopes ? InspectCommand.tree(summary).rows(depth: depth) : nil
     try Console.write(
       format == .json ? InspectCommand.json(summary, tree, outcome).text(indented: true) + "\n" : InspectCommand.text(summary, tree, outcome))
+  }
+
+  /// What `load` gives; of a file that cannot be imported, what is known is written before the reason is thrown.
+  private func showingRefusal<Loaded>(_ options: ImportOptions, _ load: () throws -> Loaded) throws -> Loaded {
+    do { return try load() } catch let error as KilnError {
+      if error.code == .unsupportedModel || error.code == .badInput { try showRefused(options, error) }
+      throw error
+    }
+  }
+
+  /// The facts about a file that is refused, and what of it maps; nothing where nothing is known.
+  private func showRefused(_ options: ImportOptions, _ error: KilnError) throws {
+    let found = try? Interruption.deferring {
+      try ModelImport.check(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+    }
+    guard let found, !found.facts.isEmpty || !found.report.rows.isEmpty else { return }
+    guard format == .text else {
+      let rows = found.report.rows.map { row in
+        JSON.object(
+          JSONObject([
+            ("layer", .string(row.layer)), ("class", .string(row.className)), ("status", .string(row.status.rawValue)), ("remark", .string(row.remark)),
+            ("parameters", .int(row.parameters)), ("count", .int(row.count)),
+          ]))
+      }
+      let object = JSONObject([("schema", .int(1)), ("refused", .string(error.line)), ("layers", .array(rows))])
+      try Console.write(JSON.object(InspectCommand.adding(found, to: object)).text(indented: true) + "\n")
+      return
+    }
+    let table = CheckTable(found.report, layerByLayer: false)
+    let layers = found.report.rows.isEmpty ? "" : table.text(width: Console.width) + "\n" + table.totals + "\n"
+    try Console.write(InspectCommand.facts(found, isRefused: true) + layers)
+  }
+
+  /// Facts and warnings as JSON.
+  private static func adding(_ outcome: ImportOutcome, to object: JSONObject) -> JSONObject {
+    var object = object
+    object["facts"] = .array(
+      outcome.facts.map {
+        .object(JSONObject([("name", .string($0.name)), ("value", .string($0.value)), ("evidence", .string($0.evidence))]))
+      })
+    object["warnings"] = .array(outcome.warnings.map { .string($0.line) })
+    return object
   }
 
   private static func tree(_ summary: ModelSummary) -> ScopeTree {
@@ -47,13 +91,7 @@ struct InspectCommand: ParsableCommand {
 
   private static func json(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?, _ outcome: ImportOutcome?) -> JSON {
     guard case .object(var object) = summary.json else { return summary.json }
-    if let outcome {
-      object["facts"] = .array(
-        outcome.facts.map {
-          .object(JSONObject([("name", .string($0.name)), ("value", .string($0.value)), ("evidence", .string($0.evidence))]))
-        })
-      object["warnings"] = .array(outcome.warnings.map { .string($0.line) })
-    }
+    if let outcome { object = adding(outcome, to: object) }
     guard let tree else { return .object(object) }
     let isKnown = summary.flops != nil
     object["scopes"] = .array(
@@ -68,11 +106,11 @@ struct InspectCommand: ParsableCommand {
   }
 
   /// What was found out and assumed, each with its evidence.
-  private static func facts(_ outcome: ImportOutcome) -> String {
+  private static func facts(_ outcome: ImportOutcome, isRefused: Bool = false) -> String {
     var table = TextTable(["fact", "value", "evidence"])
     for fact in outcome.facts { table.add([fact.name, KilnError.escaped(fact.value), fact.evidence]) }
     for warning in outcome.warnings { table.add(["assumed", "", warning.line]) }
-    if outcome.warnings.isEmpty, !outcome.facts.contains(where: { $0.name.hasPrefix("assumed") }) {
+    if !isRefused, outcome.warnings.isEmpty, !outcome.facts.contains(where: { $0.name.hasPrefix("assumed") }) {
       table.add(["assumed", "nothing", "the file says all that was asked"])
     }
     return table.text(width: Console.width) + "\n"
@@ -80,7 +118,7 @@ struct InspectCommand: ParsableCommand {
 
   private static func text(_ summary: ModelSummary, _ tree: [ScopeTree.Row]?, _ outcome: ImportOutcome?) -> String {
     let graph = summary.model.graph
-    var out = "model \(KilnError.quoted(graph.name))\n\n" + (outcome.map(facts) ?? "")
+    var out = "model \(KilnError.quoted(graph.name))\n\n" + (outcome.map { facts($0) } ?? "")
     let known = Set((outcome?.facts ?? []).map(\.value))
     for (key, value) in graph.metadata.sorted(by: { $0.key < $1.key }) where !known.contains(value) {
       out += "\(KilnError.escaped(key)): \(KilnError.escaped(value))\n"

@@ -65,6 +65,18 @@ import Testing
     #expect(wide.text.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(wide.text)")
   }
 
+  @Test func inspectSaysWhatItKnowsOfARefusedFile() throws {
+    let lambda = Command.fixture("lambda/keras-3.15.1/affine/model.h5")
+    let text = try Command.run("kconv", ["inspect", lambda])
+    #expect(text.exitCode == 3 && text.errorLine?.contains("Lambda layers hold Python code") == true)
+    for word in ["Keras 3", "3.15.1", "tensorflow", "InputLayer", "unsupported", "1 unsupported"] { #expect(text.text.contains(word), "\(word)") }
+    let json = try Command.run("kconv", ["inspect", lambda, "--format", "json"])
+    let object = try JSON.parse(Array(json.output))
+    #expect(json.exitCode == 3 && object["refused"]?.stringValue?.contains("'lam'") == true)
+    #expect(object["facts"]?.arrayValue?.contains { $0["name"]?.stringValue == "generation" && $0["value"]?.stringValue == "Keras 3" } == true)
+    #expect(object["layers"]?.arrayValue?.contains { $0["class"]?.stringValue == "Lambda" && $0["status"]?.stringValue == "unsupported" } == true)
+  }
+
   @Test func inspectSaysWhatItKnowsAndWhy() throws {
     let old = try Command.kconv("inspect", Command.fixture("keras-1.2.2-theano/atrous_convolution2d_2_same_k2_cl/model.h5"))
     for part in [
