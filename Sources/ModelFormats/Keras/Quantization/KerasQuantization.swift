@@ -7,6 +7,9 @@ struct KerasQuantization {
   let mode: Mode
   /// Rows that share a scale; nil: each column has one scale.
   let blockSize: Int?
+  /// Whether int4 weights are packed along the axis that products sum over, as Keras did before 3.14, which also quantized
+  /// the inputs unless it was told otherwise.
+  let packsRows: Bool
   /// Bits of a GPTQ weight: 4 are packed in pairs.
   let bits: Int
   /// The length of float8's histories.
@@ -36,8 +39,6 @@ struct KerasQuantization {
       config.malformed("quantization mode \(KilnError.quoted(text)) is not one that Keras writes")
       return nil
     }
-    // Before 3.14 int4 packed the other axis and its policy had no block size.
-    if mode == .int4, numbers.isEmpty { config.unsupported("int4 quantization of Keras before 3.14", nearest: "int8") }
     var quantizesInputs: Bool?
     var (epsilon, limits) = (1e-7, -127.0...127.0)
     if let object = values["quantization_config"], !object.isNull, mode == .int8 || mode == .int4 {
@@ -64,7 +65,7 @@ struct KerasQuantization {
       return nil
     }
     return KerasQuantization(
-      mode: mode, blockSize: block == -1 ? nil : block, bits: bits, historyLength: length, quantizesInputs: quantizesInputs,
+      mode: mode, blockSize: block == -1 ? nil : block, packsRows: mode == .int4 && numbers.isEmpty, bits: bits, historyLength: length, quantizesInputs: quantizesInputs,
       epsilon: epsilon, limits: limits)
   }
 
@@ -81,6 +82,11 @@ struct KerasQuantization {
 
   /// Whether products are with inputs that are quantized at each prediction.
   func quantizesInputs(byDefault fallback: Bool) -> Bool { quantizesInputs ?? fallback }
+
+  /// The same for a product of weights alone, which in int4 of today leaves its inputs as they are.
+  var quantizesProductInputs: Bool {
+    (mode == .int8 || mode == .int4) && quantizesInputs(byDefault: mode == .int8 || packsRows)
+  }
 
   private var hasBlocks: Bool { mode == .int4 && blockSize != nil }
 

@@ -38,6 +38,10 @@ extension LayerCall {
   /// - Parameter original: the shape that int8 kernels keep.
   private func integers(_ q: KerasQuantization, _ prefix: String, rows: Int, columns: Int, original: Shape) throws -> [Float] {
     if q.mode == .int8 { return try QuantizedWeights.floats(try storedTensor("\(prefix)kernel", original, .int8)) }
+    if q.packsRows {
+      let packed = try storedTensor("\(prefix)kernel", [(rows + 1) / 2, columns], .int8)
+      return QuantizedWeights.unpackedRows(packed, rows: rows, columns: columns, signed: true)
+    }
     let packed = try storedTensor("\(prefix)kernel", [rows, (columns + 1) / 2], .int8)
     return QuantizedWeights.unpackedColumns(packed, rows: rows, columns: columns, signed: true)
   }
@@ -135,8 +139,7 @@ extension LayerCall {
     bias biasShape: Shape?
   ) throws -> ValueID {
     let bias = try biasShape.map { try quantizedBias(q, "\(prefix)bias", $0, as: [columns]) }
-    let quantizes = q.mode == .int8 ? q.quantizesInputs(byDefault: true) : q.mode == .int4 && q.quantizesInputs(byDefault: false)
-    guard quantizes else {
+    guard q.quantizesProductInputs else {
       let kernel = try madeWeight("\(prefix)kernel", [rows, columns]) {
         try dequantized(q, prefix, rows: rows, columns: columns, original: shape, scaleShape: scaleShape)
       }

@@ -19,10 +19,10 @@ extension LayerCall {
     }
     // A scale has the axes of the result, 1 where the kernel has none.
     let scaleShape = equation.result.map { equation.right.contains($0) ? lengths[$0] ?? 1 : 1 }
-    let quantizes = q.mode == .int8 ? q.quantizesInputs(byDefault: true) : q.mode == .int4 && q.quantizesInputs(byDefault: false)
+    let quantizes = q.quantizesProductInputs
     let axes = equation.left.indices.filter { !equation.result.contains(equation.left[$0]) }
-    guard q.mode != .int8 else {
-      let kernel = try madeWeight("kernel", shape) { try QuantizedWeights.floats(try storedTensor("kernel", shape, .int8)) }
+    guard q.mode != .int8, !q.packsRows else {
+      let kernel = try madeWeight("kernel", shape) { try einsumIntegers(equation, q, shape) }
       let scale = try madeWeight("kernel_scale", scaleShape) { try QuantizedWeights.floats(try storedTensor("kernel_scale", scaleShape)) }
       guard quantizes else { return try binary(.div, try einsum(equation, x, kernel), scale) }
       let (values, inputScale) = try quantizedInput(x, axes: axes, q)
@@ -36,6 +36,20 @@ extension LayerCall {
     guard quantizes else { return try einsum(equation, x, kernel) }
     let (values, inputScale) = try quantizedInput(x, axes: axes, q)
     return try binary(.div, try einsum(equation, values, kernel), try aligned(inputScale, equation))
+  }
+
+  /// The integers of a kernel that keeps its axes; int4 ones are packed along the first axis that is summed over.
+  private func einsumIntegers(_ equation: EinsumEquation, _ q: KerasQuantization, _ shape: Shape) throws -> [Float] {
+    guard q.mode == .int4 else { return try QuantizedWeights.floats(try storedTensor("kernel", shape, .int8)) }
+    let axis = equation.right.indices.first { !equation.result.contains(equation.right[$0]) } ?? 0
+    var packed = shape
+    packed[axis] = (shape[axis] + 1) / 2
+    let stored = try storedTensor("kernel", packed, .int8)
+    guard let inner = checkedProduct(Array(shape[(axis + 1)...])), let outer = checkedProduct(Array(shape[..<axis])), stored.count > 0 else { return [] }
+    let size = packed[axis] * inner
+    return (0..<outer).flatMap { outer in
+      QuantizedWeights.unpackedRows(stored, from: outer * size, rows: shape[axis], columns: inner, signed: true)
+    }
   }
 
   /// A scale with the axes of the left operand, those that are summed over of length 1, in the axes of the result.

@@ -28,8 +28,10 @@ enum QuantizedWeights {
   }
 
   /// The same along the first axis: [⌈rows / 2⌉, columns] becomes [rows, columns].
-  static func unpackedRows(_ tensor: Tensor, rows: Int, columns: Int, signed: Bool) -> [Float] {
-    let bytes = tensor.bytes
+  ///
+  /// - Parameter start: the first byte.
+  static func unpackedRows(_ tensor: Tensor, from start: Int = 0, rows: Int, columns: Int, signed: Bool) -> [Float] {
+    let bytes = UnsafeRawBufferPointer(rebasing: tensor.bytes[start...])
     return [Float](unsafeUninitializedCapacity: rows * columns) { out, count in
       for row in 0..<rows {
         for column in 0..<columns {
