@@ -10,6 +10,13 @@ struct StoredWeight {
   /// dtype policy must.
   var isUnmarked = false
   var load: () throws -> Tensor
+
+  /// Why a layer cannot have it in a slot: only the dtype policy tells that unmarked elements are bfloat16.
+  func refusal(by layer: KerasLayer, _ slot: String) -> String? {
+    let policy = ConfigRewrite.policyName(layer.config.object["dtype"]) ?? "float32"
+    guard isUnmarked, policy != "bfloat16" else { return nil }
+    return "weight \(KilnError.quoted(slot)) holds opaque bytes, not numbers (they would be bfloat16; the layer's dtype policy is \(KilnError.quoted(policy)))"
+  }
 }
 
 /// The weights of one layer group, in the file's order.
@@ -71,11 +78,8 @@ enum WeightMatcher {
       return
     }
     for (slot, weight) in zip(slots, group.weights) {
-      if weight.isUnmarked, let owner = slot.owners.first(where: { ConfigRewrite.policyName($0.config.object["dtype"]) != "bfloat16" }) {
-        let policy = ConfigRewrite.policyName(owner.config.object["dtype"]) ?? "float32"
-        malformed(
-          diagnostics, owner.path, owner.className,
-          "weight \(KilnError.quoted(slot.name)) holds opaque bytes, not numbers (they would be bfloat16; the layer's dtype policy is \(KilnError.quoted(policy)))")
+      if let (owner, message) = slot.owners.lazy.compactMap({ owner in weight.refusal(by: owner, slot.name).map { (owner, $0) } }).first {
+        malformed(diagnostics, owner.path, owner.className, message)
         continue
       }
       for owner in slot.owners { owner.stored[slot.name] = weight }

@@ -95,7 +95,9 @@ struct VariableMatcher {
           + (weights.isEmpty ? "" : " (\(VariableMatcher.shapes(weights)))"))
       return
     }
-    for (slot, weight) in zip(slots, weights) where slot != VariableObject.repeated { layer.stored[slot] = weight }
+    for (slot, weight) in zip(slots, weights) where slot != VariableObject.repeated {
+      if let message = weight.refusal(by: layer, slot) { malformed(layer.path, layer.className, message) } else { layer.stored[slot] = weight }
+    }
   }
 
   /// An object that two containers hold is in the configuration twice, under one name, and in the tree once.

@@ -62,9 +62,15 @@ final class VariableTree {
     for (name, isGroup) in try file.children(of: group) {
       let place = "\(group)/\(name)"
       guard !isGroup else { throw KilnError(.badInput, "is a group where an array is expected", at: [place]) }
-      let dataset = try file.dataset(place)
+      let dataset = try file.dataset(place, allowingUnmarked: true)
+      let isUnmarked = dataset.isUnmarked
       found.append(
-        (name, StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape) { try file.read(place) }))
+        (
+          name,
+          StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked) {
+            try file.read(place, allowingUnmarked: isUnmarked)
+          }
+        ))
     }
     set(found, of: object, name: try file.string("name", of: group))
   }
