@@ -3,7 +3,7 @@ import ModelFile
 import ModelFormats
 import TensorModule
 
-/// Writes models as files of Keras.
+/// Writes models as files of Keras or ONNX.
 public enum ModelExport {
   /// What an export tells.
   public struct Outcome: Sendable {
@@ -13,21 +13,22 @@ public enum ModelExport {
     public var wasChecked = false
   }
 
-  /// Writes `source` as a file of Keras, all of it or nothing.
+  /// Writes `source` as a file of Keras or ONNX, by the target's name, all of it or nothing.
   ///
   /// The source is a model file that the importer reads, or a `.kiln` of one. Unless `check` is false the file is imported
   /// under its temporary name and must give, for the check vector, what the source gives.
   ///
   /// - Parameters:
   ///   - generation: 2 or 3; nil: that of the target's name, else of the source.
+  ///   - externalData: an ONNX model's tensors go to a file beside it, as those of over 2 GiB do anyway.
   ///   - overwriting: replace an existing file.
   ///   - isCancelled: asked while a child works; when true the export stops with an error and leaves nothing behind.
   /// - Throws: `KilnError`: `unsupportedModel` with everything that the target cannot express, `badInput` for a damaged file,
   ///   `failed` when the target exists or cannot be written, `toleranceExceeded` when the check fails.
   @discardableResult
   public static func export(
-    _ source: String, to target: String, generation: Int? = nil, options: ImportOptions = ImportOptions(), check: Bool = true,
-    overwriting: Bool = false, isolation: ModelImport.Isolation = .inProcess, isCancelled: () -> Bool = { false }
+    _ source: String, to target: String, generation: Int? = nil, options: ImportOptions = ImportOptions(), externalData: Bool = false,
+    check: Bool = true, overwriting: Bool = false, isolation: ModelImport.Isolation = .inProcess, isCancelled: () -> Bool = { false }
   ) throws -> Outcome {
     try ModelImport.refuse(target, from: source, overwriting: overwriting)
     let folder = try PrivateFolder.system()
@@ -36,12 +37,22 @@ public enum ModelExport {
       kiln = folder.path + "/model.kiln"
       _ = try ModelImport.perform(ImportRequest(source: source, target: kiln, options: options), isolation, isCancelled)
     }
+    if target.hasSuffix(".onnx") {
+      var outcome = Outcome()
+      do {
+        outcome.notes = try exportONNX(kiln, to: target, externalData: externalData, overwriting: overwriting) { temporary, model in
+          if check { outcome.wasChecked = try self.check(temporary, against: model, folder.path, isolation, isCancelled) }
+          if isCancelled() { throw KilnError(.failed, "was interrupted", at: [source]) }
+        }
+      } catch let error as KilnError { throw error.path.isEmpty ? error.inside(source) : error }
+      return outcome
+    }
     let model = try KilnFile.load(path: kiln)
     let version = model.graph.metadata["keras_version"].flatMap { Int($0.prefix { $0 != "." }) } ?? 1
     let wanted = generation ?? (target.hasSuffix(".keras") ? 3 : max(version, 2))
     guard let form = KerasTarget(path: target, generation: wanted) else {
       throw KilnError(
-        .usage, "\(KilnError.quoted(target)) does not tell what to write", hint: ".keras, .h5 or .weights.h5")
+        .usage, "\(KilnError.quoted(target)) does not tell what to write", hint: ".keras, .h5, .weights.h5 or .onnx")
     }
     do {
       guard let layers = try KilnFile.layers(path: kiln) else {
@@ -72,6 +83,7 @@ public enum ModelExport {
     var options = ImportOptions()
     options.keepsLayers = false
     options.keepsOptimizer = false
+    options.allowsExternalData = true
     var request = ImportRequest(source: written, target: folder + "/written.kiln", options: options)
     request.simplifies = false
     do { _ = try ModelImport.perform(request, isolation, isCancelled) } catch let error as KilnError {

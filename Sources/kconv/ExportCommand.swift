@@ -3,7 +3,7 @@ import CommandSupport
 import Kiln
 import KilnImport
 
-/// What the commands that write files of Keras have in common.
+/// What the commands that write model files have in common.
 struct ExportOptions: ParsableArguments {
   @OptionGroup var sourceOptions: SourceOptions
 
@@ -16,12 +16,12 @@ struct ExportOptions: ParsableArguments {
   @Flag(help: "Leave out the optimizer's variables and the training configuration.")
   var withoutOptimizer = false
 
-  func export(_ source: String, to target: String, generation: Int?) throws {
+  func export(_ source: String, to target: String, generation: Int?, externalData: Bool = false) throws {
     var options = try sourceOptions.options()
     options.keepsOptimizer = !withoutOptimizer
     let outcome = try Interruption.deferring {
       try ModelExport.export(
-        source, to: target, generation: generation, options: options, check: !noCheck, overwriting: force, isolation: .ownChild(),
+        source, to: target, generation: generation, options: options, externalData: externalData, check: !noCheck, overwriting: force, isolation: .ownChild(),
         isCancelled: { Interruption.isPending })
     }
     for note in outcome.notes { Console.note("\(CommandName.current): note: \(source): \(note)") }
@@ -31,13 +31,13 @@ struct ExportOptions: ParsableArguments {
 
 struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "export", abstract: "Writes a model as a file of Keras.",
+    commandName: "export", abstract: "Writes a model as a file of Keras or ONNX.",
     discussion: """
-      The name says what is written: .keras, .h5 (a whole model) or .weights.h5. The file appears complete or not at all; it is
+      The name says what is written: .keras, .h5 (a whole model), .weights.h5 or .onnx. The file appears complete or not at all; it is
       read again and must give what the source gives.
       """)
 
-  @Argument(help: "A .kiln file of a Keras model, or a model file to import for this.")
+  @Argument(help: "A .kiln file (of a Keras model for the files of Keras), or a model file to import for this.")
   var source: String
 
   @Option(name: [.short, .customLong("output")], help: ArgumentHelp("The file to write.", valueName: "file"))
@@ -46,14 +46,18 @@ struct ExportCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The Keras that shall read an .h5: 2 or 3; that of the source without it.", valueName: "n"))
   var keras: Int?
 
+  @Flag(help: "Put an ONNX model's tensors in a file beside it, NAME.data.")
+  var externalData = false
+
   @OptionGroup var options: ExportOptions
 
   func validate() throws {
+    if externalData, !output.hasSuffix(".onnx") { throw ValidationError("--external-data goes with an .onnx file") }
     if let keras, keras != 2, keras != 3 { throw ValidationError("--keras must be 2 or 3, found \(keras)") }
     if keras == 2, output.hasSuffix(".keras") { throw ValidationError("a .keras file is of Keras 3; --keras 2 writes .h5") }
   }
 
-  func run() throws { try options.export(source, to: output, generation: keras) }
+  func run() throws { try options.export(source, to: output, generation: keras, externalData: externalData) }
 }
 
 struct UpgradeCommand: ParsableCommand {
