@@ -17,6 +17,9 @@ extension ModelExport {
     return try ONNXWriter.write(try withBiases(model.graph), to: target, options: options, overwriting: overwriting) { try validate($0, model) }
   }
 
+  /// The ops of ONNX that the model of a `.kiln` file becomes, in order.
+  package static func onnxOps(_ kiln: String) throws -> [String] { try ONNXWriter.ops(try withBiases(try KilnFile.load(path: kiln).graph)) }
+
   /// The graph with biases where ONNX's own ops take them, and otherwise as the importer left it.
   private static func withBiases(_ graph: Graph) throws -> Graph {
     var options = OptimizerOptions(phases: [.fuse])

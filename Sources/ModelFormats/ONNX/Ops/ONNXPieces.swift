@@ -153,6 +153,7 @@ extension ONNXOpCatalog {
 
   private static func padded(_ call: ONNXCall) throws -> ValueID {
     let x = try call.x(0), type = call.type(x)
+    if !call.has("pads"), call.has(1), try call.input(1).evaluated == nil { return try paddedByData(call, x) }
     guard let pads = try call.integers("pads", or: 1, "paddings") else { throw call.wrong("paddings are missing") }
     let axes = call.has(3) ? try call.integers(3, "axes").map { try call.axis($0, type.rank) } : Array(0..<type.rank)
     guard pads.count == 2 * axes.count, pads.allSatisfy({ $0.magnitude <= 1 << 24 }) else { throw call.wrong("has \(pads.count) paddings for \(axes.count) axes") }
@@ -189,5 +190,27 @@ extension ONNXOpCatalog {
       return result
     case let name: throw call.unsupported("the mode \(KilnError.quoted(name))")
     }
+  }
+
+  /// Padding by numbers that are computed: rows of the value before and behind each axis.
+  private static func paddedByData(_ call: ONNXCall, _ x: ValueID) throws -> ValueID {
+    let type = call.type(x)
+    guard try call.text("mode", "constant") == "constant" else { throw call.unsupported("computed paddings that are not constant") }
+    guard let pads = try call.input(1).numbers else { throw call.unsupported("paddings that depends on the model's inputs") }
+    let axes = call.has(3) ? try call.integers(3, "axes").map { try call.axis($0, type.rank) } : Array(0..<type.rank)
+    guard pads.count == 2 * axes.count else { throw call.wrong("has \(pads.count) paddings for \(axes.count) axes") }
+    let value = try call.has(2) ? call.reshape(try call.x(2), []) : call.zero(type.dtype)
+    var result = x
+    for (index, axis) in axes.enumerated() {
+      func part(_ amount: Dim) throws -> [ValueID] {
+        if amount.fixed == 0 { return [] }
+        guard (amount.fixed ?? 0) >= 0 else { throw call.unsupported("a negative padding beside computed ones") }
+        var dims = call.type(result).dims
+        dims[axis] = try call.builder.bound(amount)
+        return [try call.broadcast(value, dims)]
+      }
+      result = try call.concat(try part(pads[index]) + [result] + part(pads[index + axes.count]), axis: axis)
+    }
+    return result
   }
 }

@@ -174,8 +174,8 @@ extension ONNXOpCatalog {
       var ratios: [Double?] = []
       for (index, axis) in axes.enumerated() {
         if let size = sizes[index].fixed, let length = type.dims[axis].fixed {
-          guard size >= 0, length > 0 else { throw call.wrong("sizes \(sizes) do not fit \(type.message)") }
-          ratios.append(Double(size) / Double(length))
+          guard size >= 0, length > 0 || size == 0 else { throw call.wrong("sizes \(sizes) do not fit \(type.message)") }
+          ratios.append(length == 0 ? 1 : Double(size) / Double(length))
         } else {
           ratios.append(sizes[index] == type.dims[axis] ? 1 : nil)
         }

@@ -135,7 +135,7 @@ final class ONNXGraphWriter {
     let moved = permutation.filter { source[$0].fixed != 1 }
     let result = places.map { dims[$0] }
     let suffix = order == ONNXGraphWriter.straight(order.count) ? name : "\(name)_turned"
-    if moved == moved.sorted() { return emit("Reshape", [from.name, try target(result, from: source)], named: suffix)[0] }
+    if moved == moved.sorted() { return try reshaped(from.name, source, to: result, named: suffix) }
     return emit("Transpose", [from.name], [("perm", .ints(permutation))], named: suffix)[0]
   }
 
@@ -182,18 +182,17 @@ final class ONNXGraphWriter {
     return emit("Concat", try dims.map(length), [("axis", .int(0))], named: "size/shape")[0]
   }
 
-  /// The shape operand of a Reshape from dims to others: numbers, 0 for a dim that stays, −1 for one that follows.
-  func target(_ dims: [Dim], from source: [Dim]) throws -> String {
+  /// A Reshape from dims to others: its shape has numbers, 0 for a dim that stays, −1 for one that follows.
+  func reshaped(_ value: String, _ source: [Dim], to dims: [Dim], named name: String) throws -> String {
     var open = 0
-    var values: [Int] = []
-    for (axis, dim) in dims.enumerated() {
-      if let fixed = dim.fixed, fixed != 0 { values.append(fixed) } else if axis < source.count, source[axis] == dim { values.append(0) } else {
-        open += 1
-        values.append(dim.fixed == nil ? -1 : 0)
-        if dim.fixed != nil { open = 2 }
-      }
+    let values = dims.enumerated().map { axis, dim -> Int in
+      if let fixed = dim.fixed { return fixed }
+      if axis < source.count, source[axis] == dim { return 0 }
+      open += 1
+      return -1
     }
-    // With an axis of length 0 nothing follows from the number of elements.
-    return open <= 1 && !(open == 1 && dims.contains(0)) ? try ints(values) : try shape(dims)
+    // With an axis of length 0 nothing follows from the number of elements, and 0 is a length.
+    if dims.contains(0) { return emit("Reshape", [value, try shape(dims)], [("allowzero", .int(1))], named: name)[0] }
+    return emit("Reshape", [value, open <= 1 ? try ints(values) : try shape(dims)], named: name)[0]
   }
 }

@@ -114,7 +114,7 @@ struct ONNXNodeWriter {
     if let tensor = constant(index), let shape = TensorType(type.dtype, dims).shape {
       return scope.constant(tensor.reshaped(shape), scope.graph[id].name, order)
     }
-    let wide = one("Reshape", try x(index), try scope.target(dims, from: type.dims))
+    let wide = try scope.reshaped(try x(index), type.dims, to: dims, named: "\(label)/Reshape")
     return try scope.turned(ONNXGraphWriter.Form(name: wide, order: ONNXGraphWriter.straight(rank)), dims, to: order, named: "\(label)/wide")
   }
 }

@@ -52,6 +52,9 @@ package enum ONNXWriter {
     return draft.notes
   }
 
+  /// The ops of ONNX that a graph becomes, in order, without those of the graphs in it.
+  package static func ops(_ graph: Graph) throws -> [String] { try block(graph, ONNXDraft()).nodes.map(\.op) }
+
   /// The file of tensors, and where each is in it.
   private static func writeTensors(_ draft: ONNXDraft, to path: String) throws -> [String: ONNXDraft.Place] {
     var file = try AtomicFile.create(path: path, overwriting: true)

@@ -28,7 +28,7 @@ extension ONNXWriterCatalog {
       let from = w.type(0).dtype
       if from == op.dtype { return w.define(0, form.name, order: form.order) }
       var name = form.name
-      if from.isFloat, let range = op.dtype.integerRange, op.dtype != .int64 {
+      if from.isFloat, op.dtype.isInteger, op.dtype != .int64, let range = op.dtype.integerRange {
         if op.dtype == .int32 {
           w.scope.draft.note("casts of floats beyond the range of int32 are undefined in ONNX")
         } else {

@@ -44,6 +44,7 @@ extension ONNXWriterCatalog {
     },
     .written(NonZero.self, "NonZero") { _, w in
       let x = w.type(0)
+      if x.rank == 0 { throw w.unsupported("nonzero of a scalar") }
       // onnxruntime's NonZero takes bool, the float and the wide integer types.
       let name = [.float32, .int32, .int64, .bool, .uint8].contains(x.dtype) ? try w.x(0) : w.one("Not", w.one("Equal", try w.x(0), try w.scalar(0, x.dtype)))
       w.define(0, w.one("NonZero", name), order: [1, 0])

@@ -22,7 +22,7 @@ extension ONNXWriterCatalog {
       let name = try form?.name ?? w.x(0)
       let source = ONNXGraphWriter.inverse(order).map { from[$0] }
       if source == dims { return w.define(0, name) }
-      w.finish("Reshape", [name, try w.scope.target(dims, from: source)])
+      w.define(0, try w.scope.reshaped(name, source, to: dims, named: w.label))
     },
     .written(BroadcastTo.self, "Expand") { op, w in
       let (from, to) = (w.type(0).dims, w.resultType().dims)
@@ -107,7 +107,7 @@ extension ONNXWriterCatalog {
       else { return false }
     }
     let source = ONNXGraphWriter.inverse(form.order).map { from[$0] }
-    let name = w.emit("Reshape", [form.name, try w.scope.target(dims, from: source)])[0]
+    let name = try w.scope.reshaped(form.name, source, to: dims, named: w.label)
     w.scope.flattened[result] = (name, lengths, form.order.dropFirst().map { $0 - 1 })
     // A reader that is no such product would find the axes in the wrong order; there is none.
     w.define(0, name)

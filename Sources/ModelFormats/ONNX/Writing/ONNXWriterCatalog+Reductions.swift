@@ -11,15 +11,22 @@ extension ONNXWriterCatalog {
       let axes = try w.ints(op.axes.map { form.order[$0] }.sorted())
       let name =
         switch op.kind {
-        case .sum: "ReduceSum"
+        // So that nothing is false, and all of nothing true.
+        case .sum, .any: "ReduceSum"
         case .mean: "ReduceMean"
-        case .prod: "ReduceProd"
-        case .max, .any: "ReduceMax"
-        case .min, .all: "ReduceMin"
+        case .prod, .all: "ReduceProd"
+        case .max: "ReduceMax"
+        case .min: "ReduceMin"
         case .logsumexp: "ReduceLogSumExp"
         }
-      let wide: DType? = dtype == .bool || [.int8, .uint8, .int16].contains(dtype) ? .int32 : nil
+      let wide: DType? = dtype == .bool || [.int8, .uint8, .int16].contains(dtype) ? (op.kind == .prod ? .int64 : .int32) : nil
       let result = w.emit(name, [wide.map { w.cast(form.name, $0) } ?? form.name, axes], [("keepdims", .int(op.keepDims ? 1 : 0))])[0]
+      let mayBeEmpty = op.axes.contains { (w.type(0).dims[$0].fixed ?? 0) == 0 }
+      if let wide, mayBeEmpty, let range = dtype.integerRange, op.kind == .max || op.kind == .min {
+        // The limit of the narrow type for nothing.
+        let limit = try w.scalar(Double(op.kind == .max ? range.lowerBound : range.upperBound), wide)
+        return w.define(0, w.cast(w.one(op.kind == .max ? "Max" : "Min", result, limit), dtype), order: order)
+      }
       w.define(0, wide == nil ? result : w.cast(result, dtype), order: order)
     },
     .written(ArgReduce.self, "ArgMax, ArgMin") { op, w in

@@ -4,7 +4,7 @@ import TensorModule
 extension ONNXWriterCatalog {
   static let sizes: [Row] = [
     .written(ShapeOf.self, "Shape") { _, w in w.finish("Shape", [try w.x(0)]) },
-    .written(DynamicReshape.self, "Reshape") { _, w in w.finish("Reshape", [try w.x(0), try wide(1, w)]) },
+    .written(DynamicReshape.self, "Reshape") { _, w in w.finish("Reshape", [try w.x(0), try wide(1, w)], [("allowzero", .int(1))]) },
     .written(DynamicBroadcastTo.self, "Expand") { _, w in w.finish("Expand", [try w.x(0), try wide(1, w)]) },
     .written(DynamicTile.self, "Tile") { _, w in w.finish("Tile", [try w.x(0), try wide(1, w)]) },
     .written(DynamicRange.self, "Range") { _, w in

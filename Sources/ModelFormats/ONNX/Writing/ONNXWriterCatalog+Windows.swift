@@ -94,11 +94,12 @@ extension ONNXWriterCatalog {
       }
       w.finish("Resize", [try w.x(0, order: order), "", "", try w.scope.shape([x[0], x[rank - 1]] + op.dims)], attributes, order: order)
     },
-    .written(BatchNorm.self, "BatchNormalization") { op, w in
+    .written(BatchNorm.self, "BatchNormalization; Mul and Add where it would need transposes") { op, w in
       let rank = w.type(0).rank
       guard rank >= 2, let channels = w.type(0).dims.last else { throw w.unsupported("batch normalization of a vector") }
       let order = ONNXGraphWriter.channelsFirst(rank)
       let operands = op.operands
+      if try scaled(op, w) { return }
       func filled(_ value: Double) throws -> String {
         guard let count = channels.fixed else { throw w.unsupported("batch normalization over an open number of channels") }
         return try w.scope.draft.numbers([Double](repeating: value, count: count), w.type(0).dtype, [count])
@@ -110,6 +111,31 @@ extension ONNXWriterCatalog {
         [("epsilon", .float(op.epsilon))], order: order)
     },
   ]
+
+  /// A batch normalization with known statistics of a value that does not lie channels-first, as a product and a sum.
+  private static func scaled(_ op: BatchNorm, _ w: ONNXNodeWriter) throws -> Bool {
+    let (rank, operands) = (w.type(0).rank, op.operands)
+    let form = try w.scope.native(w.node.inputs[0])
+    guard rank > 2, !(w.scope.forms[w.node.inputs[0]] ?? []).contains(where: { $0.order == ONNXGraphWriter.channelsFirst(rank) }),
+      let mean = w.constant(operands.mean), let variance = w.constant(operands.variance),
+      operands.gamma.map({ w.constant($0) != nil }) ?? true, operands.beta.map({ w.constant($0) != nil }) ?? true
+    else { return false }
+    let gamma = operands.gamma.flatMap { w.constant($0)?.doubles }
+    let beta = operands.beta.flatMap { w.constant($0)?.doubles }
+    var (factors, offsets): ([Double], [Double]) = ([], [])
+    for (index, (mean, variance)) in zip(mean.doubles, variance.doubles).enumerated() {
+      let factor = (gamma?[index] ?? 1) / (variance + op.epsilon).squareRoot()
+      factors.append(factor)
+      offsets.append((beta?[index] ?? 0) - mean * factor)
+    }
+    var shape = [Int](repeating: 1, count: rank)
+    shape[form.order[rank - 1]] = factors.count
+    let dtype = w.type(0).dtype
+    let factor = w.scope.draft.initializer("\(w.label)/factor", try Tensor(converting: factors, to: dtype, shape: shape))
+    let offset = w.scope.draft.initializer("\(w.label)/offset", try Tensor(converting: offsets, to: dtype, shape: shape))
+    w.finish("Add", [w.one("Mul", form.name, factor), offset], order: form.order)
+    return true
+  }
 
   /// The input of a window op and the attributes that say its padding: amounts, SAME_UPPER where they depend on an open length, or a Pad before it
   /// where ONNX does not take that either.
