@@ -232,8 +232,8 @@ def main():
             if verdict == "WRONG" and shown < a.show:
                 shown += 1
                 print(f"WRONG {os.path.relpath(folder, a.cases)}/{name}: {detail}", flush=True)
-    for reason, count in reasons.most_common(60):
-        print(f"{count:5} {reason}")
+    for text, count in reasons.most_common(60):
+        print(f"{count:5} {text}")
     print(f"{len(work)} models, {transposes} transposes: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common()))
     sys.exit(verdicts["WRONG"] > 0)
 
