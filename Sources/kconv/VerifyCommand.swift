@@ -41,7 +41,8 @@ struct VerifyCommand: ParsableCommand {
     }
   }
 
-  private static func arrays(_ path: String) throws -> [(name: String, tensor: Tensor)] {
+  /// The arrays of a `.npz` by name, or that of a `.npy` under the empty name.
+  static func arrays(_ path: String) throws -> [(name: String, tensor: Tensor)] {
     let file = try MappedFile(path: path)
     let isArray = withExtendedLifetime(file) { NumPyFile.isNPY(file.bytes) }
     return isArray ? [("", try NumPyFile.read(npy: path))] : try NumPyFile.read(npz: path)

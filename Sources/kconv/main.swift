@@ -7,7 +7,7 @@ struct Kconv: ParsableCommand {
     commandName: "kconv", abstract: "Imports models of other frameworks into .kiln files, and looks into them.",
     version: KilnVersion.text,
     subcommands: [
-      ImportCommand.self, ExportCommand.self, UpgradeCommand.self, InspectCommand.self, CheckCommand.self, VerifyCommand.self, ExplainCommand.self, OpsCommand.self,
+      ImportCommand.self, ExportCommand.self, UpgradeCommand.self, InspectCommand.self, CheckCommand.self, VerifyCommand.self, ExplainCommand.self, DiffCommand.self, OpsCommand.self,
     ])
 }
 
