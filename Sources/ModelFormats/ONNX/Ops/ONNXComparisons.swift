@@ -33,13 +33,33 @@ extension ONNXOpCatalog {
       Row(values: "CastLike", since: 15) { call in
         [try call.casted(try call.value(0), try call.element(1))]
       },
+      Row(values: "BitCast", since: 26) { try [recast($0)] },
     ])
+
+  /// The same bits as another type of the same size. Unsigned types that are wider in the graph pass through the signed type of their size.
+  private static func recast(_ call: ONNXCall) throws -> ONNXValue {
+    let (from, to) = (try call.element(0), try call.element("to", ONNXDataType(0)))
+    if from == to { return try call.value(0) }
+    guard let bits = from.storedBits, bits == to.storedBits, bits >= 8, from.smallFloat == nil, to.smallFloat == nil else {
+      throw call.unsupported("bits of \(from.name) as \(to.name)")
+    }
+    let signed: [Int: DType] = [8: .int8, 16: .int16, 32: .int32, 64: .int64]
+    guard let narrow = signed[bits] else { throw call.unsupported("bits of \(from.name) as \(to.name)") }
+    var x = try call.x(0)
+    if from.isWidened || call.type(x).dtype == .bool { x = try call.cast(x, narrow) }
+    let wanted = try call.dtype(to)
+    if wanted == .bool { return call.result(try call.cast(x, .bool), to) }
+    if !to.isWidened { return call.result(call.type(x).dtype == wanted ? x : try call.add(Bitcast(wanted), [x], "bitcast"), to) }
+    if call.type(x).dtype != narrow { x = try call.add(Bitcast(narrow), [x], "bitcast") }
+    let mask = Double((1 << bits) - 1)
+    return call.result(try call.binary(.bitAnd, try call.cast(x, wanted), try call.scalar(mask, wanted)), to)
+  }
 
   private static func compared(_ call: ONNXCall, _ function: ScalarFunction) throws -> ValueID {
     let (x, y) = (try call.x(0), try call.x(1))
     // Numbers from 2^63 are negative in the graph.
     if try function != .equal && call.element(0) == .uint64 {
-      let turn = try call.constant(try Tensor([Int64.min], shape: []), "turn")
+      let turn = call.constant(try Tensor([Int64.min], shape: []), "turn")
       return try call.binary(function, try call.binary(.bitXor, x, turn), try call.binary(.bitXor, y, turn))
     }
     return try call.binary(function, x, y)

@@ -70,6 +70,7 @@ extension ONNXOpCatalog {
   private static func topK(_ call: ONNXCall) throws -> [ValueID] {
     let x = try call.x(0), rank = call.type(x).rank
     let axis = try call.axis(try call.int("axis", -1), rank)
+    if !call.has("k"), try call.input(1).evaluated == nil { return try openTopK(call, x, axis) }
     let k = call.has("k") ? try call.int("k") : try call.integer(1, "a count")
     let order = (0..<rank).filter { $0 != axis } + [axis]
     var back = [Int](repeating: 0, count: rank)
@@ -82,6 +83,17 @@ extension ONNXOpCatalog {
     let results = try call.addAll(Sort(axis: rank - 1, descending: false), [rows], "sort")
     guard results.count == 2, (call.type(rows).dims.last?.fixed ?? k) >= k, k >= 0 else { throw call.wrong("k is \(k) for \(call.type(x).message)") }
     let parts = try results.map { try call.transpose(try call.slice($0, axis: rank - 1, 0, k), back) }
+    return [parts[0], try call.cast(parts[1], .int64)]
+  }
+
+  /// The first of all elements in order, as many as the data say.
+  private static func openTopK(_ call: ONNXCall, _ x: ValueID, _ axis: Int) throws -> [ValueID] {
+    let results = try call.addAll(Sort(axis: axis, descending: try call.bool("largest", true)), [x], "sort")
+    let end = try call.reshape(try call.cast(try call.x(1), .int64), [1])
+    let start = try call.numbers([0], [1], .int64, "start")
+    var dims = call.type(x).dims
+    dims[axis] = try call.dims(1)?.first ?? call.dataSize()
+    let parts = try results.map { try call.add(DynamicSlice(axes: [axis], dims: dims), [$0, start, end], "top") }
     return [parts[0], try call.cast(parts[1], .int64)]
   }
 }
