@@ -210,7 +210,7 @@ struct ONNXLoop {
     let startKnown = try call.has(1) ? call.input(1).evaluated?.integers.first : 1
     guard made.builder.graph.outputs.count == body.outputs.count else { throw KilnError(.internal, "a body lost outputs") }
     // Whether only the number of trips ends it.
-    let isCounted = goesOn && startKnown == 1
+    let isCounted = try startKnown == 1 && (goesOn || ONNXLoopCondition(made, values.map(\.0)).holds(for: trips))
     if trips == nil || trips == Int.max, !call.has(0), isCounted { throw call.wrong("nothing ends the loop") }
     let first = try start ?? call.builder.scalar(1, .bool)
     // Conditions may be [1].
