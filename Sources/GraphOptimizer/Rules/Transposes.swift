@@ -48,6 +48,16 @@ enum TransposeRules {
     return movable && match.isRead(id) ? (op, x) : nil
   }
 
+  /// The operand of a reshape and the dims to give it, so that a transpose can move behind the reader of both: where it would
+  /// move only axes of length 1 of the reshaped value.
+  static func turnedReshape(_ id: ValueID, _ permutation: [Int], _ match: Match) -> (source: ValueID, dims: [Dim])? {
+    let dims = match.type(of: id).dims
+    guard dims.count == permutation.count, let node = match.producer(of: id), node.op is Reshape, let source = node.inputs.first else { return nil }
+    let back = inverse(permutation)
+    let long = back.filter { dims[$0].fixed != 1 }
+    return long == long.sorted() ? (source, back.map { dims[$0] }) : nil
+  }
+
   static func inverse(_ permutation: [Int]) -> [Int] {
     var result = permutation
     for (to, from) in permutation.enumerated() { result[from] = to }
@@ -100,6 +110,8 @@ enum TransposeRules {
         } else if let tensor = draft.constantValue(operand), tensor.dtype != .string {
           let shape = [Int](repeating: 1, count: permutation.count - tensor.shape.count) + tensor.shape
           moved.append(draft.constant(try tensor.reshaped(shape).transposed(inverse(permutation)), like: operand))
+        } else if let (source, dims) = turnedReshape(operand, permutation, m) {
+          moved.append(m.type(of: source).dims == dims ? source : try draft.add(Reshape(dims), [source]))
         } else {
           return nil
         }
@@ -108,8 +120,9 @@ enum TransposeRules {
     }, when: { m in m.operands("f").contains { movable($0, m) != nil } }, phase: .simplify,
     witness: { w in
       let x = try w.add(Transpose(nchw), try w.input([2, 3, 4, 5]))
-      switch w.size(0...2) {
+      switch w.size(0...3) {
       case 0: return try w.add(.relu, x)
+      case 3: return try w.add(.mul, x, try w.add(Reshape([2, 5, 1, 1]), try w.input([2, 1, 1, 5])))
       case 1: return try w.add(.mul, x, try w.weights([5, 1, 1]))
       default: return try w.add(.sub, try w.add(Transpose(nchw), try w.input([2, 3, 4, 5])), x)
       }
