@@ -209,8 +209,9 @@ struct ONNXLoop {
     let start: ValueID? = call.has(1) ? try call.reshape(try call.x(1), []) : nil
     let startKnown = try call.has(1) ? call.input(1).evaluated?.integers.first : 1
     guard made.builder.graph.outputs.count == body.outputs.count else { throw KilnError(.internal, "a body lost outputs") }
+    let counters = ONNXLoopCounters(made, values.map(\.0))
     // Whether only the number of trips ends it.
-    let isCounted = try startKnown == 1 && (goesOn || ONNXLoopCondition(made, values.map(\.0)).holds(for: trips))
+    let isCounted = try startKnown == 1 && (goesOn || counters.holds(for: trips))
     if trips == nil || trips == Int.max, !call.has(0), isCounted { throw call.wrong("nothing ends the loop") }
     let first = try start ?? call.builder.scalar(1, .bool)
     // Conditions may be [1].
@@ -219,6 +220,7 @@ struct ONNXLoop {
       made.builder.graph.outputs[0].value = try made.builder.graph.addOne(Reshape([]), [test], name: "condition")
     }
     let known = trips.flatMap { $0 == Int.max ? nil : $0 }
+    if isCounted, let known, (1...ONNXLoop.maximumTrips).contains(known) { return try counted(made, carried, counters, known) }
     var sliced: [ValueID] = []
     var extra: [ImportedValue] = []
     if stacked > 0, known == nil {
@@ -269,6 +271,28 @@ struct ONNXLoop {
       let cut = try call.add(DynamicSlice(axes: [0], dims: dims), [value, try call.numbers([0], [1], .int64, "start"), end], "rows")
       return call.result(cut, made.elements[index + 1], index)
     }
+  }
+
+  /// The loop of a known number of trips that nothing else ends.
+  private func counted(_ made: ONNXSubgraph.Made, _ carried: [ValueID], _ counters: ONNXLoopCounters, _ trips: Int) throws -> [ONNXValue] {
+    let found = try ONNXCountedLoop(try made.finished(made.captures), made, counters, count: carried.count, trips: trips)
+    let captures = try made.captures.map { try call.builder.id($0) }
+    let operands = found.carried.map { carried[$0] } + found.sliced.map { captures[$0] } + found.captures.map { captures[$0] }
+    // As many slices as trips.
+    let op = Loop(carried: found.carried.count, sliced: found.sliced.count, maxTrips: found.sliced.isEmpty ? trips : nil, body: found.body)
+    let results = try call.addAll(op, operands, "loop")
+    var values: [ONNXValue] = []
+    for place in carried.indices {
+      let id =
+        if let kept = found.carried.firstIndex(of: place) { results[kept] } else if let tensor = found.finals[place] {
+          call.constant(tensor, "final")
+        } else { throw KilnError(.internal, "a loop lost a carried value") }
+      values.append(call.result(id, made.elements[place + 1], place))
+    }
+    for (index, id) in results.dropLast().dropFirst(found.carried.count).enumerated() {
+      values.append(call.result(id, made.elements[carried.count + index + 1], carried.count + index))
+    }
+    return values
   }
 
   /// The body's input for the condition, as the value that its output may be.

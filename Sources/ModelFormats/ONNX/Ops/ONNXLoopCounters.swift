@@ -1,8 +1,8 @@
 import GraphModule
 import TensorModule
 
-/// A loop's condition that follows from counters and constants alone, as converters write it beside a number of trips.
-struct ONNXLoopCondition {
+/// What a loop's body computes from counters and constants alone, as converters write it beside a number of trips: computed ahead, trip by trip.
+struct ONNXLoopCounters {
   private let made: ONNXSubgraph.Made
   private let initial: [ImportedValue]
   /// The most nodes that are computed ahead, and elements of their results.
@@ -14,7 +14,7 @@ struct ONNXLoopCondition {
     self.initial = initial
   }
 
-  /// What the condition is computed from.
+  /// What values are computed from.
   private struct Needed {
     var nodes: Set<Int> = []
     /// The numbers and flags that go from trip to trip, by the place of their input.
@@ -23,12 +23,25 @@ struct ONNXLoopCondition {
     var fixed: [ValueID: ReferenceTensor] = [:]
   }
 
-  /// Whether it holds before every trip but the first, which has a condition of its own. Computed trip by trip.
+  /// Whether the condition holds before every trip but the first, which has a condition of its own.
   func holds(for trips: Int?) throws -> Bool {
-    guard let trips, (1...ONNXLoop.maximumTrips).contains(trips), let needed = try needed() else { return false }
+    guard let trips, trips >= 1, let values = try values(of: made.builder.graph.outputs[0].value, trips: trips - 1) else { return false }
+    return values.allSatisfy { $0.shape.elementCount == 1 && $0.integers.first != 0 }
+  }
+
+  /// A carried value behind all trips; nil when it needs anything else than counters and constants.
+  func final(_ place: Int, trips: Int) throws -> Tensor? {
+    guard place >= 2, initial.indices.contains(place - 2), trips > 0 else { return nil }
+    return try values(of: made.builder.graph.outputs[place - 1].value, trips: trips)?.last?.tensor()
+  }
+
+  /// The values of each trip; nil when they need anything else than counters and constants.
+  func values(of id: ValueID, trips: Int) throws -> [ReferenceTensor]? {
+    guard (0...ONNXLoop.maximumTrips).contains(trips), let needed = try needed(id) else { return nil }
     let graph = made.builder.graph
     var state = needed.state
-    for trip in 0..<trips - 1 {
+    var results: [ReferenceTensor] = []
+    for trip in 0..<trips {
       var values = needed.fixed
       values[made.own[0]] = ReferenceTensor(try Tensor([Int64(trip)], shape: []))
       values[made.own[1]] = ReferenceTensor(try Tensor([true], shape: []))
@@ -37,19 +50,20 @@ struct ONNXLoopCondition {
         let node = graph.nodes[index]
         let operands = node.inputs.compactMap { values[$0] }
         guard operands.count == node.inputs.count, let types = try? node.op.infer(operands.map { TensorType($0.dtype, shape: $0.shape) }),
-          types.allSatisfy({ ($0.elementCount.fixed ?? .max) <= ONNXLoopCondition.maximumElements }),
-          let results = try? node.op.evaluated(operands, types)
-        else { return false }
-        for (id, result) in zip(node.outputs, results) { values[id] = result }
+          types.allSatisfy({ ($0.elementCount.fixed ?? .max) <= ONNXLoopCounters.maximumElements }),
+          let made = try? node.op.evaluated(operands, types)
+        else { return nil }
+        for (id, value) in zip(node.outputs, made) { values[id] = value }
       }
-      guard let goesOn = values[graph.outputs[0].value], goesOn.shape.elementCount == 1, goesOn.integers.first != 0 else { return false }
+      guard let result = values[id] else { return nil }
+      results.append(result)
       for place in state.keys { state[place] = values[graph.outputs[place - 1].value] }
     }
-    return true
+    return results
   }
 
-  /// Nil when the condition needs anything else than counters and constants.
-  private func needed() throws -> Needed? {
+  /// Nil when the value needs anything else than counters and constants.
+  private func needed(_ root: ValueID) throws -> Needed? {
     let graph = made.builder.graph
     let makers = graph.producers()
     let places = Dictionary(made.own.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
@@ -58,7 +72,7 @@ struct ONNXLoopCondition {
       if let tensor = capture.evaluated, isSmall(tensor) { needed.fixed[try made.builder.id(capture)] = ReferenceTensor(tensor) }
     }
     for (id, tensor) in graph.constants where isSmall(tensor) { needed.fixed[id] = ReferenceTensor(tensor) }
-    var open = [graph.outputs[0].value]
+    var open = [root]
     var seen: Set<ValueID> = []
     while let id = open.popLast() {
       guard seen.insert(id).inserted, needed.fixed[id] == nil else { continue }
@@ -70,12 +84,12 @@ struct ONNXLoopCondition {
       } else {
         guard let index = makers[id], !(graph.nodes[index].op is any ControlFlowOp) else { return nil }
         needed.nodes.insert(index)
-        guard needed.nodes.count <= ONNXLoopCondition.maximumNodes else { return nil }
+        guard needed.nodes.count <= ONNXLoopCounters.maximumNodes else { return nil }
         open += graph.nodes[index].inputs
       }
     }
     return needed
   }
 
-  private func isSmall(_ tensor: Tensor) -> Bool { tensor.dtype != .string && tensor.count <= ONNXLoopCondition.maximumElements }
+  private func isSmall(_ tensor: Tensor) -> Bool { tensor.dtype != .string && tensor.count <= ONNXLoopCounters.maximumElements }
 }
