@@ -140,7 +140,7 @@ extension ONNXOpCatalog {
       var (start, end): (Int?, Int?) = (starts[index], ends[index])
       if step > 0 {
         if ends[index] >= most { end = nil }
-        if starts[index] <= -most { start = nil }
+        if starts[index] <= -most || starts[index] == 0 { start = nil }
       } else {
         if starts[index] >= most { start = nil }
         // Before the first position: an open end.
