@@ -48,6 +48,7 @@ enum MovementRules {
         { w in try w.add(Slice([.all, Slice.Range(start: 1)]), try w.input([3, 4])) },
         { w in try w.add(Slice([.all, Slice.Range(step: -1)]), try w.input([3, 4])) },
       ]),
+    sliceOfConcat,
     Rule(
       "concat-of-one", "concat(x) → x", find: .op(Concat.self, .exactly(["x"])), rewrite: { m, _ in try m.value("x") },
       phase: .canonicalise, witness: { w in try w.add(Concat(axis: 0), try w.input(w.matrix())) },
@@ -100,6 +101,33 @@ enum MovementRules {
       mayDiffer: .signedZero, phase: .simplify, witness: { w in try w.add(Reduce(.mean, axes: [1], keepDims: false), try w.input([3, 1, 2])) },
       refusals: [{ w in try w.add(Reduce(.mean, axes: [1], keepDims: false), try w.input([3, 2, 1])) }]),
   ]
+
+  private static let sliceOfConcat = Rule(
+    "slice-of-concat", "slice(concat(…, x, …), the part that is x) → x",
+    find: .op(Slice.self, as: "slice", .exactly([Pattern.op(Concat.self, as: "concat", .every("part")).shared])),
+    rewrite: { m, _ in
+      guard let slice: Slice = m.op("slice"), let concat: Concat = m.op("concat") else { return nil }
+      let parts = m.operands("concat")
+      let axis = concat.axis < 0 ? concat.axis + slice.ranges.count : concat.axis
+      let lengths = parts.compactMap { m.type(of: $0).dims[axis].fixed }
+      guard lengths.count == parts.count, slice.ranges.indices.allSatisfy({ $0 == axis || slice.ranges[$0] == .all }), slice.ranges[axis].step == 1 else { return nil }
+      let (start, count) = slice.ranges[axis].resolved(lengths.reduce(0, +))
+      var offset = 0
+      for (part, length) in zip(parts, lengths) {
+        if offset == start, length == count, length > 0 { return part }
+        offset += length
+      }
+      return nil
+    }, phase: .simplify,
+    witness: { w in
+      let parts = [try w.input([2, 3, 4]), try w.input([2, 1, 4]), try w.input([2, 2, 4])]
+      let range = [Slice.Range(end: 3), Slice.Range(start: 3, end: 4), Slice.Range(start: -2)][w.size(0...2)]
+      return try w.addMany(Slice([.all, range, .all]), [try w.addMany(Concat(axis: 1), parts)[0]])[0]
+    },
+    refusals: [
+      { w in try w.add(Slice([.all, .init(start: 1, end: 4)]), try w.add(Concat(axis: 1), try w.input([2, 3]), try w.input([2, 3]))) },
+      { w in try w.add(Slice([.init(start: 1), .init(end: 3)]), try w.add(Concat(axis: 1), try w.input([2, 3]), try w.input([2, 3]))) },
+    ])
 
   private static let concatOfConcat = Rule(
     "concat-of-concat", "concat(a, concat(b, c)) → concat(a, b, c) along one axis",
