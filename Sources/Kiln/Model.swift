@@ -79,11 +79,13 @@ public final class Model: Sendable {
     let isFixed = batch.map { batch in types.allSatisfy { $0.dims.first?.fixed == batch } } ?? false
     stateBatch = isFixed ? batch : nil
     let examples = graph.serializedExamples
+    let owners = graph.inputs.map { graph[$0].name }
     inputs = graph.inputs.map { input in
       let name = graph[input].name
       return TensorDescription(
         name, graph.type(of: input), alias: graph.metadata[TensorDescription.aliasKey(name)], isBatched: isFixed,
-        holdsExamples: examples.contains(input))
+        holdsExamples: examples.contains(input), lengthsOf: owners.first { graph.metadata[TensorDescription.lengthsKey($0)] == name },
+        lengthsInput: graph.metadata[TensorDescription.lengthsKey(name)])
     }
     outputs = graph.outputs.map { TensorDescription($0.name, graph.type(of: $0.value), isBatched: isFixed) }
     metadata = graph.metadata
@@ -114,8 +116,9 @@ public final class Model: Sendable {
         .badInput, "the model has no input \(KilnError.quoted(extra))",
         hint: "inputs: " + self.inputs.map { KilnError.escaped($0.name) }.joined(separator: ", "))
     }
+    func given(_ description: TensorDescription) -> Tensor? { description.names.lazy.compactMap({ inputs[$0] }).first }
     let ordered = try self.inputs.map { description in
-      guard let tensor = description.names.lazy.compactMap({ inputs[$0] }).first else {
+      guard let tensor = try given(description) ?? fullLengths(for: description, given) else {
         throw KilnError(.badInput, "input \(KilnError.quoted(description.name)) is missing: expected \(description.typeText)")
       }
       return tensor
@@ -124,8 +127,19 @@ public final class Model: Sendable {
     return zip(outputs, results).map { ($0.name, $1) }
   }
 
+  /// The lengths of sequences that are all as long as their input; nil for an input that is something else.
+  public func fullLengths(for description: TensorDescription, _ given: (TensorDescription) -> Tensor?) throws -> Tensor? {
+    guard let owner = description.lengthsOf, let input = inputs.first(where: { $0.name == owner }), let shape = given(input)?.shape, shape.count >= 2
+    else { return nil }
+    return try Tensor([Int32](repeating: Int32(clamping: shape[1]), count: shape[0]), shape: [shape[0]])
+  }
+
   /// Predicts with a model of one input; gives the first output.
   public func predict(_ input: Tensor, batchSize: Int? = nil) throws -> Tensor {
+    if let only = inputs.first, inputs.dropFirst().allSatisfy({ $0.lengthsOf == only.name }), inputs.count > 1 {
+      guard let first = try predict([only.name: input], batchSize: batchSize).first else { throw KilnError(.unsupportedModel, "the model has no output") }
+      return first.tensor
+    }
     guard inputs.count == 1 else {
       throw KilnError(
         .badInput, "the model has \(inputs.count) inputs, found 1",

@@ -14,12 +14,20 @@ public struct TensorDescription: Sendable, Hashable {
   /// `[batch,28,28,1]`: the dims with the names of the free ones.
   public let shapeText: String
 
+  /// The input whose sequences' lengths it takes, of models that know lengths; left out, all are as long as that input's second axis.
+  public let lengthsOf: String?
+
+  /// The name of the input that takes the lengths of this one's sequences; the model may do without it.
+  public let lengthsInput: String?
+
   /// Whether its texts are serialized `tf.train.Example` messages, which the model parses.
   public let holdsExamples: Bool
 
   /// - Parameter isBatched: the first axis counts samples although its length is known.
-  init(_ name: String, _ type: TensorType, alias: String? = nil, isBatched: Bool = false, holdsExamples: Bool = false) {
+  init(_ name: String, _ type: TensorType, alias: String? = nil, isBatched: Bool = false, holdsExamples: Bool = false, lengthsOf: String? = nil, lengthsInput: String? = nil) {
     self.name = name
+    self.lengthsOf = lengthsOf
+    self.lengthsInput = lengthsInput
     self.alias = alias
     self.holdsExamples = holdsExamples
     dtype = type.dtype
@@ -30,6 +38,9 @@ public struct TensorDescription: Sendable, Hashable {
 
   /// Where a graph's metadata has the alias of an input.
   static func aliasKey(_ name: String) -> String { "alias of \(name)" }
+
+  /// Where a graph's metadata has the input with the lengths of an input's sequences.
+  static func lengthsKey(_ name: String) -> String { "lengths of \(name)" }
 
   /// The names that mean this one; TensorFlow's may have its output's number.
   public var names: [String] { [name, alias].compactMap { $0 }.flatMap { [$0, $0 + ":0"] } }

@@ -24,6 +24,9 @@ struct BenchInputs {
       }
       let shape = (input.dims.first.map { [$0 ?? batch] } ?? []) + inner.compactMap { $0 }
       if input.dtype == .string { return Tensor(strings: Array(repeating: "", count: shape.elementCount), shape: shape) }
+      if let owner = input.lengthsOf.flatMap({ name in inputs.first { $0.name == name } }), owner.dims.count > 1, let time = owner.dims[1] {
+        return try Tensor([Int32](repeating: Int32(clamping: time), count: shape.elementCount), shape: shape)
+      }
       let values = (0..<shape.elementCount).map { _ in
         input.dtype.isFloat ? BenchInputs.normal(&state) : Double(BenchInputs.next(&state) % 10)
       }

@@ -2,6 +2,7 @@
 // descriptor: so each has a function.
 #ifndef KILN_SCHEMAS_H
 #define KILN_SCHEMAS_H
+#include "cntk.pb-c.h"
 #include "onnx.pb-c.h"
 #include "tensorflow.pb-c.h"
 
@@ -22,4 +23,6 @@ static inline const ProtobufCMessageDescriptor *kiln_tf_trackable_object_graph(v
 
 static inline const ProtobufCMessageDescriptor *kiln_onnx_model(void) { return &onnx__model_proto__descriptor; }
 static inline const ProtobufCMessageDescriptor *kiln_onnx_tensor(void) { return &onnx__tensor_proto__descriptor; }
+
+static inline const ProtobufCMessageDescriptor *kiln_cntk_dictionary(void) { return &cntk__dictionary__descriptor; }
 #endif

@@ -130,6 +130,8 @@ package enum ModelImporter {
       case (.auto, .kerasH5), (.keras, .kerasH5), (.auto, .kerasZip), (.keras, .kerasZip), (.auto, .kerasShards), (.keras, .kerasShards):
         return KerasImporter(path: path, format: format, options: options)
       case (.auto, .onnx), (.onnx, .onnx): return ONNXImporter(path: path, options: options)
+      case (.auto, .cntk), (.cntk, .cntk): return CNTKImporter(path: path, isLegacy: false, options: options)
+      case (.auto, .cntkLegacy), (.cntk, .cntkLegacy): return CNTKImporter(path: path, isLegacy: true, options: options)
       case (.auto, _):
         throw KilnError(.unsupportedModel, "\(format.description) is not read", hint: "save the model as .keras or as a whole .h5 file")
       default:

@@ -2,7 +2,7 @@ import TensorModule
 
 /// What a source file is, told from its content; the name is never asked.
 package enum SourceFormat: String, Sendable, CaseIterable {
-  case kerasH5, kerasZip, kerasShards, kilnModel, numpy, onnx, protobuf
+  case kerasH5, kerasZip, kerasShards, kilnModel, numpy, onnx, cntk, cntkLegacy, protobuf
 
   package var description: String {
     switch self {
@@ -12,7 +12,9 @@ package enum SourceFormat: String, Sendable, CaseIterable {
     case .kilnModel: "a .kiln or safetensors file"
     case .numpy: "a NumPy file"
     case .onnx: "an ONNX model"
-    case .protobuf: "perhaps a protobuf message (CNTK)"
+    case .cntk: "a CNTK model"
+    case .cntkLegacy: "a computation network of CNTK 1"
+    case .protobuf: "perhaps a protobuf message"
     }
   }
 }
@@ -66,6 +68,8 @@ extension ModelImporter {
       throw refused("is text, not a model (a Keras model is an HDF5 or zip file)")
     }
     if ONNXImporter.isModel(bytes) { return .onnx }
+    if CNTKLegacyFile.isNetwork(bytes) { return .cntkLegacy }
+    if CNTKImporter.isDictionary(bytes) { return .cntk }
     if let first = bytes.first, [0x08, 0x0A, 0x12, 0x1A, 0x22].contains(first), bytes.count > 16 { return .protobuf }
     throw refused("is no model: neither HDF5 nor another known format (its first bytes are \(hex(head.prefix(8))))")
   }

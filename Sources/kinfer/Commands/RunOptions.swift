@@ -47,6 +47,10 @@ struct RunOptions: ParsableArguments {
       valueName: "name=expr"))
   var replaceLayer: [String] = []
 
+  @Option(
+    help: ArgumentHelp("How long each sequence of an input is, in the order of the samples; without it all are as long as the input. NAME= may be left out when the model has one input.", valueName: "[name=]6,3"))
+  var sequenceLengths: [String] = []
+
   func validate() throws {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
   }
@@ -73,7 +77,7 @@ struct RunOptions: ParsableArguments {
 
   /// Reads what `--input`, `--text` and further arguments name.
   func samples(_ input: [String], texts: [String] = [], for model: Model) throws -> Samples {
-    try InputReader(inputs: model.inputs, imageMode: imageMode).read(input + files, texts: texts)
+    try InputReader(inputs: model.inputs, imageMode: imageMode, sequenceLengths: sequenceLengths).read(input + files, texts: texts)
   }
 
   func hasInput(_ input: [String]) -> Bool { !(input + files).isEmpty }

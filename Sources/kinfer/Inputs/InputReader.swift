@@ -11,6 +11,11 @@ import Kiln
 struct InputReader {
   let inputs: [TensorDescription]
   let imageMode: ImageMode
+  /// `--sequence-lengths` arguments: `NAME=6,3`.
+  var sequenceLengths: [String] = []
+
+  /// The inputs that hold data; lengths of sequences may be left out.
+  private var main: [TensorDescription] { inputs.filter { $0.lengthsOf == nil } }
 
   /// - Parameter texts: `--text` arguments: samples of an input of strings, in their order.
   /// - Throws: `KilnError`: `usage` for an input that is not named, named twice or missing; `badInput` for its file.
@@ -26,11 +31,11 @@ struct InputReader {
       }
     }
     let byPosition =
-      inputs.count > 1 && arguments.count == inputs.count && arguments.allSatisfy { split($0).0 == nil && exists($0) && !isMany($0) }
+      main.count > 1 && arguments.count == main.count && arguments.allSatisfy { split($0).0 == nil && exists($0) && !isMany($0) }
     for (position, argument) in arguments.enumerated() {
       var (name, path) = split(argument)
       // As many files as inputs, none of them named: in the model's order.
-      if byPosition { name = inputs[position].name }
+      if byPosition { name = main[position].name }
       let bytes = try InputReader.isFolder(path) ? nil : MappedFile(path: path)
       if let input = try? only(name, path), input.dtype == .string, bytes.map({ InputReader.isRaw(path, $0.bytes) }) ?? true {
         try add(input.name, .files(try bytes == nil ? InputReader.images(in: path) : [path], input))
@@ -59,13 +64,37 @@ struct InputReader {
       spoken[try textInput(name).name, default: []].append(ByteString(value))
     }
     for (name, values) in spoken { try add(name, .tensor(try TextLines.tensor(values, for: try input(named: name, "--text")))) }
+    for argument in sequenceLengths { for (name, tensor) in try lengths(argument, found) { try add(name, .tensor(tensor)) } }
     return try Samples(
       try inputs.map { input in
-        guard let source = found[input.name] else {
+        guard let source = try found[input.name] ?? fullLengths(input, found) else {
           throw KilnError(.usage, "input \(KilnError.quoted(input.name)) is missing; it takes \(input.typeText)")
         }
         return source
       }, inputs)
+  }
+
+  /// The lengths that `NAME=6,3` gives the sequences of an input; nothing when the model does without them.
+  private func lengths(_ argument: String, _ found: [String: Samples.Source]) throws -> [(String, Tensor)] {
+    let (name, list) = split(argument)
+    guard let owner = try name.map({ try input(named: $0, "--sequence-lengths") }) ?? (main.count == 1 ? main[0] : nil), let title = owner.lengthsInput else {
+      throw KilnError(.usage, "--sequence-lengths \(KilnError.quoted(argument)): it takes NAME=6,3 with the name of an input of sequences")
+    }
+    let numbers = list.split(separator: ",", omittingEmptySubsequences: false).map { Int($0.trimmingPrefix(" ")) }
+    let lengths = numbers.compactMap { $0 }
+    guard lengths.count == numbers.count, case .tensor(let tensor)? = found[owner.name], tensor.shape.count >= 2, lengths.count == tensor.shape[0],
+      lengths.allSatisfy({ (1...max(1, tensor.shape[1])).contains($0) })
+    else {
+      throw KilnError(.usage, "--sequence-lengths \(KilnError.quoted(argument)): it takes a length from 1 to the longest for each sample of input \(KilnError.quoted(owner.name))")
+    }
+    guard inputs.contains(where: { $0.name == title }) else { return [] }
+    return [(title, try Tensor(lengths.map { Int32(clamping: $0) }, shape: [lengths.count]))]
+  }
+
+  /// The lengths of sequences that are all as long as their input.
+  private func fullLengths(_ input: TensorDescription, _ found: [String: Samples.Source]) throws -> Samples.Source? {
+    guard let owner = input.lengthsOf, case .tensor(let tensor)? = found[owner], tensor.shape.count >= 2 else { return nil }
+    return .tensor(try Tensor([Int32](repeating: Int32(clamping: tensor.shape[1]), count: tensor.shape[0]), shape: [tensor.shape[0]]))
   }
 
   /// `NAME=FILE` when the text before the first `=` is an input's name; else the whole is a file.
@@ -110,11 +139,11 @@ struct InputReader {
 
   private func only(_ name: String?, _ path: String) throws -> TensorDescription {
     if let name { return try input(named: name, path) }
-    guard inputs.count == 1 else {
-      let names = inputs.map(\.name).joined(separator: ", ")
+    guard main.count == 1 else {
+      let names = main.map(\.name).joined(separator: ", ")
       throw KilnError(.usage, "--input \(KilnError.quoted(path)) needs NAME=: the model's inputs are \(names)")
     }
-    return inputs[0]
+    return main[0]
   }
 
   private func input(named name: String, _ path: String) throws -> TensorDescription {
@@ -129,16 +158,16 @@ struct InputReader {
   private func arrays(
     _ arrays: [(name: String, tensor: Tensor)], for name: String?, _ path: String
   ) throws -> [(String, Tensor)] {
-    if arrays.count == 1, name != nil || inputs.count == 1 {
+    if arrays.count == 1, name != nil || main.count == 1 {
       let input = try only(name, path)
       return [(input.name, try placing(path) { try input.adopt(arrays[0].tensor) })]
     }
     // What numpy.savez calls arrays that were given no names: in the model's order.
-    if arrays.count == inputs.count, name == nil, arrays.allSatisfy({ $0.name.hasPrefix("arr_") }),
+    if arrays.count == main.count, name == nil, arrays.allSatisfy({ $0.name.hasPrefix("arr_") }),
       !arrays.contains(where: { array in inputs.contains { $0.name == array.name } })
     {
       let ordered = arrays.sorted { (Int($0.name.dropFirst(4)) ?? 0) < (Int($1.name.dropFirst(4)) ?? 0) }
-      return try zip(inputs, ordered).map { input, array in
+      return try zip(main, ordered).map { input, array in
         (input.name, try placing(path) { try input.adopt(array.tensor) })
       }
     }
