@@ -57,7 +57,6 @@ enum CNTKOpCatalog {
     ("LambdaRank", "a criterion of training"), ("NDCG", "a measure over queries"), ("EditDistanceError", "a measure over decoded sequences"),
     ("LabelsToGraph", "training alone"), ("ForwardBackward", "training alone"), ("CosDistanceWithNegativeSamples", "a criterion of training"),
     ("Assign", "changes a variable"), ("LatticeSequenceWithSoftmax", "training alone"), ("CustomProxy", "code of the user's own"),
-    ("ConvolutionSequenceShape", "GPU only, never saved by itself"),
   ]
 
   static let names: [String] = readers.keys.sorted()

@@ -18,7 +18,7 @@ extension CNTKOpCatalog {
       Row(like: "ELU") { call, x in try call.unary(.elu, x, [try call.float("alpha", 1)]) },
       Row(like: "StraightThrough") { call, x in
         let dtype = call.type(x).dtype
-        return try call.select(try call.binary(.less, x, try call.scalar(0, dtype)), try call.scalar(-1, dtype), try call.scalar(1, dtype))
+        return try call.select(try call.binary(.greater, x, try call.scalar(0, dtype)), try call.scalar(1, dtype), try call.scalar(-1, dtype))
       },
       same("Pass"), same("NoOp"), same("StopGradient"), same("Dropout"),
       Row(like: "Cast") { call, x in
@@ -84,5 +84,12 @@ extension CNTKCall {
     return try select(try binary(.equal, x, zero), zero, plain)
   }
 
-  func power(_ base: ValueID, _ exponent: ValueID) throws -> ValueID { try binary(.pow, base, exponent) }
+  /// CNTK's power: 0 to a negative power is 0.
+  func power(_ base: ValueID, _ exponent: ValueID) throws -> ValueID {
+    let plain = try binary(.pow, base, exponent)
+    if let known = builder.evaluate(exponent), known.doubles.allSatisfy({ $0 >= 0 }) { return plain }
+    let zero = try scalar(0, type(base).dtype)
+    let isPole = try binary(.and, try binary(.equal, base, zero), try binary(.less, exponent, zero))
+    return try select(isPole, zero, plain)
+  }
 }

@@ -19,9 +19,11 @@ extension CNTKCall {
     let outerRank = try int("outputRank", 1)
     let rank = a.shape.count
     guard outerRank >= 0, outerRank <= rank else { throw wrong("an output rank of \(outerRank) does not fit \(rank) axes") }
-    let innerRank = rank - outerRank
+    // A vector that is transposed is one row: all of it is inner.
+    let isRow = transposed && rank == 1 && outerRank == 1
+    let innerRank = isRow ? 1 : rank - outerRank
     guard innerRank <= b.shape.count else { throw wrong("\(a.value.type.message) and \(b.value.type.message) do not fit") }
-    let outer = transposed ? Array(a.shape.prefix(outerRank)) : Array(a.shape.suffix(outerRank))
+    let outer = isRow ? [1] : transposed ? Array(a.shape.prefix(outerRank)) : Array(a.shape.suffix(outerRank))
     let inner = transposed ? Array(a.shape.suffix(innerRank)) : Array(a.shape.prefix(innerRank))
     let rows = Array(b.shape.dropLast(innerRank))
     guard zip(inner, b.shape.suffix(innerRank)).allSatisfy({ $0 == $1 || $0.fixed == nil || $1.fixed == nil }) else {

@@ -6,6 +6,7 @@ extension CNTKOpCatalog {
     "Convolutions and pools",
     [
       Row("Convolution") { try [$0.convolved()] },
+      Row("ConvolutionSequenceShape") { try [$0.convolvedLengths()] },
       Row("Pooling") { try [$0.pooled()] },
       Row("Unpooling") { try [$0.unpooled()] },
       Row("ROIPooling") { try [CNTKRegions($0).build()] },
@@ -112,17 +113,19 @@ extension CNTKCall {
     guard kernel.axes.count == 0 else { throw unsupported("a convolution with a kernel that the data give") }
     guard try flags("sharing", [true]).allSatisfy({ $0 }) else { throw unsupported("a convolution that does not share its kernel") }
     if try bool("transpose", false) { return try transposedConvolution(kernel, x) }
-    if try bool("sequential", false) { return try sequentialConvolution(kernel, x) }
+    guard !(try bool("sequential", false)) else { throw unsupported("a convolution along a sequence axis as one operation") }
     return try convolution(kernel, x, spatial: x.shape.count - 1)
   }
 
   /// A convolution over [channels, spatial...] with a kernel [out, in / groups, spatial...].
   private func convolution(_ kernel: CNTKValue, _ x: CNTKValue, spatial: Int) throws -> CNTKValue {
-    guard (1...3).contains(spatial), kernel.shape.count == spatial + 2 else {
+    // A kernel without an axis of its own for results makes one.
+    let whole = kernel.shape.count == spatial + 1 ? [1] + kernel.shape : kernel.shape
+    guard (1...3).contains(spatial), whole.count == spatial + 2 else {
       throw unsupported("a convolution of \(x.value.type.message) with a kernel \(kernel.value.type.message)")
     }
     let groups = try int("groups", 1)
-    let sizes = try kernel.shape.map { dim -> Int in
+    let sizes = try whole.map { dim -> Int in
       guard let size = dim.fixed else { throw wrong("a kernel of open size") }
       return size
     }
@@ -131,7 +134,7 @@ extension CNTKCall {
     let window = try CNTKWindow(self, sizes: Array(sizes.dropFirst(2).reversed()), rank: x.shape.count)
     let spatialWindow = CNTKWindow(window, dropping: 1)
     let amounts = try amounts(spatialWindow, Array(x.shape.dropFirst()))
-    let weights = try transpose(try self.x(0), Array(2..<spatial + 2) + [1, 0])
+    let weights = try transpose(try reshape(try self.x(0), whole), Array(2..<spatial + 2) + [1, 0])
     let flat = try flattened(x)
     let y = try channelsLast(flat) { last in
       try add(
@@ -190,10 +193,25 @@ extension CNTKCall {
     return try unflattened(y, x)
   }
 
-  /// A convolution whose slowest spatial axis is the sequence's.
-  private func sequentialConvolution(_ kernel: CNTKValue, _ x: CNTKValue) throws -> CNTKValue {
-    guard let sequence = x.axes.sequence, x.axes.hasBatch else { throw unsupported("a sequential convolution over something that is no sequence") }
-    throw unsupported("a convolution along the sequence axis \(KilnError.quoted(sequence.name)) as one operation")
+  /// How long sequences are that a convolution along them makes.
+  func convolvedLengths() throws -> CNTKValue {
+    let (kernel, x) = (try value(0), try value(1))
+    guard let sequence = x.axes.sequence, !(try bool("transpose", false)) else { throw unsupported("lengths of something that is no sequence") }
+    // The sequence's axis is the last of the file's before the channels.
+    let sizes = try shape("kernelShape", kernel.shape.dropFirst().reversed().compactMap(\.fixed))
+    guard sizes.count >= 1 else { throw wrong("a window without axes") }
+    let window = try CNTKWindow(self, sizes: sizes, rank: sizes.count)
+    // In NumPy's order it is the first one, or the second behind the channels.
+    let axis = window.axes[min(1, window.axes.count - 1)]
+    let dtype = x.value.type.dtype
+    let lengths = try builder.id(sequence.lengths)
+    let cells = axis.isAutomatic ? 1 : axis.extent - axis.low - axis.high
+    var count = lengths
+    if axis.stride > 1 || cells != 1 {
+      let span = try binary(.sub, lengths, try scalar(Double(cells), .int32))
+      count = try binary(.add, try binary(.floorDiv, span, try scalar(Double(axis.stride), .int32)), try scalar(1, .int32))
+    }
+    return result(try cast(count, dtype), .batch)
   }
 
   func pooled() throws -> CNTKValue {
@@ -252,42 +270,52 @@ extension CNTKCall {
     let window = CNTKWindow(all, dropping: 1)
     let lengths = try (1..<rank).map { try length(try x(1), like.axes.count + $0) }
     let counts = try (1..<rank).map { try length(try x(0), pooled.axes.count + $0) }
-    let channels = try length(try x(1), like.axes.count)
     let taps = window.axes.reduce(1) { $0 * $1.size }
-    guard taps <= 1024, channels <= 1 << 16, taps * channels <= 1 << 22 else { throw unsupported("unpooling with windows of \(taps)") }
+    guard taps <= 1024 else { throw unsupported("unpooling with windows of \(taps)") }
     let amounts = try amounts(window, lengths.map { Dim($0) })
     guard amounts.allSatisfy({ $0.low >= 0 }) else { throw unsupported("unpooling with windows smaller than their strides") }
-    let dtype = type(try x(0)).dtype
-    let last = Array(0..<rank + 1).filter { $0 != 1 } + [1]
-    let source = try transpose(try flattened(like), last)
+    // Every channel of every sample for itself.
+    let dims = type(try x(1)).dims
+    let samples = dims.prefix(like.axes.count + 1).reduce(Dim(1)) { $0 * $1 }
+    let source = try reshape(try x(1), [samples] + lengths.map { Dim($0) })
     let ends = window.axes.indices.map { max(0, (counts[$0] - 1) * window.axes[$0].stride + window.axes[$0].size - lengths[$0] - amounts[$0].low) }
-    let padded = try add(Pad(low: [0] + amounts.map(\.low) + [0], high: [0] + ends + [0], value: -.infinity), [source], "pad")
-    // One slice for each place in the window, the first of the greatest wins.
-    var slices: [ValueID] = []
+    let padded = try add(Pad(low: [0] + amounts.map(\.low), high: [0] + ends, value: -.infinity), [source], "pad")
+    // One slice for each place in the window; the first of the greatest wins.
+    var (slices, offsets) = ([ValueID](), [Double]())
     for tap in 0..<taps {
-      var (rest, ranges) = (tap, [Slice.Range](repeating: .all, count: rank + 1))
+      var (rest, offset, scale) = (tap, 0, 1)
+      var ranges = [Slice.Range](repeating: .all, count: rank)
       for index in window.axes.indices.reversed() {
-        let offset = rest % window.axes[index].size
+        let place = rest % window.axes[index].size
         rest /= window.axes[index].size
-        ranges[index + 1] = Slice.Range(start: offset, end: offset + (counts[index] - 1) * window.axes[index].stride + 1, step: window.axes[index].stride)
+        ranges[index + 1] = Slice.Range(start: place, end: place + (counts[index] - 1) * window.axes[index].stride + 1, step: window.axes[index].stride)
+        offset += place * scale
+        scale *= lengths[index]
       }
-      slices.append(try expand(try add(Slice(ranges), [padded], "slice"), rank + 1))
+      slices.append(try expand(try add(Slice(ranges), [padded], "slice"), rank))
+      offsets.append(Double(offset))
     }
-    let stacked = try concat(slices, axis: rank + 1)
-    let place = try add(ArgReduce(.max, axis: rank + 1, dtype: .int32), [stacked], "arg_max")
-    let hot = try add(OneHot(depth: taps, dtype: dtype), [place], "one_hot")
-    let values = try expand(try transpose(try flattened(pooled), last), rank + 1)
-    let spread = try binary(.mul, hot, values)
-    let flat = try reshape(spread, Array(type(spread).dims.dropLast(2)) + [Dim(channels * taps)])
-    var unit = [Double](repeating: 0, count: taps * channels * taps)
-    for tap in 0..<taps { for channel in 0..<channels { unit[tap * channels * taps + channel * taps + tap] = 1 } }
-    let kernel = try numbers(unit, Shape(window.axes.map(\.size) + [1, channels * taps]), dtype, "unit")
-    let cut = window.axes.indices.map { index in Padding.Amount(amounts[index].low, max(0, (counts[index] - 1) * window.axes[index].stride + window.axes[index].size - lengths[index] - amounts[index].low)) }
-    let outside = window.axes.indices.map { index in max(0, lengths[index] + amounts[index].low - (counts[index] - 1) * window.axes[index].stride - window.axes[index].size) }
-    let result = try add(
-      ConvTranspose(strides: window.axes.map(\.stride), padding: .explicit(cut), outputPadding: outside.contains { $0 > 0 } ? outside : nil, groups: channels),
-      [flat, kernel], "conv_transpose")
-    return try unflattened(try transpose(result, [0, rank] + Array(1..<rank)), like)
+    guard let total = checkedProduct(counts), let size = checkedProduct(lengths), size <= 1 << 28 else { throw unsupported("unpooling to \(lengths)") }
+    let tap = try reshape(try add(ArgReduce(.max, axis: rank, dtype: .int32), [try concat(slices, axis: rank)], "arg_max"), [samples, Dim(total)])
+    var corners = [Double](repeating: 0, count: total)
+    for place in 0..<total {
+      var (rest, scale) = (place, 1)
+      for index in window.axes.indices.reversed() {
+        corners[place] += Double((rest % counts[index] * window.axes[index].stride - amounts[index].low) * scale)
+        rest /= counts[index]
+        scale *= lengths[index]
+      }
+    }
+    let within = try add(Gather(axis: 0), [try numbers(offsets, [taps], .int64, "offsets"), tap], "gather")
+    let places = try binary(.add, within, try numbers(corners, [total], .int64, "corners"))
+    let ones = try broadcast(try numbers([1], [1, 1], .int64, "one"), [samples, 1])
+    let rows = try broadcast(try add(Cumulative(.sum, axis: 0, exclusive: true), [ones], "rows"), [samples, Dim(total)])
+    let indices = try concat([try expand(rows, 2), try expand(places, 2)], axis: 2)
+    let dtype = type(padded).dtype
+    let empty = try broadcast(try scalar(0, dtype), [samples, Dim(size)])
+    // Where windows share their maximum, the last one says what is there.
+    let filled = try add(Scatter(.update, outside: .skip), [empty, indices, try reshape(try x(0), [samples, Dim(total)])], "scatter")
+    return result(try reshape(filled, dims), like.axes)
   }
 }
 
