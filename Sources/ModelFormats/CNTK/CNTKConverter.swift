@@ -103,6 +103,9 @@ final class CNTKConverter {
         case .failed: return fail(index)
         }
       }
+      if let reason = function.attributes[CNTKFunction.unreadKey]?.text {
+        throw KilnError(.unsupportedModel, "\(reason), so it is not supported")
+      }
       guard let reader = CNTKOpCatalog.readers[function.op] else {
         diagnostics.unsupported(function.op, function.title)
         return fail(index)

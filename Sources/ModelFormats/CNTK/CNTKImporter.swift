@@ -18,8 +18,8 @@ final class CNTKImporter: SourceImporter {
 
   func read() throws -> (Graph, SourceFacts) {
     let file = try MappedFile(path: path)
-    let model = try CNTKModel(try CNTKDictionaryReader.read(file))
-    let evidence = "a composite function of version \(model.version)"
+    let model = try isLegacy ? CNTKModel(legacy: file) : CNTKModel(CNTKDictionaryReader.read(file))
+    let evidence = isLegacy ? "a computation network of version \(model.version)" : "a composite function of version \(model.version)"
     let facts = SourceFacts(
       framework: "cntk", version: "\(model.version)", backend: "", generation: model.generation, evidence: evidence, generationEvidence: evidence,
       hasTrainingConfig: false, others: [SourceFact("training", "none", evidence: "a model's file has no learners")])
