@@ -42,7 +42,7 @@ enum CNTKOpCatalog {
     }
   }
 
-  static let families: [Family] = [elementwise, comparisons, shapes, indexing, reductions, products, windows, normalizations, sequences, losses]
+  static let families: [Family] = [elementwise, comparisons, shapes, indexing, reductions, products, windows, normalizations, sequences, recurrent, losses]
 
   static let readers: [String: Reader] = Dictionary(families.flatMap(\.rows).map { ($0.op, $0.reader) }) { first, _ in first }
 

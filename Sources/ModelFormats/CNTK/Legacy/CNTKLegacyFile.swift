@@ -170,6 +170,13 @@ extension CNTKModel {
         variables[uid] = variable(.parameter, uid, label.name, shape, CNTKArray(type: type, shape: CNTKShape(dims: shape), runs: [range], file: file))
         order.append(uid)
       case .function(let op, let attributes):
+        var inputs = inputs
+        // What came first in networks comes last in functions.
+        switch op {
+        case "GatherPacked", "ScatterPacked": inputs.reverse()
+        case "Clip" where inputs.count == 3: inputs = [inputs[2], inputs[0], inputs[1]]
+        default: break
+        }
         functions.append(CNTKFunction(uid: uid, name: label.name, op: op, inputs: inputs, attributes: attributes))
       case .delay(let op, let steps, let shape, let initial):
         var operands = inputs
@@ -185,10 +192,18 @@ extension CNTKModel {
         functions.append(CNTKFunction(uid: uid, name: label.name, op: op, inputs: operands, attributes: ["offset": .int(steps)]))
       case .unread(let reason):
         functions.append(
-          CNTKFunction(uid: uid, name: label.name, op: node.op, inputs: inputs, attributes: reason.map { [CNTKFunction.unreadKey: .text($0)] } ?? [:]))
+          CNTKFunction(
+            uid: uid, name: label.name, op: node.op, inputs: inputs, attributes: [CNTKFunction.unreadKey: .text(reason ?? "how it lies in such a file is not known")]))
       }
     }
     let wanted = network.groups["OutputNodes"].flatMap { $0.isEmpty ? nil : $0 } ?? network.groups["CriterionNodes"] ?? network.groups["CriteriaNodes"] ?? []
+    if wanted.isEmpty {
+      // A network that does not say gives what nothing reads.
+      let read = Set(network.children.values.flatMap { $0 })
+      for node in network.nodes where !read.contains(node.name) {
+        if case .function = node.kind, let uid = uids[node.name] { outputs.append(uid) }
+      }
+    }
     for name in wanted {
       guard let uid = uids[name] else { throw KilnError(.badInput, "the output \(KilnError.quoted(name)) is missing") }
       outputs.append(uid)

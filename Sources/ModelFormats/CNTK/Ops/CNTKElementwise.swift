@@ -33,7 +33,7 @@ extension CNTKOpCatalog {
         let gap = try call.unary(.neg, try call.unary(.abs, try call.binary(.sub, values[0], values[1])))
         return try call.binary(.add, try call.binary(.max, values[0], values[1]), try call.unary(.log1p, try call.unary(.exp, gap)))
       },
-      Row(broadcast: "Clip", 3) { call, values in try call.binary(.min, try call.binary(.max, values[0], values[1]), values[2]) },
+      Row(broadcast: "Clip", 3) { try $0.clipped($1[0], $1[1], $1[2]) },
     ])
 
   private static func comparison(_ op: String, _ function: ScalarFunction) -> Row {
@@ -82,6 +82,14 @@ extension CNTKCall {
     if isSoftmaxSum(x) || isPositive(x) { return plain }
     let zero = try scalar(0, type(x).dtype)
     return try select(try binary(.equal, x, zero), zero, plain)
+  }
+
+  /// What is below the lower bound becomes that, also where it lies above the upper one.
+  func clipped(_ x: ValueID, _ low: ValueID, _ high: ValueID) throws -> ValueID {
+    if let a = builder.evaluate(low), let b = builder.evaluate(high), let most = a.doubles.max(), let least = b.doubles.min(), most <= least {
+      return try binary(.min, try binary(.max, x, low), high)
+    }
+    return try select(try binary(.less, x, low), low, try binary(.min, x, high))
   }
 
   /// CNTK's power: 0 to a negative power is 0.

@@ -9,7 +9,7 @@ extension CNTKOpCatalog {
         let (values, axes) = try call.aligned()
         guard values.count == 2 else { throw call.wrong("takes 2 inputs, found \(values.count)") }
         let squares = try call.binary(.squaredDifference, values[0], values[1])
-        return [call.result(try call.totalled(squares, axes), axes)]
+        return [try call.total(squares, axes)]
       },
       Row("CrossEntropyWithSoftmax") { call in
         // The labels come first.
@@ -18,7 +18,7 @@ extension CNTKOpCatalog {
         let dims = call.type(values[1]).dims
         let flat = try call.reshape(values[1], dims.prefix(axes.count) + [dims.dropFirst(axes.count).reduce(Dim(1)) { $0 * $1 }])
         let scores = try call.reshape(try call.add(Softmax(axis: axes.count, log: true), [flat], "log_softmax"), dims)
-        return [call.result(try call.unary(.neg, try call.totalled(try call.binary(.mul, values[0], scores), axes)), axes)]
+        return [try call.total(try call.unary(.neg, try call.binary(.mul, values[0], scores)), axes)]
       },
       Row("Logistic") { call in
         let (values, axes) = try call.aligned()
@@ -30,7 +30,7 @@ extension CNTKOpCatalog {
         let missed = try call.binary(.mul, try call.binary(.sub, one, label), try call.logarithm(try call.binary(.sub, one, score)))
         var sum = try call.binary(.add, hit, missed)
         if values.count == 3 { sum = try call.binary(.mul, sum, values[2]) }
-        return [call.result(try call.unary(.neg, try call.totalled(sum, axes)), axes)]
+        return [try call.total(try call.unary(.neg, sum), axes)]
       },
       Row("CosDistance") { call in
         let (values, axes) = try call.aligned()
@@ -38,7 +38,8 @@ extension CNTKOpCatalog {
         let product = try call.totalled(try call.binary(.mul, values[0], values[1]), axes)
         func length(_ id: ValueID) throws -> ValueID { try call.unary(.sqrt, try call.totalled(try call.unary(.square, id), axes)) }
         let lengths = try call.binary(.mul, try length(values[0]), try length(values[1]))
-        return [call.result(try call.binary(.mul, product, try call.reciprocal(lengths)), axes)]
+        let cosine = try call.binary(.mul, product, try call.reciprocal(lengths))
+        return [call.result(try call.reshape(cosine, Array(call.type(cosine).dims.prefix(axes.count))), axes)]
       },
       Row("ClassificationError") { call in
         let (values, axes) = try call.aligned(call.inputs.count > 2 ? [0, 1] : nil)
@@ -64,13 +65,18 @@ extension CNTKOpCatalog {
           let hits = try call.cast(try call.binary(.equal, best, try call.expand(try place(first), axes.count)), .int32)
           wrong = try call.binary(.equal, try call.reduce(.max, hits, [axes.count]), try call.scalar(0, .int32))
         }
-        let dims = call.type(wrong).dims
-        return [call.result(try call.reshape(try call.cast(wrong, dtype), dims + [1]), axes)]
+        return [try call.total(try call.cast(wrong, dtype), axes)]
       },
     ])
 }
 
 extension CNTKCall {
+  /// CNTK's own criteria are summed over all samples and steps.
+  func total(_ id: ValueID, _ axes: CNTKAxes) throws -> CNTKValue {
+    let clean = try masked(CNTKValue(value: .value(id, builder, name: name), axes: axes), 0)
+    return result(try reshape(try reduce(.sum, clean, Array(0..<type(clean).rank)), [1]), .none)
+  }
+
   /// The sum of a sample's elements, as [1].
   func totalled(_ id: ValueID, _ axes: CNTKAxes) throws -> ValueID {
     let dims = type(id).dims
