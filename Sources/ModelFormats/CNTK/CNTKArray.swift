@@ -43,6 +43,9 @@ struct CNTKArray: Sendable {
     self.file = file
   }
 
+  /// The same values in another shape.
+  func reshaped(_ shape: CNTKShape) -> CNTKArray { CNTKArray(type: typeNumber, shape: shape, runs: runs, isVarint: isVarint, file: file) }
+
   /// The values in NumPy's order of axes; bytes that lie right are used where they are.
   ///
   /// - Throws: `KilnError`: `badInput` when values and shape do not fit, `unsupportedModel` for a type without a dtype.

@@ -80,7 +80,7 @@ final class CNTKImporter: SourceImporter {
     return ImportReport(rows: rows)
   }
 
-  /// Whether bytes are CNTK's dictionary: a version and entries, each a key and a value, and nothing else.
+  /// Whether bytes are CNTK's dictionary: a version and entries, each a key and a value.
   static func isDictionary(_ bytes: UnsafeRawBufferPointer) -> Bool {
     var range = 0..<bytes.count
     if CNTKOutsideArrays.isMarked(bytes) {
@@ -91,7 +91,8 @@ final class CNTKImporter: SourceImporter {
     var (entries, fields) = (0, 0)
     while !reader.isAtEnd, fields < 64 {
       fields += 1
-      guard let (number, wire) = try? reader.tag(), (number == 1 && wire == 0) || (number == 2 && wire == 2) else { return false }
+      // What begins as one and goes on otherwise is a damaged one.
+      guard let (number, wire) = try? reader.tag(), (number == 1 && wire == 0) || (number == 2 && wire == 2) else { return entries > 1 }
       guard let payload = try? reader.payload(wire: wire) else { return entries > 0 }
       guard number == 2 else { continue }
       var inner = WireReader(bytes, payload)

@@ -151,9 +151,13 @@ extension CNTKVariable {
     case nil, CNTKAttribute.none?: value = nil
     case let other?: throw KilnError(.badInput, "variable \(KilnError.quoted(uid)): its value is \(other.kind), not an array")
     }
-    if let value, value.shape != shape {
-      throw KilnError(
-        .badInput, "variable \(KilnError.quoted(uid)): its value has the shape \(value.shape.rowMajor.shapeText), the variable \(shape.rowMajor.shapeText)")
+    // A parameter may have been given its values in another shape of as many elements.
+    if let found = value, found.shape != shape {
+      guard let count = checkedProduct(shape.dims), shape.dims.allSatisfy({ $0 >= 0 }), found.shape.dims.allSatisfy({ $0 >= 0 }), checkedProduct(found.shape.dims) == count else {
+        throw KilnError(
+          .badInput, "variable \(KilnError.quoted(uid)): its value has the shape \(found.shape.rowMajor.shapeText), the variable \(shape.rowMajor.shapeText)")
+      }
+      value = found.reshaped(shape)
     }
     if let value, value.typeNumber != typeNumber {
       throw KilnError(

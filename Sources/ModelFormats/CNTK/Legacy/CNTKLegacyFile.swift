@@ -174,6 +174,9 @@ extension CNTKModel {
         // What came first in networks comes last in functions.
         switch op {
         case "GatherPacked", "ScatterPacked": inputs.reverse()
+        case "CrossEntropyWithSoftmax", "ClassificationError", "Logistic":
+          // Labels came first.
+          if inputs.count >= 2 { inputs.swapAt(0, 1) }
         case "Clip" where inputs.count == 3: inputs = [inputs[2], inputs[0], inputs[1]]
         default: break
         }
@@ -196,13 +199,17 @@ extension CNTKModel {
             uid: uid, name: label.name, op: node.op, inputs: inputs, attributes: [CNTKFunction.unreadKey: .text(reason ?? "how it lies in such a file is not known")]))
       }
     }
-    let wanted = network.groups["OutputNodes"].flatMap { $0.isEmpty ? nil : $0 } ?? network.groups["CriterionNodes"] ?? network.groups["CriteriaNodes"] ?? []
-    if wanted.isEmpty {
-      // A network that does not say gives what nothing reads.
+    // CNTK 2 names only some of the outputs; what nothing reads is one too. Other networks' criteria are for training.
+    let named = network.groups["OutputNodes"] ?? []
+    var wanted = named
+    if named.isEmpty || network.nodes.contains(where: { CNTKLegacyName.isModern($0.name) }) {
       let read = Set(network.children.values.flatMap { $0 })
-      for node in network.nodes where !read.contains(node.name) {
-        if case .function = node.kind, let uid = uids[node.name] { outputs.append(uid) }
-      }
+      wanted = network.nodes.filter { node in
+        switch node.kind {
+        case .input, .parameter, .axis: named.contains(node.name)
+        default: named.contains(node.name) || !read.contains(node.name)
+        }
+      }.map(\.name)
     }
     for name in wanted {
       guard let uid = uids[name] else { throw KilnError(.badInput, "the output \(KilnError.quoted(name)) is missing") }
@@ -221,8 +228,12 @@ struct CNTKLegacyName {
   let uid: String
   let name: String
 
+  private static let (uidMark, nameMark) = ("__v2libuid__", "__v2libname__")
+
+  static func isModern(_ text: String) -> Bool { text.hasPrefix(uidMark) }
+
   init(_ text: String) {
-    let (uidMark, nameMark) = ("__v2libuid__", "__v2libname__")
+    let (uidMark, nameMark) = (CNTKLegacyName.uidMark, CNTKLegacyName.nameMark)
     guard text.hasPrefix(uidMark), let split = text.firstRange(of: nameMark) else {
       (uid, name) = (text, text)
       return

@@ -12,25 +12,22 @@ extension CNTKOpCatalog {
         return [try call.total(squares, axes)]
       },
       Row("CrossEntropyWithSoftmax") { call in
-        // The labels come first.
+        // The scores come first, the labels second.
         let (values, axes) = try call.aligned()
         guard values.count == 2 else { throw call.wrong("takes 2 inputs, found \(values.count)") }
-        let dims = call.type(values[1]).dims
-        let flat = try call.reshape(values[1], dims.prefix(axes.count) + [dims.dropFirst(axes.count).reduce(Dim(1)) { $0 * $1 }])
+        let dims = call.type(values[0]).dims
+        let flat = try call.reshape(values[0], dims.prefix(axes.count) + [dims.dropFirst(axes.count).reduce(Dim(1)) { $0 * $1 }])
         let scores = try call.reshape(try call.add(Softmax(axis: axes.count, log: true), [flat], "log_softmax"), dims)
-        return [try call.total(try call.unary(.neg, try call.binary(.mul, values[0], scores)), axes)]
+        return [try call.total(try call.unary(.neg, try call.binary(.mul, values[1], scores)), axes)]
       },
       Row("Logistic") { call in
+        guard call.inputs.count == 2 else { throw call.unsupported("a logistic criterion of \(call.inputs.count) inputs") }
         let (values, axes) = try call.aligned()
-        guard values.count == 2 || values.count == 3 else { throw call.wrong("takes 2 or 3 inputs, found \(values.count)") }
-        let dtype = call.type(values[1]).dtype
-        let one = try call.scalar(1, dtype)
-        let (label, score) = (values[0], values[1])
+        let (score, label) = (values[0], values[1])
+        let one = try call.scalar(1, call.type(score).dtype)
         let hit = try call.binary(.mul, label, try call.logarithm(score))
         let missed = try call.binary(.mul, try call.binary(.sub, one, label), try call.logarithm(try call.binary(.sub, one, score)))
-        var sum = try call.binary(.add, hit, missed)
-        if values.count == 3 { sum = try call.binary(.mul, sum, values[2]) }
-        return [try call.total(try call.unary(.neg, sum), axes)]
+        return [try call.total(try call.unary(.neg, try call.binary(.add, hit, missed)), axes)]
       },
       Row("CosDistance") { call in
         let (values, axes) = try call.aligned()
@@ -61,8 +58,8 @@ extension CNTKOpCatalog {
           wrong = try call.binary(.notEqual, try place(first), try place(second))
         } else {
           // Whether the label is among the best.
-          let best = try call.addAll(TopK(k: min(count, try call.length(second, axes.count))), [second], "top_k")[1]
-          let hits = try call.cast(try call.binary(.equal, best, try call.expand(try place(first), axes.count)), .int32)
+          let best = try call.addAll(TopK(k: min(count, try call.length(first, axes.count))), [first], "top_k")[1]
+          let hits = try call.cast(try call.binary(.equal, best, try call.expand(try place(second), axes.count)), .int32)
           wrong = try call.binary(.equal, try call.reduce(.max, hits, [axes.count]), try call.scalar(0, .int32))
         }
         return [try call.total(try call.cast(wrong, dtype), axes)]
