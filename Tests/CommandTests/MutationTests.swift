@@ -73,7 +73,7 @@ import Testing
       folder: demo.deletingLastPathComponent().path, file: demo.lastPathComponent, damaged: [demo.lastPathComponent])
     let kinds = [
       holding("model.h5", Array(variants)), [kiln], holding("model.pb", models), holding("model.pbtxt", models), saved,
-      try checkpoints(models), holding("model.onnx", try folders("onnx")), holding("model.keras", try folders("keras-containers")),
+      try checkpoints(models), holding("model.cntk", try folders("cntk-2.7")), holding("model.dnn", try folders("cntk-2.7")), holding("model.onnx", try folders("onnx")), holding("model.keras", try folders("keras-containers")),
     ]
     #expect(kinds.allSatisfy { !$0.isEmpty })
     let longest = kinds.map(\.count).max() ?? 0

@@ -92,9 +92,11 @@ final class CNTKConverter {
   }
 
   /// Converts one function that is in no circle.
-  func convert(_ index: Int) {
+  ///
+  /// - Parameter isCounted: false for one that is converted again.
+  func convert(_ index: Int, isCounted: Bool = true) {
     let function = graph.model.functions[index]
-    diagnostics.count(function.op)
+    if isCounted { diagnostics.count(function.op) }
     do {
       var inputs: [CNTKValue] = []
       for uid in function.inputs {

@@ -13,6 +13,8 @@ struct CNTKLoop {
 
   private let converter: CNTKConverter
   private let group: Set<Int>
+  /// Functions of the group that are in no circle.
+  private let projections: Set<Int>
   private let delays: [Int]
   private let isBackward: Bool
   /// The functions of one step but for the delays, in order.
@@ -23,8 +25,10 @@ struct CNTKLoop {
 
   init(_ converter: CNTKConverter, _ group: CNTKGraph.Group) throws {
     self.converter = converter
-    self.group = Set(group.functions)
     let functions = converter.graph.model.functions
+    let inner = Set(group.functions)
+    self.group = try CNTKLoop.withProjections(converter, inner)
+    projections = self.group.subtracting(inner)
     delays = group.functions.filter { functions[$0].isDelay }
     isBackward = delays.contains { functions[$0].op == "FutureValue" }
     guard !delays.isEmpty else {
@@ -35,6 +39,26 @@ struct CNTKLoop {
       throw KilnError(.unsupportedModel, "a recurrence that looks both back and ahead is not supported")
     }
     order = try CNTKLoop.sorted(converter.graph, self.group)
+  }
+
+  /// The group with the products and sums outside the circles that only it reads: a layer's kernel and bias belong to its step, where
+  /// the optimizer knows the layer by them.
+  private static func withProjections(_ converter: CNTKConverter, _ group: Set<Int>) throws -> Set<Int> {
+    let graph = converter.graph
+    var all = group
+    var open = group.sorted()
+    while let index = open.popLast() {
+      for uid in graph.model.functions[index].inputs {
+        let source = try graph.source(uid)
+        guard case .result(let operand, _) = source, !all.contains(operand), ["Times", "Plus", "Slice"].contains(graph.model.functions[operand].op),
+          !converter.isRead(source, outside: all), case .value(let value)? = try? converter.find(source), value.axes.sequence != nil,
+          !graph.model.functions[index].isDelay
+        else { continue }
+        all.insert(operand)
+        open.append(operand)
+      }
+    }
+    return all
   }
 
   /// The functions without the delays, each after those that it reads in the same step.
@@ -170,7 +194,7 @@ struct CNTKLoop {
       own.append(try builder.id(input))
       sliced.append(try timeFirst(call, CNTKValue(value: .value(id, converter.builder, name: "mask"), axes: CNTKAxes(hasBatch: true, sequence: sequence))))
     }
-    for index in order { step.converter.convert(index) }
+    for index in order { step.converter.convert(index, isCounted: !projections.contains(index)) }
     guard step.isSound else { return false }
     // What the delays get.
     var isSettled = true
@@ -190,7 +214,7 @@ struct CNTKLoop {
       for place in 1..<max(1, delays[index].steps) { nexts.append(try kept(inner, states[index][place - 1], states[index][place], mask)) }
     }
     guard isSettled else { return false }
-    try emit(step, delays, own, nexts, sliced, call, sequence)
+    try emit(step, delays, own, nexts, sliced, mask, call, sequence)
     return true
   }
 
@@ -211,7 +235,8 @@ struct CNTKLoop {
   }
 
   private func emit(
-    _ step: CNTKLoopStep, _ delays: [Delay], _ own: [ValueID], _ nexts: [ValueID], _ sliced: [ValueID], _ call: CNTKCall, _ sequence: CNTKSequence
+    _ step: CNTKLoopStep, _ delays: [Delay], _ own: [ValueID], _ nexts: [ValueID], _ sliced: [ValueID], _ mask: ValueID?, _ call: CNTKCall,
+    _ sequence: CNTKSequence
   ) throws {
     let builder = step.builder
     var stacked: [CNTKGraph.Source] = []
@@ -223,7 +248,10 @@ struct CNTKLoop {
         guard case .value(let value) = try step.converter.find(source) else { continue }
         let inner = CNTKCall(step.converter, function(index), "\(graph.names[index])/row", [])
         let like = CNTKValue(value: .value(own[1], builder, name: "state"), axes: .batch)
-        outputs.append(Graph.Output(name: "row_\(stacked.count)", value: try inner.full(value, .batch, like: like)))
+        let row = try inner.full(value, .batch, like: like)
+        // Behind the sequences there is nothing.
+        let nothing = try inner.zero(inner.type(row).dtype)
+        outputs.append(Graph.Output(name: "row_\(stacked.count)", value: try kept(inner, row, nothing, mask)))
         stacked.append(source)
       }
     }

@@ -67,6 +67,12 @@ extension CNTKModel {
   /// - Throws: `KilnError` (`badInput`) when something that every function has is missing or of another kind.
   init(_ root: [String: CNTKAttribute]) throws {
     let entries = CNTKEntries(root, "the model")
+    // A trainer's state has no type of its own.
+    if root["type"] == nil, root["primitive_functions"] == nil, !root.isEmpty {
+      throw KilnError(
+        .unsupportedModel, "is a dictionary of CNTK with \(root.keys.sorted().prefix(4).map { KilnError.quoted($0) }.joined(separator: ", ")), not a model",
+        hint: "the model of a trainer's checkpoint is in the file without .ckp")
+    }
     let type = try entries.text("type")
     guard type == "CompositeFunction" else {
       throw KilnError(.unsupportedModel, "holds \(KilnError.quoted(type)), not a model", hint: "a trainer's checkpoint has its model in the file without .ckp")

@@ -31,6 +31,7 @@ import Testing
       Case(name: "a kind that is not its value's", bytes: B.model([relu], root: "f", inputs: [.raw(G.field(2, int: 10) + G.field(8, "x"))]), message: "says that it is of the kind 10"),
       Case(name: "a key twice", bytes: B.dictionary([("type", .text("a")), ("type", .text("b"))]), message: "the key 'type' appears twice"),
       Case(name: "no model", bytes: B.dictionary([("type", .text("Trainer")), ("version", .size(1))]), message: "holds 'Trainer', not a model"),
+      Case(name: "a trainer's state", bytes: B.dictionary([("Learners", .list([])), ("Version", .size(1))]), message: "is a dictionary of CNTK with 'Learners', 'Version', not a model"),
       Case(name: "a newer version", bytes: B.model([relu], root: "f", version: 9), message: "has the version 9 of CNTK's models"),
       Case(name: "something missing", bytes: B.dictionary([("type", .text("CompositeFunction")), ("version", .size(3))]), message: "'inputs' is missing"),
       Case(name: "no root", bytes: B.model([relu], root: "g"), message: "the root function 'g' is missing"),

@@ -1,4 +1,5 @@
 import GraphModule
+import GraphOptimizer
 import Kiln
 import ModelFormats
 import TensorModule
@@ -54,10 +55,20 @@ import Testing
     #expect(cut.last?.tensor.floats != plain.last?.tensor.floats)
   }
 
-  /// Recurrences that are layers become sequence operations.
-  @Test(arguments: ["net_lstm", "net_bidirectional", "net_gru"])
-  func loopsBecomeLayers(_ name: String) throws {
-    let graph = try ModelImporter.read(path: "\(FixtureCase.root)/fixtures/cntk-2.7/\(name)/model.cntk").graph
-    #expect(graph.nodes.contains { $0.op is Loop })
+  /// Recurrences that are layers become sequence operations, forward and backward, of both forms.
+  @Test(arguments: [("net_lstm", "cntk", 1), ("net_bidirectional", "cntk", 4), ("v1_net_bidirectional", "dnn", 4), ("net_double", "cntk", 1)])
+  func loopsBecomeLayers(_ name: String, _ form: String, _ count: Int) throws {
+    let read = try ModelImporter.read(path: "\(FixtureCase.root)/fixtures/cntk-2.7/\(name)/model.\(form)").graph
+    #expect(read.nodes.count { $0.op is Loop } == count)
+    let graph = try Optimizer.run(read, .portable).graph
+    #expect(graph.nodes.count { $0.op is Loop } == 0)
+    #expect(graph.nodes.count { $0.op is RNN } == count)
+  }
+
+  /// Convolutions are channels-last with no more transposes than at the ends of a chain.
+  @Test func transposesCancel() throws {
+    let read = try ModelImporter.read(path: "\(FixtureCase.root)/fixtures/cntk-2.7/net_cnn/model.cntk").graph
+    let graph = try Optimizer.run(read, .portable).graph
+    #expect(graph.nodes.count { $0.op is Transpose } <= 2)
   }
 }
