@@ -74,6 +74,7 @@ struct CNTKArray: Sendable {
   }
 
   private func integers(_ dtype: DType, _ shape: Shape) throws -> Tensor {
+    guard dtype.isInteger else { throw KilnError(.unsupportedModel, "values of \(CNTKArray.typeName(typeNumber)) as integers are not supported") }
     var values: [Int64] = []
     let needed = shape.elementCount
     for run in runs {
@@ -88,7 +89,7 @@ struct CNTKArray: Sendable {
       throw KilnError(.badInput, "has \(values.count) values, its shape \(shape.shapeText) needs \(needed)")
     }
     let limit: Int64 = dtype == .int8 ? 128 : 32768
-    guard dtype.isInteger, values.allSatisfy({ -limit <= $0 && $0 < limit }) else {
+    guard values.allSatisfy({ -limit <= $0 && $0 < limit }) else {
       throw KilnError(.badInput, "has a value that \(CNTKArray.typeName(typeNumber)) cannot hold")
     }
     return try Tensor(integers: values, dtype: dtype, shape: shape)

@@ -64,7 +64,13 @@ struct InputReader {
       spoken[try textInput(name).name, default: []].append(ByteString(value))
     }
     for (name, values) in spoken { try add(name, .tensor(try TextLines.tensor(values, for: try input(named: name, "--text")))) }
-    for argument in sequenceLengths { for (name, tensor) in try lengths(argument, found) { try add(name, .tensor(tensor)) } }
+    for argument in sequenceLengths {
+      for (name, tensor) in try lengths(argument, found) {
+        // Inputs of one sequence axis may each be given their lengths, which are the same.
+        if case .tensor(let known)? = found[name], known.integers == tensor.integers { continue }
+        try add(name, .tensor(tensor))
+      }
+    }
     return try Samples(
       try inputs.map { input in
         guard let source = try found[input.name] ?? fullLengths(input, found) else {
