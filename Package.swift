@@ -33,8 +33,10 @@ let package = Package(
       dependencies: ["GraphModule", "CHDF5", "CGraphSchemas", .product(name: "Yams", package: "Yams")]),
     .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels"]),
 
+    .target(name: "Training", dependencies: ["InferenceRuntime"]),
+
     // The faces.
-    .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile"]),
+    .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile", "Training"]),
     .target(name: "KilnImport", dependencies: ["ModelFormats", "ModelFile", "GraphOptimizer"]),
 
     // The commands.
@@ -61,6 +63,7 @@ let package = Package(
     .testTarget(name: "ModelFileTests", dependencies: ["ModelFile", "TestSupport"]),
     .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln", "TestSupport"]),
     .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "TestSupport"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "MallocCount", "TestSupport"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),
     .testTarget(name: "KernelTests", dependencies: ["CKernels", "TestSupport"]),
     .testTarget(name: "CommandTests", dependencies: ["CommandSupport", "TensorModule", "TestSupport", "kconv", "kinfer"]),

@@ -11,7 +11,8 @@ private let allowed: [String: Set<String>] = [
   "ModelFile": ["GraphModule"],
   "ModelFormats": ["GraphModule", "CHDF5", "CGraphSchemas", "Yams"],
   "InferenceRuntime": ["GraphOptimizer", "CKernels"],
-  "Kiln": ["InferenceRuntime", "ModelFile"],
+  "Training": ["InferenceRuntime"],
+  "Kiln": ["InferenceRuntime", "ModelFile", "Training"],
   "KilnImport": ["ModelFormats", "ModelFile", "GraphOptimizer"],
   "CommandSupport": ["TensorModule", "ArgumentParser"],
   "kconv": ["KilnImport", "Kiln", "CommandSupport", "ArgumentParser"],
@@ -44,7 +45,8 @@ private let forTests: Set = ["TestSupport", "MallocCount"]
 
   /// Foundation costs milliseconds at start-up.
   @Test(arguments: [
-    "TensorModule", "GraphModule", "GraphOptimizer", "ModelFile", "InferenceRuntime", "Kiln", "CommandSupport", "kinfer",
+    "TensorModule", "GraphModule", "GraphOptimizer", "ModelFile", "InferenceRuntime", "Training", "Kiln", "CommandSupport",
+    "kinfer",
   ])
   func noFoundation(module: String) throws {
     for file in try swiftFiles(in: "Sources/\(module)") {
