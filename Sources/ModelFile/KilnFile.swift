@@ -58,7 +58,8 @@ package enum KilnFile {
       metadata: [
         ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
         ("kiln.digest", digest(text, hashText, checkText, trainingText, layersText)),
-      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []) + (layersText.map { [(SourceLayers.key, $0)] } ?? []), to: &file)
+      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []) + (layersText.map { [(SourceLayers.key, $0)] } ?? []),
+      isLast: { $0.hasPrefix(TrainingState.prefix) || $0.hasPrefix(SourceLayers.prefix) }, to: &file)
     try file.commit()
   }
 
@@ -104,7 +105,7 @@ package enum KilnFile {
         throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
       }
       if checkOnly { file.release(bytes) }
-      tensors[entry.name] = try tensor(entry, bytes, file)
+      tensors[entry.name] = try Safetensors.tensor(entry, in: file)
     }
     func take(_ name: String, _ type: TensorType) throws -> Tensor {
       guard let stored = tensors.removeValue(forKey: name) else {
@@ -123,13 +124,6 @@ package enum KilnFile {
     var model = StoredModel(graph: graph, checks: checks)
     model.trainingText = trainingText
     return model
-  }
-
-  static func tensor(_ entry: Safetensors.Entry, _ bytes: UnsafeRawBufferPointer, _ file: MappedFile) throws -> Tensor {
-    guard let address = bytes.baseAddress, Int(bitPattern: address) % max(entry.dtype.byteCount, 1) == 0, !bytes.isEmpty else {
-      return try Tensor(dtype: entry.dtype, shape: entry.shape) { $0.copyMemory(from: bytes) }
-    }
-    return Tensor(dtype: entry.dtype, shape: entry.shape, address: address, owner: file)
   }
 
   private static func digest(_ parts: String?...) -> String {

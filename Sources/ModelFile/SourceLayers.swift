@@ -79,7 +79,7 @@ extension KilnFile {
         guard hashes[entry.name]?.stringValue == XXH64.text(bytes) else {
           throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
         }
-        return try tensor(entry, bytes, file)
+        return try Safetensors.tensor(entry, in: file)
       }
       return SourceLayers(description: json["description"] ?? .null, variables: variables)
     } catch let error as KilnError { throw error.inside(path) }

@@ -50,7 +50,7 @@ extension KilnFile {
         guard hashes[entry.name]?.stringValue == XXH64.text(bytes) else {
           throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
         }
-        return (name, try tensor(entry, bytes, file))
+        return (name, try Safetensors.tensor(entry, in: file))
       }
       return TrainingState(configuration: json["configuration"] ?? .null, variables: variables)
     } catch let error as KilnError { throw error.inside(path) }

@@ -1,14 +1,14 @@
 import TensorModule
 
 /// A `tf.train.Example` (or the features of a `SequenceExample`) in protobuf's wire format: the places of its features.
-struct ExampleMessage {
+package struct ExampleMessage {
   /// The values of a feature.
-  enum Values {
+  package enum Values {
     case strings([ByteString])
     case floats([Double])
     case integers([Int64])
 
-    var count: Int {
+    package var count: Int {
       switch self {
       case .strings(let values): values.count
       case .floats(let values): values.count
@@ -17,14 +17,14 @@ struct ExampleMessage {
     }
   }
 
-  let bytes: UnsafeRawBufferPointer
+  package let bytes: UnsafeRawBufferPointer
   /// The places of `Feature` messages by name; of a name that comes twice the last.
-  private(set) var features: [ByteString: [Range<Int>]] = [:]
+  package private(set) var features: [ByteString: [Range<Int>]] = [:]
 
   /// - Parameters:
   ///   - bytes: an Example.
-  ///   - wanted: the features to look for; others are passed over.
-  init(_ bytes: UnsafeRawBufferPointer, wanted: Set<ByteString>) throws {
+  ///   - wanted: the features to look for, others are passed over; nil takes all.
+  package init(_ bytes: UnsafeRawBufferPointer, wanted: Set<ByteString>? = nil) throws {
     self.bytes = bytes
     try ExampleMessage.fields(bytes, 0..<bytes.count) { number, wire, place in
       guard number == 1, wire == 2 else { return }
@@ -36,7 +36,7 @@ struct ExampleMessage {
           guard wire == 2 else { return }
           if number == 1 { key = ByteString(bytes[part]) } else if number == 2 { value.append(part) }
         }
-        if wanted.contains(key) { features[key] = value }
+        if wanted?.contains(key) ?? true { features[key] = value }
       }
     }
   }
@@ -45,6 +45,15 @@ struct ExampleMessage {
   ///
   /// - Throws: `KilnError` when it holds another type.
   func values(_ key: ByteString, _ dtype: DType) throws -> Values? {
+    let found = try values(key)
+    switch (found, dtype) {
+    case (nil, _), (.strings, .string), (.floats, .float32), (.integers, .int64): return found
+    default: throw KilnError(.badInput, "the feature \(key.quoted) holds another type than \(dtype.name)")
+    }
+  }
+
+  /// The values of a feature, whatever their type; nil when it is missing or holds no list.
+  package func values(_ key: ByteString) throws -> Values? {
     guard let places = features[key] else { return nil }
     var found: Values?
     for place in places {
@@ -59,10 +68,21 @@ struct ExampleMessage {
         }
       }
     }
-    switch (found, dtype) {
-    case (nil, _), (.strings, .string), (.floats, .float32), (.integers, .int64): return found
-    default: throw KilnError(.badInput, "the feature \(key.quoted) holds another type than \(dtype.name)")
+    return found
+  }
+
+  /// The places of the texts that a feature holds; empty when it is missing or holds none.
+  package func textPlaces(_ key: ByteString) throws -> [Range<Int>] {
+    var found: [Range<Int>] = []
+    for place in features[key] ?? [] {
+      try ExampleMessage.fields(bytes, place) { number, wire, list in
+        guard wire == 2, number == 1 else { return }
+        try ExampleMessage.fields(bytes, list) { field, wire, text in
+          if field == 1, wire == 2 { found.append(text) }
+        }
+      }
     }
+    return found
   }
 
   private func read(_ number: UInt32, _ list: Range<Int>) throws -> Values {

@@ -1,21 +1,20 @@
-import TensorModule
-
 /// The safetensors container: an 8-byte header length, a JSON header, tensor bytes without holes or overlap.
 /// Source: the format section of the safetensors README.
-enum Safetensors {
-  static let maximumHeader = 100 << 20
+package enum Safetensors {
+  package static let maximumHeader = 100 << 20
 
-  struct Entry {
-    let name: String
-    let dtype: DType
-    let shape: Shape
+  /// A stored tensor.
+  package struct Entry: Sendable {
+    package let name: String
+    package let dtype: DType
+    package let shape: Shape
     /// Where the bytes lie in the file.
-    let range: Range<Int>
+    package let range: Range<Int>
   }
 
-  struct Header {
-    let entries: [Entry]
-    let metadata: [String: String]
+  package struct Header: Sendable {
+    package let entries: [Entry]
+    package let metadata: [String: String]
   }
 
   static let dtypeNames: [(DType, String)] = [
@@ -24,7 +23,7 @@ enum Safetensors {
   ]
 
   /// Reads and checks the header: lengths, dtypes, sizes, and that the tensors fill the file exactly.
-  static func readHeader(_ bytes: UnsafeRawBufferPointer) throws -> Header {
+  package static func readHeader(_ bytes: UnsafeRawBufferPointer) throws -> Header {
     let reader = ByteReader(bytes)
     let length = try reader.int64(0)
     guard length >= 2, length <= maximumHeader, length <= bytes.count - 8 else {
@@ -74,13 +73,25 @@ enum Safetensors {
     return Entry(name: name, dtype: dtype, shape: dims, range: dataStart + offsets[0]..<dataStart + offsets[1])
   }
 
+  /// A tensor over its bytes in a mapped file, or a copy where they are not aligned to its elements.
+  package static func tensor(_ entry: Entry, in file: MappedFile) throws -> Tensor {
+    let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
+    guard let address = bytes.baseAddress, Int(bitPattern: address) % max(entry.dtype.byteCount, 1) == 0, !bytes.isEmpty else {
+      return try Tensor(dtype: entry.dtype, shape: entry.shape) { $0.copyMemory(from: bytes) }
+    }
+    return Tensor(dtype: entry.dtype, shape: entry.shape, address: address, owner: file)
+  }
+
   /// Writes tensors and metadata. Tensors of a multiple of 64 bytes come first, so that they are 64-byte aligned; the
-  /// rest follow by falling element size, so that every element is aligned. What only a trainer reads is last.
-  static func write(
-    _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], to file: inout AtomicFile
+  /// rest follow by falling element size, so that every element is aligned.
+  ///
+  /// - Parameter isLast: names of tensors that come after all others.
+  package static func write(
+    _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], isLast: (String) -> Bool = { _ in false },
+    to file: inout AtomicFile
   ) throws {
     func key(_ position: Int, _ name: String, _ tensor: Tensor) -> (Int, Int, Int, Int) {
-      (name.hasPrefix(TrainingState.prefix) || name.hasPrefix(SourceLayers.prefix) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
+      (isLast(name) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
     }
     let ordered = tensors.enumerated().sorted { a, b in
       key(a.offset, a.element.name, a.element.tensor) < key(b.offset, b.element.name, b.element.tensor)

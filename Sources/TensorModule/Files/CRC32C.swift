@@ -1,4 +1,4 @@
-/// The checksum of TensorFlow's checkpoints: CRC-32C (Castagnoli), eight bytes at a time.
+/// The checksum of TensorFlow's checkpoints, records and event files: CRC-32C (Castagnoli), eight bytes at a time.
 package struct CRC32C {
   /// Eight tables of 256, one after the other; table n is for a byte that n more bytes follow.
   private static let tables: [UInt32] = {
@@ -17,12 +17,14 @@ package struct CRC32C {
 
   private var state: UInt32 = 0xFFFF_FFFF
 
-  var value: UInt32 { ~state }
+  package init() {}
+
+  package var value: UInt32 { ~state }
 
   /// The value as TensorFlow stores it, so that a checksum of checksums is no fixed point.
-  var masked: UInt32 { ((value >> 15) | (value << 17)) &+ 0xA282_EAD8 }
+  package var masked: UInt32 { ((value >> 15) | (value << 17)) &+ 0xA282_EAD8 }
 
-  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func add(_ bytes: UnsafeRawBufferPointer) {
     guard let start = bytes.baseAddress else { return }
     state = CRC32C.tables.withUnsafeBufferPointer { tables in
       var crc = state
@@ -47,7 +49,7 @@ package struct CRC32C {
     }
   }
 
-  mutating func add(_ number: UInt32) {
+  package mutating func add(_ number: UInt32) {
     withUnsafeBytes(of: number.littleEndian) { add($0) }
   }
 
