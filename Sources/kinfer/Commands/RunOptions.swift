@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Kiln
+import Training
 
 /// Options of every command that runs a model.
 struct RunOptions: ParsableArguments {

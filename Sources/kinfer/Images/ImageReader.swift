@@ -1,5 +1,5 @@
-import CImages
 import Kiln
+import Training
 
 /// Reads pictures as a model's input: decoded to its channels, resized to its height and width, scaled by the mode.
 struct ImageReader {
@@ -9,9 +9,6 @@ struct ImageReader {
   private let isChannelsFirst: Bool
   private let height: Int?
   private let width: Int?
-
-  private static let maximumPixels: UInt64 = 64_000_000
-  private static let maximumFile = 256 << 20
 
   /// - Throws: `KilnError` (`badInput`) when the input does not take pictures.
   init(_ input: TensorDescription, _ mode: ImageMode) throws {
@@ -70,33 +67,16 @@ struct ImageReader {
 
   private func decode(_ path: String) throws -> Picture {
     let file = try MappedFile(path: path)
-    guard file.bytes.count <= ImageReader.maximumFile else {
-      throw KilnError(.badInput, "is \(file.bytes.count >> 20) MiB long; at most \(ImageReader.maximumFile >> 20) are read", at: [path])
+    let image: PictureFile
+    do { image = try PictureFile(file.bytes, channels: channels, manner: .pillow) } catch let error as KilnError {
+      throw error.inside(path)
     }
-    var image = kiln_image()
-    let bytes = file.bytes.bindMemory(to: UInt8.self)
-    let status = withExtendedLifetime(file) {
-      kiln_image_decode(bytes.baseAddress, bytes.count, Int32(channels), ImageReader.maximumPixels, &image)
-    }
-    defer { kiln_image_free(&image) }
-    let message = withUnsafeBytes(of: &image.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    switch Int(status) {
-    case Int(KILN_IMAGE_OK.rawValue): break
-    case Int(KILN_IMAGE_TOO_LARGE.rawValue):
-      throw KilnError(.badInput, "\(image.width) x \(image.height) pixels is over the limit of 64 million", at: [path])
-    case Int(KILN_IMAGE_DAMAGED.rawValue): throw KilnError(.badInput, "damaged picture: \(message)", at: [path])
-    case Int(KILN_IMAGE_NO_MEMORY.rawValue): throw KilnError(.failed, "out of memory for the picture", at: [path])
-    case Int(KILN_IMAGE_NO_LIBRARY.rawValue): throw KilnError(.failed, message, at: [path])
-    default: throw KilnError(.badInput, "is neither a PNG nor a JPEG file", at: [path])
-    }
-    guard let start = image.pixels else { throw KilnError(.internal, "a picture without pixels", at: [path]) }
-    let samples = UnsafeBufferPointer(start: start, count: Int(image.width) * Int(image.height) * channels)
-    let (height, width) = (self.height ?? Int(image.height), self.width ?? Int(image.width))
-    guard let count = checkedProduct([height, width, channels]), count <= 4 * Int(ImageReader.maximumPixels) else {
+    let (height, width) = (self.height ?? image.height, self.width ?? image.width)
+    guard let count = checkedProduct([height, width, channels]), count <= 4 * Int(PictureFile.maximumPixels) else {
       throw KilnError(.badInput, "the model's pictures of \(width) x \(height) are over the limit", at: [path])
     }
     var pixels = Resampling.bilinear(
-      samples, height: Int(image.height), width: Int(image.width), channels: channels, toHeight: height, toWidth: width)
+      image.samples, height: image.height, width: image.width, channels: channels, toHeight: height, toWidth: width)
     mode.apply(&pixels, channels: channels)
     if isChannelsFirst { pixels = Resampling.channelsFirst(pixels, channels: channels) }
     return Picture(height: height, width: width, pixels: pixels)

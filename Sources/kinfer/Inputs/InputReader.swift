@@ -1,4 +1,5 @@
 import Kiln
+import Training
 
 #if canImport(Glibc)
   import Glibc

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Kiln
+import Training
 
 /// The forms that results can take.
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {

@@ -1,5 +1,5 @@
 /// What is done to the samples 0…255 of a picture.
-enum ImageMode: String, CaseIterable {
+public enum ImageMode: String, CaseIterable, Sendable {
   /// 0…255 as they are: for models that hold their own `Rescaling` or `Normalization`, as
   /// `keras.utils.image_dataset_from_directory` feeds them.
   case raw
@@ -13,10 +13,10 @@ enum ImageMode: String, CaseIterable {
   case kerasCaffe = "keras-caffe"
 
   /// Whether the constants are those of red, green and blue.
-  var needsColor: Bool { self == .kerasTorch || self == .kerasCaffe }
+  package var needsColor: Bool { self == .kerasTorch || self == .kerasCaffe }
 
   /// Changes one row-major picture of `channels` samples a pixel in place.
-  func apply(_ pixels: inout [Float], channels: Int) {
+  package func apply(_ pixels: inout [Float], channels: Int) {
     switch self {
     case .raw: break
     case .unit: for index in pixels.indices { pixels[index] /= 255 }
