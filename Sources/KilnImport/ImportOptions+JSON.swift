@@ -17,7 +17,7 @@ extension ImportOptions {
         ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
         ("replacements", .array(replacements.map { .array([.string($0.name), .string($0.expression)]) })),
         ("allowsExternalData", .bool(allowsExternalData)), ("keepsOptimizer", .bool(keepsOptimizer)), ("keepsLayers", .bool(keepsLayers)),
-        ("byteBudget", byteBudget.map { .int($0) } ?? .null),
+        ("isForTraining", .bool(isForTraining)), ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
 
@@ -42,5 +42,6 @@ extension ImportOptions {
     allowsExternalData = json["allowsExternalData"]?.boolValue ?? false
     keepsOptimizer = json["keepsOptimizer"]?.boolValue ?? true
     keepsLayers = json["keepsLayers"]?.boolValue ?? true
+    isForTraining = json["isForTraining"]?.boolValue ?? false
   }
 }

@@ -16,13 +16,13 @@ enum ImportWork {
     outcome.report = result.report
     var graph = result.graph
     result.graph = Graph(name: "")
-    if request.simplifies {
+    if request.simplifies, !request.options.isForTraining {
       var options = OptimizerOptions.portable
       options.scratch = try? ScratchFile(prefix: "\(target).folded-")
       graph = try Optimizer.run(consume graph, options).graph
     }
     try Verifier.verify(graph)
-    let check = try request.check?.vector(for: graph) ?? (request.simplifies ? ReferenceCheck.vector(for: graph) : nil)
+    let check = try request.check?.vector(for: graph) ?? (request.simplifies && !request.options.isForTraining ? ReferenceCheck.vector(for: graph) : nil)
     let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }
     let layers = result.document.map { SourceLayers(description: $0.json, variables: $0.variables.map(\.tensor)) }
     try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training, layers: layers), to: target)

@@ -28,6 +28,9 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: "Leave out the layers of a Keras file, without which the .kiln cannot be exported as one again.")
   var withoutLayers = false
 
+  @Flag(help: ArgumentHelp("A .kiln to train: as the source has it, with its dropout.", visibility: .hidden))
+  var forTraining = false
+
   @Flag(help: "Replace an existing .kiln file.")
   var force = false
 
@@ -42,6 +45,7 @@ struct ImportCommand: ParsableCommand {
     var options = try sourceOptions.options()
     options.keepsOptimizer = !withoutOptimizer
     options.keepsLayers = !withoutLayers
+    options.isForTraining = forTraining
     var checkFiles: CheckFiles?
     if let check {
       guard let colon = check.lastIndex(of: ":"), colon != check.startIndex, check.index(after: colon) != check.endIndex else {

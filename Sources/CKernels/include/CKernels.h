@@ -10,3 +10,4 @@
 #include "kiln_poolwin.h"
 #include "kiln_processors.h"
 #include "kiln_rnn.h"
+#include "kiln_training.h"

@@ -72,7 +72,7 @@ package struct Pad: OpDefinition {
   }
 
   /// The position that a position in or around an axis of `length` takes its element from, or -1.
-  private func source(_ position: Int, _ length: Int) -> Int {
+  func source(_ position: Int, _ length: Int) -> Int {
     if (0..<length).contains(position) { return position }
     switch mode {
     case .constant: return -1

@@ -28,7 +28,7 @@ package struct ThreadPool: @unchecked Sendable {
   }
 
   /// Runs independent jobs on all threads and waits for them.
-  func run(_ jobs: [@Sendable () -> Void]) {
+  package func run(_ jobs: [@Sendable () -> Void]) {
     if jobs.isEmpty { return }
     let list = JobList(jobs)
     withExtendedLifetime(list) {

@@ -38,6 +38,8 @@ public struct ImportOptions: Sendable {
   public var keepsOptimizer = true
   /// Whether the source's layers come along, for a writer of its format.
   public var keepsLayers = true
+  /// Whether the graph is to be trained: noise layers stay, and layers tell what training needs of them.
+  public var isForTraining = false
 
   public init() {}
 }

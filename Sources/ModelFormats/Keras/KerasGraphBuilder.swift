@@ -15,6 +15,9 @@ final class KerasGraphBuilder {
   /// The imaginary parts of complex values.
   var imaginary: [ValueID: ValueID] = [:]
   private var scalars: [String: ValueID] = [:]
+  /// Whether noise stays in the graph, and layers say what training needs of them.
+  let isForTraining: Bool
+  private var noiseCount = 0
   private var callCount = 0
   /// The place of each state in the graph's list, by the layer that keeps it.
   private var stateIndices: [String: Int] = [:]
@@ -22,11 +25,18 @@ final class KerasGraphBuilder {
   /// How many layer calls are built. Models that call nested models twice, level by level, grow exponentially.
   static let maximumCalls = 1 << 18
 
-  init(name: String, dialect: KerasDialect, backend: String, diagnostics: ImportDiagnostics) {
+  init(name: String, dialect: KerasDialect, backend: String, diagnostics: ImportDiagnostics, isForTraining: Bool = false) {
     graph = Graph(name: name)
+    self.isForTraining = isForTraining
     self.backend = backend
     self.dialect = dialect
     self.diagnostics = diagnostics
+  }
+
+  /// The next noise's number.
+  func nextNoise() -> Int {
+    noiseCount += 1
+    return noiseCount - 1
   }
 
   /// A scalar constant; one for each value and dtype.

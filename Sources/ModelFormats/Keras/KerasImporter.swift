@@ -68,18 +68,29 @@ final class KerasImporter: SourceImporter {
     try matchWeights(source, model)
     if let error = diagnostics.error { throw error }
     let builder = KerasGraphBuilder(
-      name: model.name, dialect: dialect, backend: facts.backend, diagnostics: diagnostics)
+      name: model.name, dialect: dialect, backend: facts.backend, diagnostics: diagnostics, isForTraining: options.isForTraining)
     let inputs = try addInputs(model, builder)
     let outputs = try builder.run(model, inputs)
     if let error = diagnostics.error { throw error }
     guard let outputs else { throw KilnError(.internal, "the model has no outputs") }
     var graph = builder.graph
     graph.outputs = zip(KerasImporter.outputNames(model, dialect), outputs.leaves).map { Graph.Output(name: $0, value: $1.value) }
+    if options.isForTraining {
+      // Losses and metrics leave out what is masked.
+      for (output, tensor) in zip(graph.outputs, outputs.leaves) {
+        if let mask = tensor.mask { graph.outputs.append(Graph.Output(name: "mask of \(output.name)", value: mask)) }
+      }
+    }
     graph.metadata = metadata(facts, source.format)
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
     if options.keepsOptimizer { readTraining(source) }
     if options.keepsLayers, options.inputs.isEmpty, options.outputs.isEmpty { describeLayers(model, source, config, builder) }
+    if options.isForTraining {
+      guard let document else { throw KilnError(.usage, "a graph for training is that of the whole model") }
+      if let problem = document.problems.first { throw KilnError(.unsupportedModel, "cannot be trained: \(problem)") }
+      graph.metadata[TrainingLayout.key] = TrainingLayout.json(model, builder, document).text(nonFinite: nil)
+    }
     return graph
   }
 

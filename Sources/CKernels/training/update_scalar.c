@@ -1,0 +1,5 @@
+#include "tier.h"
+#define KV_WIDTH 4
+#include "../elementwise/tier_begin.h"
+#include "update.inc.h"
+#include "../elementwise/tier_end.h"

@@ -1,0 +1,71 @@
+import GraphModule
+import InferenceRuntime
+import TensorModule
+
+/// The graph of one training or validation step, for given shapes: the model with its variables as inputs, the loss, and in
+/// training the derivatives.
+package struct StepGraph {
+  package var graph: Graph
+  /// What the graph's inputs are, in their order.
+  package var inputs: [Input]
+  /// What its outputs are, in their order.
+  package var outputs: [Output]
+
+  package enum Input: Hashable {
+    case data(Int)
+    case target(Int)
+    case sampleWeight(Int)
+    /// The number of the step, for noise.
+    case counter
+    case variable(Int)
+  }
+
+  package enum Output: Hashable {
+    case loss
+    /// The loss of one output, without its weight.
+    case outputLoss(Int)
+    case prediction(Int)
+    case gradient(Int)
+    /// The statistic of this batch that moves a variable.
+    case statistic(variable: Int)
+  }
+}
+
+/// What a step's graph is made for.
+package struct StepShapes: Hashable, Sendable {
+  package var data: [Shape]
+  /// Nil for an output without a loss.
+  package var targets: [Shape?]
+  package var weights: [Shape?]
+
+  package init(data: [Shape], targets: [Shape?], weights: [Shape?]) {
+    self.data = data
+    self.targets = targets
+    self.weights = weights
+  }
+}
+
+/// What training is told about the model's parts; the same for all steps.
+package struct StepOptions: Sendable {
+  /// One for each output of the model; nil for those that are not trained.
+  package var losses: [LossConfiguration?]
+  package var lossWeights: [Double]
+  /// The variables that are trained, by place in the model's list.
+  package var trained: Set<Int>
+  /// Layers whose statistics move: batch norms that are not frozen.
+  package var movingLayers: Set<String>
+  package var seed: Int
+  /// Whether predictions are outputs, for metrics.
+  package var givesPredictions: Bool
+
+  package init(
+    losses: [LossConfiguration?], lossWeights: [Double], trained: Set<Int>, movingLayers: Set<String>, seed: Int, givesPredictions: Bool
+  ) {
+    self.losses = losses
+    self.lossWeights = lossWeights
+    self.trained = trained
+    self.movingLayers = movingLayers
+    self.seed = seed
+    self.givesPredictions = givesPredictions
+  }
+}

@@ -1,0 +1,209 @@
+import GraphModule
+import TensorModule
+
+/// Builds the graph of a step from the model's.
+struct StepGraphBuilder {
+  let model: TrainingModel
+  let options: StepOptions
+  let isTraining: Bool
+  private let bound: Graph
+  private let shapes: StepShapes
+  private let tape: GradientTape
+  private var map: [ValueID: ValueID] = [:]
+  private var inputs: [StepGraph.Input] = []
+  private var counter: ValueID?
+  /// Statistics of batch norms, by the variable that they move.
+  private var statistics: [(variable: Int, value: ValueID)] = []
+  private var variableInputs: [Int: ValueID] = [:]
+
+  static func build(
+    _ model: TrainingModel, _ options: StepOptions, _ shapes: StepShapes, isTraining: Bool
+  ) throws -> StepGraph {
+    var builder = try StepGraphBuilder(model, options, shapes, isTraining)
+    return try builder.build()
+  }
+
+  private init(_ model: TrainingModel, _ options: StepOptions, _ shapes: StepShapes, _ isTraining: Bool) throws {
+    self.model = model
+    self.options = options
+    self.shapes = shapes
+    self.isTraining = isTraining
+    bound = try model.graph.specialized(to: shapes.data)
+    tape = GradientTape(Graph(name: model.graph.name))
+  }
+
+  private mutating func build() throws -> StepGraph {
+    for (index, input) in bound.inputs.enumerated() {
+      map[input] = try tape.graph.addInput(bound[input].name, bound.type(of: input))
+      inputs.append(.data(index))
+    }
+    // Variables that move are inputs; the others stay constants, which kernels pack once.
+    var constants: [ValueID: Int] = [:]
+    for (index, variable) in model.variables.enumerated() {
+      guard let id = bound.value(named: variable.value), isInput(variable, index) else { continue }
+      constants[id] = index
+      let input = try tape.graph.addInput(bound[id].name, bound.type(of: id))
+      inputs.append(.variable(index))
+      map[id] = input
+      variableInputs[index] = input
+    }
+    for id in bound.constants.keys.sorted(by: { $0.index < $1.index }) where constants[id] == nil {
+      if let tensor = bound.constants[id] { map[id] = tape.graph.addConstant(bound[id].name, tensor) }
+    }
+    for node in bound.nodes { try add(node) }
+    var outputs: [(StepGraph.Output, ValueID)] = []
+    let loss = try addLosses(&outputs)
+    outputs.insert((.loss, loss), at: 0)
+    if isTraining {
+      let trained = options.trained.sorted()
+      let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] })
+      for (index, gradient) in zip(trained, gradients) {
+        let type = tape.graph.type(of: variableInputs[index] ?? loss)
+        outputs.append((.gradient(index), try gradient ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])))
+      }
+      for (variable, value) in statistics { outputs.append((.statistic(variable: variable), value)) }
+    }
+    var graph = tape.graph
+    // An output that is an input or a constant, or another output too, is a value of its own.
+    var taken: Set<ValueID> = []
+    for place in outputs.indices {
+      let value = outputs[place].1
+      if !taken.insert(value).inserted || graph.inputs.contains(value) || graph.constants[value] != nil {
+        outputs[place].1 = try graph.addOne(Elementwise(.identity), [value], name: "copy")
+      }
+    }
+    graph.outputs = outputs.map { Graph.Output(name: "\($0.0)", value: $0.1) }
+    return StepGraph(graph: graph, inputs: inputs, outputs: outputs.map(\.0))
+  }
+
+  /// Whether a variable's value changes between steps.
+  private func isInput(_ variable: TrainingModel.Variable, _ index: Int) -> Bool {
+    if options.trained.contains(index) { return true }
+    return options.movingLayers.contains(variable.layer) && variable.name.hasPrefix("moving_")
+  }
+
+  // MARK: Nodes
+
+  private func operand(_ id: ValueID) throws -> ValueID {
+    guard let found = map[id] else { throw KilnError(.internal, "value '\(bound[id].name)' is used before it is made") }
+    return found
+  }
+
+  private mutating func add(_ node: Node) throws {
+    let operands = try node.inputs.map(operand)
+    let writer = GraphWriter(tape: tape, scope: node.scope)
+    if let noise = node.op as? Noise, let output = node.outputs.first {
+      map[output] = isTraining ? try noisy(noise, operands[0], writer) : operands[0]
+      return
+    }
+    if isTraining, let norm = node.op as? BatchNorm, let output = node.outputs.first,
+      let layer = movingLayer(norm, node)
+    {
+      map[output] = try batchNorm(norm, node, operands, layer, writer)
+      return
+    }
+    let name = node.outputs.first.map { bound[$0].name } ?? node.op.opName
+    let results = try tape.graph.add(node.op, operands, name: name, scope: node.scope, device: node.device)
+    for (old, new) in zip(node.outputs, results) { map[old] = new }
+  }
+
+  /// The layer whose moving statistics the norm reads, when it is trained.
+  private func movingLayer(_ norm: BatchNorm, _ node: Node) -> String? {
+    let mean = bound[node.inputs[norm.operands.mean]].name
+    return model.variables.first { $0.value == mean }.flatMap { options.movingLayers.contains($0.layer) ? $0.layer : nil }
+  }
+
+  /// By the statistics of the batch: the mean over all axes but the last, and the mean of the squares around it.
+  private mutating func batchNorm(
+    _ norm: BatchNorm, _ node: Node, _ operands: [ValueID], _ layer: String, _ writer: GraphWriter
+  ) throws -> ValueID {
+    let axes = Array(0..<(writer.type(operands[0]).rank - 1))
+    let mean = try writer.reduce(.mean, operands[0], axes: axes)
+    let squares = try writer.binary(.squaredDifference, operands[0], mean)
+    let variance = try writer.reduce(.mean, squares, axes: axes)
+    var own = operands
+    (own[norm.operands.mean], own[norm.operands.variance]) = (mean, variance)
+    for (name, value) in [("moving_mean", mean), ("moving_variance", variance)] {
+      guard let index = model.variables.firstIndex(where: { $0.layer == layer && $0.name == name }) else { continue }
+      if statistics.contains(where: { $0.variable == index }) {
+        throw KilnError(.unsupportedModel, "is called more than once, which training does not support for batch norms", at: [layer])
+      }
+      statistics.append((index, value))
+    }
+    let name = node.outputs.first.map { bound[$0].name } ?? "batch_norm"
+    return try tape.graph.addOne(norm, own, name: name, scope: node.scope)
+  }
+
+  private mutating func noisy(_ noise: Noise, _ x: ValueID, _ writer: GraphWriter) throws -> ValueID {
+    let type = writer.type(x)
+    let dims = type.dims.enumerated().map { noise.shared.contains($0) ? Dim(1) : $1 }
+    func random(_ kind: RandomNumbers.Kind) throws -> ValueID {
+      let op = RandomNumbers(kind, dims: dims, dtype: type.dtype, seed: options.seed, stream: noise.stream)
+      return try writer.add(op, [try stepCounter()])
+    }
+    switch noise.kind {
+    case .dropout:
+      if noise.amount >= 1 { return try writer.affine(x, 0) }
+      let isKept = try writer.binary(.greaterEqual, try random(.uniform), noise.amount)
+      return try writer.select(isKept, try writer.affine(x, 1 / (1 - noise.amount)), try writer.scalar(0, type.dtype))
+    case .gaussianDropout:
+      let deviation = (noise.amount / (1 - noise.amount)).squareRoot()
+      return try writer.binary(.mul, x, try writer.affine(try random(.normal), deviation, 1))
+    case .gaussianNoise:
+      return try writer.binary(.add, x, try writer.affine(try random(.normal), noise.amount))
+    case .alphaDropout:
+      let dropped = -1.6732632423543772 * 1.0507009873554805
+      let rate = noise.amount
+      let a = 1 / ((1 - rate) * (1 + rate * dropped * dropped)).squareRoot()
+      let isKept = try writer.binary(.greaterEqual, try random(.uniform), rate)
+      let mixed = try writer.select(isKept, x, try writer.scalar(dropped, type.dtype))
+      return try writer.affine(mixed, a, -a * dropped * rate)
+    }
+  }
+
+  private mutating func stepCounter() throws -> ValueID {
+    if let counter { return counter }
+    let made = try tape.graph.addInput("step", TensorType(.int64, []))
+    inputs.append(.counter)
+    counter = made
+    return made
+  }
+
+  // MARK: Losses
+
+  private mutating func addLosses(_ outputs: inout [(StepGraph.Output, ValueID)]) throws -> ValueID {
+    let masks = Dictionary(bound.outputs.map { ($0.name, $0.value) }, uniquingKeysWith: { first, _ in first })
+    var total: ValueID?
+    let writer = GraphWriter(tape: tape, scope: "loss")
+    func join(_ value: ValueID) throws { total = try total.map { try writer.binary(.add, $0, value) } ?? value }
+    for (index, output) in model.outputs.enumerated() {
+      let prediction = try operand(bound.outputs[index].value)
+      if options.givesPredictions { outputs.append((.prediction(index), prediction)) }
+      guard let loss = options.losses[index], let shape = shapes.targets[index] else { continue }
+      let target = try tape.graph.addInput(
+        "target \(output)", TensorType(loss.hasClassTargets ? .int32 : .float32, shape: shape))
+      inputs.append(.target(index))
+      var weight: ValueID?
+      if let shape = shapes.weights[index] {
+        weight = try tape.graph.addInput("weight \(output)", TensorType(.float32, shape: shape))
+        inputs.append(.sampleWeight(index))
+      }
+      let mask = try masks["\(TrainingModel.maskPrefix)\(output)"].map(operand)
+      let own = try LossWriter(graph: writer, loss: loss).write(
+        target: target, prediction: try writer.cast(prediction, .float32), weight: weight, mask: mask)
+      if options.losses.count > 1 { outputs.append((.outputLoss(index), own)) }
+      try join(try writer.affine(own, options.lossWeights[index]))
+    }
+    for (index, variable) in model.variables.enumerated() where options.trained.contains(index) {
+      guard let value = variableInputs[index], let json = variable.regularizer else { continue }
+      if let penalty = try Regularizer(json).penalty(value, writer) { try join(penalty) }
+    }
+    for layer in model.layers {
+      guard let json = layer.activityRegularizer, let result = layer.result.flatMap({ bound.value(named: $0) }), let value = map[result]
+      else { continue }
+      if let penalty = try Regularizer(json).penalty(value, writer) { try join(penalty) }
+    }
+    guard let total else { throw KilnError(.usage, "there is no loss to train by", hint: "--loss NAME") }
+    return total
+  }
+}
