@@ -23,6 +23,8 @@ extension TargetColumn {
   private static func indices(_ target: DataForm.Target, _ array: Tensor, _ shape: Shape, _ names: [String]?) throws -> TargetColumn {
     let values = array.doubles
     if let bad = values.firstIndex(where: { $0 != $0.rounded() || abs($0) > 0x1p31 - 1 }) {
+      // Chances of the second class.
+      if target.labels == .binary, values.allSatisfy({ (0...1).contains($0) }) { return try TargetColumn(target, numbers: numbers(target, array)) }
       throw KilnError(.badInput, "sample \(bad / max(1, shape.elementCount)) has the label \(values[bad]); classes are integers from 0")
     }
     let classes = values.map { Int32($0) }

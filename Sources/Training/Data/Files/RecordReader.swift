@@ -1,13 +1,13 @@
 import TensorModule
 
 /// The records of a TFRecord file: for each one its length (8 bytes), that length's masked CRC32C, the bytes, their masked CRC32C.
-struct RecordReader {
+package struct RecordReader {
   private let bytes: UnsafeRawBufferPointer
   private var position = 0
-  private(set) var index = 0
+  package private(set) var index = 0
 
   /// - Throws: `KilnError` (`badInput`) for a file that is compressed as a whole.
-  init(_ bytes: UnsafeRawBufferPointer) throws {
+  package init(_ bytes: UnsafeRawBufferPointer) throws {
     self.bytes = bytes
     if bytes.count >= 2, bytes[0] == 0x1F, bytes[1] == 0x8B {
       throw KilnError(.badInput, "is compressed by gzip; expected plain records", hint: "gunzip it first")
@@ -17,7 +17,7 @@ struct RecordReader {
   /// The place of the next record's bytes; nil at the end of the file.
   ///
   /// - Throws: `KilnError` (`badInput`) when a checksum is wrong or the file ends early.
-  mutating func next() throws -> Range<Int>? {
+  package mutating func next() throws -> Range<Int>? {
     if position == bytes.count { return nil }
     let reader = ByteReader(bytes)
     func damaged(_ what: String) -> KilnError { KilnError(.badInput, "record \(index) at byte \(position): \(what)") }
