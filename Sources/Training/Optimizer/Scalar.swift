@@ -6,11 +6,13 @@
 
 /// The C library's functions of one number.
 enum Scalar {
-  static func pow(_ x: Double, _ y: Double) -> Double {
-    #if canImport(Glibc)
-      Glibc.pow(x, y)
-    #else
-      Darwin.pow(x, y)
-    #endif
-  }
+  #if canImport(Glibc)
+    static func pow(_ x: Double, _ y: Double) -> Double { Glibc.pow(x, y) }
+    static func log(_ x: Double) -> Double { Glibc.log(x) }
+    static func exp(_ x: Double) -> Double { Glibc.exp(x) }
+  #else
+    static func pow(_ x: Double, _ y: Double) -> Double { Darwin.pow(x, y) }
+    static func log(_ x: Double) -> Double { Darwin.log(x) }
+    static func exp(_ x: Double) -> Double { Darwin.exp(x) }
+  #endif
 }

@@ -134,7 +134,16 @@ package final class TrainingEngine {
     try plan(batch, isTraining: isTraining).executor.plan.report
   }
 
+  /// Ends training: with averaged weights the averages become the weights, as at the end of Keras's `fit`.
+  package func finish() {
+    guard let averages = optimizer.averages, optimizer.iteration > 0 else { return }
+    weights.floats.update(from: averages.floats, count: weights.layout.count)
+  }
+
   // MARK: Variables
+
+  /// Whether training changes a variable.
+  package func moves(_ index: Int) -> Bool { places[index] != nil || statistics[index] != nil }
 
   /// The present value of a variable of the model.
   package func value(_ index: Int) throws -> Tensor {

@@ -1,0 +1,191 @@
+import CKernels
+import GraphModule
+import InferenceRuntime
+import TensorModule
+
+/// Trains a model: takes batches from a source, moves the weights, reports.
+///
+///     let trainer = try Trainer(model, configuration: configuration)
+///     try trainer.fit(data, validation: test, epochs: 5) { print($0.training) }
+public final class Trainer {
+  package let model: TrainingModel
+  public let configuration: TrainingConfiguration
+  package let engine: TrainingEngine
+  /// The learning rate of each step; the optimizer's own without it.
+  public var schedule: LearningRateSchedule?
+  /// The rate that stands in the place of the schedule's, when something lowered it.
+  public var learningRate: Double?
+  private var metrics: [[MetricState]]
+  /// Epochs done.
+  public internal(set) var epoch = 0
+
+  /// - Parameter trained: the variables that are trained, by place; nil takes those that the source trains.
+  /// - Throws: `KilnError` for what training does not support.
+  package init(_ model: TrainingModel, configuration: TrainingConfiguration, trained: Set<Int>? = nil) throws {
+    guard configuration.losses.contains(where: { $0 != nil }) else {
+      throw KilnError(.usage, "the model was not compiled with a loss", hint: "--loss NAME")
+    }
+    let trained = trained ?? Set(model.variables.indices.filter { model.variables[$0].isTrainable })
+    guard !trained.isEmpty else { throw KilnError(.usage, "no variable is trained", hint: "--unfreeze GLOB") }
+    let trainedLayers = Set(trained.map { model.variables[$0].layer })
+    // As in Keras a batch norm's statistics move while it is not frozen, with or without variables of its own.
+    let moving = model.layers.filter { layer in
+      guard layer.className == "BatchNormalization" else { return false }
+      let own = model.variables.indices.filter { model.variables[$0].layer == layer.path && !model.variables[$0].name.hasPrefix("moving_") }
+      return own.isEmpty ? layer.isTrainable : own.contains { trained.contains($0) }
+    }
+    for layer in model.layers {
+      // Frozen layers drop out too; their regularizers do nothing.
+      let problems = layer.unsupported.filter { trainedLayers.contains(layer.path) || $0.hasSuffix("dropout") }
+      if let problem = problems.first { throw KilnError(.unsupportedModel, "\(problem) is not supported in training", at: [layer.path]) }
+    }
+    if let masked = moving.first(where: \.isMasked) {
+      throw KilnError(.unsupportedModel, "a batch norm over masked steps is not supported in training", at: [masked.path], hint: "--freeze keeps its statistics")
+    }
+    let options = StepOptions(
+      losses: configuration.losses, lossWeights: configuration.lossWeights, trained: trained, movingLayers: Set(moving.map(\.path)),
+      seed: configuration.seed, givesPredictions: configuration.metrics.contains { !$0.isEmpty })
+    self.model = model
+    self.configuration = configuration
+    engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads)
+    metrics = configuration.metrics.map { $0.map { MetricState($0) } }
+    if let json = configuration.optimizer.schedule { schedule = try LearningRateSchedule(keras: json) }
+  }
+
+  /// The learning rate of the next step.
+  public var currentRate: Double {
+    learningRate ?? schedule?.rate(engine.optimizer.iteration) ?? Double(engine.optimizer.learningRate)
+  }
+
+  // MARK: Epochs
+
+  /// Trains for some epochs.
+  ///
+  /// - Parameters:
+  ///   - epochs: how many in all; those that are done already count.
+  ///   - onStep: called after each step; an error that it throws ends training.
+  ///   - onEpoch: called after each epoch; false ends training.
+  public func fit(
+    _ source: any BatchSource, validation: (any BatchSource)? = nil, epochs: Int, firstBatch: Int = 0,
+    onStep: (StepReport) throws -> Void = { _ in }, onEpoch: (EpochReport) throws -> Bool = { _ in true }
+  ) throws {
+    var firstBatch = firstBatch
+    while epoch < epochs {
+      let report = try trainEpoch(source, validation, epochs, firstBatch, onStep)
+      firstBatch = 0
+      epoch += 1
+      if try !onEpoch(report) { break }
+    }
+    engine.finish()
+  }
+
+  private func trainEpoch(
+    _ source: any BatchSource, _ validation: (any BatchSource)?, _ epochs: Int, _ firstBatch: Int, _ onStep: (StepReport) throws -> Void
+  ) throws -> EpochReport {
+    let start = ContinuousClock.now
+    var running = RunningLoss(configuration.losses.count)
+    resetMetrics()
+    var (steps, samples) = (firstBatch, firstBatch * source.batchSize)
+    var rate = currentRate
+    try source.beginEpoch(epoch, firstBatch: firstBatch)
+    while let batch = try source.next() {
+      rate = currentRate
+      let prepared = try prepare(batch)
+      let result = try engine.train(prepared, rate: rate)
+      running.add(result, batch.count)
+      updateMetrics(result, prepared)
+      steps += 1
+      samples += batch.count
+      try onStep(
+        StepReport(
+          epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: samples, metrics: values(running), learningRate: rate))
+    }
+    guard steps > firstBatch else { throw KilnError(.badInput, "the training data have no samples") }
+    let duration = (ContinuousClock.now - start).components
+    var report = EpochReport(
+      epoch: epoch, epochCount: epochs, training: values(running), learningRate: rate, stepCount: steps, sampleCount: samples,
+      skippedCount: source.skippedCount, seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18)
+    if let validation { report.validation = try evaluate(validation) }
+    return report
+  }
+
+  /// The loss and metrics over a source.
+  public func evaluate(_ source: any BatchSource) throws -> [MetricValue] {
+    var running = RunningLoss(configuration.losses.count)
+    resetMetrics()
+    try source.beginEpoch(0, firstBatch: 0)
+    while let batch = try source.next() {
+      let prepared = try prepare(batch)
+      let result = try engine.evaluate(prepared)
+      running.add(result, batch.count)
+      updateMetrics(result, prepared)
+    }
+    return values(running)
+  }
+
+  // MARK: Metrics
+
+  private func resetMetrics() {
+    for index in metrics.indices { for place in metrics[index].indices { metrics[index][place].reset() } }
+  }
+
+  private func updateMetrics(_ result: StepResult, _ batch: StepBatch) {
+    for (index, prediction) in result.predictions.enumerated() where !metrics[index].isEmpty {
+      guard let prediction, let target = batch.targets[index] else { continue }
+      for place in metrics[index].indices { metrics[index][place].update(target: target, prediction: prediction, weights: nil) }
+    }
+  }
+
+  /// The numbers under Keras's names: the loss, each output's loss and metrics with the output's name before it.
+  private func values(_ running: RunningLoss) -> [MetricValue] {
+    var list = [MetricValue(name: "loss", value: running.mean)]
+    let names = model.outputs
+    for (index, states) in metrics.enumerated() {
+      if names.count > 1, let own = running.mean(of: index) { list.append(MetricValue(name: "\(names[index])_loss", value: own)) }
+      for state in states {
+        let name = names.count > 1 ? "\(names[index])_\(state.configuration.name)" : state.configuration.name
+        list.append(MetricValue(name: name, value: state.value))
+      }
+    }
+    return list
+  }
+
+  /// Means of losses, weighed by the samples of the batches as Keras does.
+  private struct RunningLoss {
+    private var sum = 0.0
+    private var own: [Double?]
+    private var count = 0.0
+
+    init(_ outputs: Int) { own = [Double?](repeating: nil, count: outputs) }
+
+    mutating func add(_ result: StepResult, _ samples: Int) {
+      sum += result.loss * Double(samples)
+      count += Double(samples)
+      for (index, loss) in result.outputLosses.enumerated() { if let loss { own[index] = (own[index] ?? 0) + loss * Double(samples) } }
+    }
+
+    var mean: Double { count == 0 ? 0 : sum / count }
+    func mean(of output: Int) -> Double? { own[output].map { $0 / Swift.max(count, 1) } }
+  }
+}
+
+extension Trainer {
+  /// The optimizer's state as Keras 3 keeps it.
+  package func optimizerVariables(order: [Int?], shapes: [Shape]) throws -> [Tensor] {
+    try engine.optimizer.kerasVariables(order: order, shapes: shapes)
+  }
+
+  /// Goes on from a state as Keras 3 keeps it.
+  package func restoreOptimizer(_ variables: [Tensor], order: [Int?]) throws {
+    try engine.optimizer.restore(kerasVariables: variables, order: order)
+  }
+
+  /// Makes a number the optimizer's own learning rate.
+  package func setRate(_ rate: Double) { engine.optimizer.learningRate = Float(rate) }
+
+  /// Whether training uses another loss than a `compile_config` says.
+  package func usesOtherLoss(than json: JSON?) -> Bool {
+    guard let json, !json.isNull, let own = try? TrainingConfiguration(compile: .object(JSONObject([("loss", json)])), outputs: model.outputs) else { return true }
+    return own.losses != configuration.losses
+  }
+}
