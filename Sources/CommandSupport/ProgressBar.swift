@@ -30,6 +30,13 @@ package struct ProgressBar: ~Copyable {
     ProgressBar.visible.store(true, ordering: .relaxed)
   }
 
+  /// Draws a line of text in the bar's place, when stderr is a terminal.
+  package static func show(_ line: String) {
+    guard Console.isInteractive else { return }
+    Console.raw("\r\u{1B}[K\(line)")
+    visible.store(true, ordering: .relaxed)
+  }
+
   /// Takes the bar off the screen.
   package static func clear() {
     if visible.exchange(false, ordering: .relaxed) { Console.raw("\r\u{1B}[K") }

@@ -72,7 +72,7 @@ struct ModelLocator {
   }
 
   /// `kconv` beside this program, else on the PATH.
-  private static func importer() throws -> String {
+  static func importer() throws -> String {
     let folder = try ExecutablePath.current().split(separator: "/").dropLast().joined(separator: "/")
     let places = ["/" + folder] + (Console.variable("PATH") ?? "").split(separator: ":").map(String.init)
     guard let found = places.map({ $0 + "/kconv" }).first(where: { access($0, X_OK) == 0 }) else {

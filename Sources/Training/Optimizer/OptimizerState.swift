@@ -41,6 +41,11 @@ final class OptimizerState {
     }
   }
 
+  /// Every block of state under a name of its own.
+  var blocks: [(name: String, block: ParameterMemoryBlock)] {
+    slots.enumerated().map { ("slot \($0)", $1) } + (averages.map { [("average", $0)] } ?? []) + (accumulated.map { [("accumulated", $0)] } ?? [])
+  }
+
   /// What each state begins with.
   private static func initialValues(_ configuration: OptimizerConfiguration) -> [Float] {
     let start = configuration.option("initial_accumulator_value")

@@ -1,0 +1,123 @@
+import ArgumentParser
+import CommandSupport
+import Kiln
+import TensorModule
+import Training
+
+/// The data of `train`.
+struct TrainDataOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The training data: .npz, .csv, .tfrecord, or a folder of pictures by class.", valueName: "data"))
+  var data: String
+
+  @Option(help: ArgumentHelp("Data to measure the model by after each epoch.", valueName: "data"))
+  var validation: String?
+
+  @Option(help: ArgumentHelp("The share of the training data to measure by instead.", valueName: "share"))
+  var validationSplit: Double?
+
+  @Option(help: ArgumentHelp("The column or feature with the targets.", valueName: "name"))
+  var target: String?
+
+  @Option(help: "Samples in a step.")
+  var batchSize = 32
+
+  @Option(help: ArgumentHelp("Changes that pictures get: flip, crop, rotate, brightness, …, each with =AMOUNT.", valueName: "list"))
+  var augment: String?
+
+  @Option(help: ArgumentHelp("How the samples 0…255 of pictures are scaled: raw, unit, keras-*.", valueName: "mode"))
+  var imageMode: ImageMode = .raw
+
+  @Option(help: ArgumentHelp("auto: each sample weighs as if all classes had as many.", valueName: "auto"))
+  var classWeights: ClassWeights?
+
+  @Flag(help: "An unreadable picture is an error; else it is left out and counted.")
+  var strict = false
+
+  @Flag(help: ArgumentHelp("Take the samples in their order.", visibility: .hidden))
+  var noShuffle = false
+
+  enum ClassWeights: String, CaseIterable, ExpressibleByArgument { case auto }
+
+  func validate() throws {
+    if batchSize < 1 { throw ValidationError("--batch-size must be 1 or more, found \(batchSize)") }
+    if validation != nil, validationSplit != nil { throw ValidationError("--validation and --validation-split exclude each other") }
+  }
+
+  /// The sources of training and validation.
+  func sources(for form: DataForm, seed: UInt64, threads: Int?) throws -> (training: DataSource, validation: DataSource?) {
+    let options = DataOptions(target: target, imageMode: imageMode)
+    let store = try SampleStore.load(data, for: form, options: options)
+    var settings = DataSource.Settings()
+    (settings.batchSize, settings.seed, settings.isStrict) = (batchSize, seed, strict)
+    settings.isShuffled = !noShuffle
+    settings.hasBalancedClasses = classWeights == .auto
+    if let augment { settings.augmentation = try Augmentation(augment) }
+    if let threads { settings.threads = max(1, threads) }
+    var plain = settings
+    (plain.augmentation, plain.isShuffled, plain.hasBalancedClasses) = (nil, false, false)
+    if let validationSplit {
+      let (kept, held) = try store.split(validation: validationSplit, seed: seed)
+      return (try DataSource(store, samples: kept, settings: settings), try DataSource(store, samples: held, settings: plain))
+    }
+    let other = try validation.map { try DataSource(try SampleStore.load($0, for: form, options: options), settings: plain) }
+    return (try DataSource(store, settings: settings), other)
+  }
+}
+
+/// How `train` trains.
+struct TrainChoices: ParsableArguments {
+  @Option(help: "sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, ftrl, lion, lamb, adafactor.")
+  var optimizer: String?
+
+  @Option(help: ArgumentHelp("The size of steps.", valueName: "rate"))
+  var learningRate: Double?
+
+  @Option(help: ArgumentHelp("How it changes over the training: cosine, step, exponential, one-cycle, plateau.", valueName: "name"))
+  var schedule: String?
+
+  @Option(help: "The loss by its Keras name.")
+  var loss: String?
+
+  @Option(help: ArgumentHelp("Metrics by their Keras names.", valueName: "a,b"))
+  var metrics: String?
+
+  @Option(help: ArgumentHelp("Layers to leave as they are; repeatable.", valueName: "glob"))
+  var freeze: [String] = []
+
+  @Option(help: ArgumentHelp("Layers to train although the file freezes them; repeatable.", valueName: "glob"))
+  var unfreeze: [String] = []
+
+  @Option(help: ArgumentHelp("Train only the last layers that have weights.", valueName: "n"))
+  var trainLast: Int?
+
+  @Option(help: ArgumentHelp("The longest that all gradients together may be.", valueName: "length"))
+  var clipNorm: Double?
+
+  @Option(help: "Decides the order of samples, dropout and augmentation.")
+  var seed = 0
+
+  @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
+  var threads: Int?
+
+  func validate() throws {
+    if seed < 0 { throw ValidationError("--seed must be 0 or more, found \(seed)") }
+    if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
+    if let trainLast, trainLast < 1 { throw ValidationError("--train-last must be 1 or more, found \(trainLast)") }
+    if let learningRate, !(learningRate.isFinite && learningRate > 0) {
+      throw ValidationError("--learning-rate must be a number over 0, found \(learningRate)")
+    }
+    if let clipNorm, !(clipNorm.isFinite && clipNorm > 0) { throw ValidationError("--clip-norm must be a number over 0, found \(clipNorm)") }
+  }
+
+  func options() throws -> FineTuning.Options {
+    var options = FineTuning.Options()
+    options.optimizer = try optimizer.map { try OptimizerConfiguration($0) }
+    options.learningRate = learningRate
+    options.loss = try loss.map { try LossConfiguration($0) }
+    options.metrics = try metrics.map { try $0.split(separator: ",").map { try MetricConfiguration(String($0)) } }
+    options.clipNorm = clipNorm
+    (options.freeze, options.unfreeze, options.trainLast) = (freeze, unfreeze, trainLast)
+    (options.seed, options.threads) = (seed, threads)
+    return options
+  }
+}
