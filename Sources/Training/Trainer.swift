@@ -54,7 +54,7 @@ public final class Trainer {
 
   /// The learning rate of the next step.
   public var currentRate: Double {
-    learningRate ?? schedule?.rate(engine.optimizer.iteration) ?? Double(engine.optimizer.learningRate)
+    learningRate ?? schedule?.rate(engine.optimizer.updates) ?? Double(engine.optimizer.learningRate)
   }
 
   // MARK: Epochs

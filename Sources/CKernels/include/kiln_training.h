@@ -34,8 +34,9 @@ typedef struct {
   float momentum;      // RMSprop: s1 the momentum; 0: none
 } kiln_update_params;
 
-// Updates n elements. g is written by KILN_LAMB only. States that a rule does not have may be NULL.
-void kiln_update(const kiln_update_params *params, int64_t n, float *w, float *g, float *s0, float *s1, float *s2);
+// Updates n elements. g is written by KILN_LAMB only. States that a rule does not have may be NULL. `squares` takes the place of
+// g^2 unless it is NULL: the sum of squares of what was summed up in g.
+void kiln_update(const kiln_update_params *params, int64_t n, float *w, float *g, const float *squares, float *s0, float *s1, float *s2);
 // The sum of squares, in double.
 double kiln_sum_of_squares(int64_t n, const float *x);
 // w += factor * x.
@@ -44,6 +45,63 @@ void kiln_add_scaled(int64_t n, float *w, const float *x, float factor);
 void kiln_blend(int64_t n, float *y, const float *x, float a, float b);
 // Whether all numbers are finite.
 bool kiln_all_finite(int64_t n, const float *x);
+
+// The derivative of a convolution by its kernel. Operands: x [batch, in_h, in_w, in_c], the result's cotangent
+// [batch, out_h, out_w, out_c], the partial sums of each part (kernel_h * kernel_w * in_c / groups * out_c floats each), scratch.
+// A second step over (partial sums, result) adds the parts up: kiln_conv_gradient_sum.
+typedef struct {
+  int32_t batch;
+  int32_t in_h, in_w, in_c;
+  int32_t out_h, out_w, out_c;
+  int32_t kernel_h, kernel_w;
+  int32_t stride_h, stride_w;
+  int32_t dilation_h, dilation_w;
+  int32_t pad_top, pad_left;
+  int32_t groups;
+  int32_t shares;  // how many partial sums there are: the parts of the first step
+} kiln_conv_gradient_params;
+
+// Sets `shares` and returns how many parts are worth it.
+int32_t kiln_conv_gradient_parts(kiln_conv_gradient_params *params, int32_t threads);
+// Bytes of scratch, and of partial sums, for `shares` parts.
+size_t kiln_conv_gradient_scratch_bytes(const kiln_conv_gradient_params *params);
+size_t kiln_conv_gradient_partial_bytes(const kiln_conv_gradient_params *params);
+void kiln_conv_gradient_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+void kiln_conv_gradient_sum(const void *params, void *const *operands, int32_t part, int32_t parts);
+
+// The derivative of a pooling by its operand, in three spatial axes. Operands: x, the result's cotangent, the result.
+typedef struct {
+  int64_t batch, channels;
+  int64_t input[3], output[3], window[3], stride[3], dilation[3], before[3];
+  int32_t average, counts_padding;
+} kiln_pool_gradient_params;
+
+void kiln_pool_gradient_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+int32_t kiln_pool_gradient_parts(const kiln_pool_gradient_params *params, int32_t threads);
+
+// result[index[i], :] += updates[i, :] for `rows` rows of `width`, zeros before. Operands: indices (int32 or int64), updates, result, flag
+// that is set when an index is out of range. Parts share the result's columns.
+typedef struct {
+  int64_t count, rows, width;
+  int32_t is_wide;
+} kiln_scatter_add_params;
+void kiln_scatter_add_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+
+// Backpropagation through time of an LSTM. Operands:
+//  0 x's projection [batch, time, 4 units]   1 packed recurrent kernel   2 packed transposed recurrent kernel (kiln_gemm_pack)
+//  3 bias [4 units] | NULL   4 initial h | NULL   5 initial c | NULL   6 mask u8 [batch, time] | NULL
+//  7 the output's cotangent   8 of the final h   9 of the final c
+// 10 cotangent of the gates' sums [batch, time, 4 units]   11 h before each step [batch, time, units]
+// 12 cotangent of the initial h | NULL   13 of the initial c | NULL   14 scratch
+typedef struct {
+  int64_t batch, time, units;
+  int32_t go_backwards, return_sequences, zero_masked_output;
+  kiln_activation activation, recurrent_activation;
+} kiln_lstm_gradient_params;
+void kiln_lstm_gradient_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+int32_t kiln_lstm_gradient_parts(const kiln_lstm_gradient_params *params, int32_t threads);
+// Bytes of scratch for any number of parts.
+size_t kiln_lstm_gradient_scratch_bytes(const kiln_lstm_gradient_params *params);
 
 #ifdef __cplusplus
 }

@@ -4,16 +4,28 @@
 #include "kiln_training.h"
 
 typedef struct {
-  void (*update)(const kiln_update_params *p, int64_t n, float *w, float *g, float *s0, float *s1, float *s2);
+  void (*update)(const kiln_update_params *p, int64_t n, float *w, float *g, const float *squares, float *s0, float *s1, float *s2);
   double (*sum_of_squares)(int64_t n, const float *x);
   void (*add_scaled)(int64_t n, float *w, const float *x, float factor);
   void (*blend)(int64_t n, float *y, const float *x, float a, float b);
   bool (*all_finite)(int64_t n, const float *x);
 } kiln_training_tier;
 
+typedef struct {
+  void (*grouped_kernel)(const kiln_conv_gradient_params *p, const float *x, const float *dy, float *dw, int64_t first_row, int64_t end_row);
+  void (*add)(int64_t n, float *y, const float *x);
+  void (*pool)(const kiln_pool_gradient_params *p, const float *x, const float *dy, float *dx, int64_t first_image, int64_t end_image);
+  void (*lstm_forward)(int64_t units, const float *g, float *c, float *raw);
+  void (*lstm_backward)(int64_t units, int32_t act, float fa, int32_t gate, float fg, const float *g, const float *squashed, const float *old, const float *dh,
+                        float *dc, float *dz);
+} kiln_gradient_tier;
+
+const kiln_gradient_tier *kiln_gradient_scalar(void);
 const kiln_training_tier *kiln_training_scalar(void);
 #if defined(__x86_64__)
 const kiln_training_tier *kiln_training_avx2(void);
 const kiln_training_tier *kiln_training_avx512(void);
+const kiln_gradient_tier *kiln_gradient_avx2(void);
+const kiln_gradient_tier *kiln_gradient_avx512(void);
 #endif
 #endif

@@ -12,8 +12,8 @@ static const kiln_training_tier *tier(void) {
   return kiln_training_scalar();
 }
 
-void kiln_update(const kiln_update_params *params, int64_t n, float *w, float *g, float *s0, float *s1, float *s2) {
-  tier()->update(params, n, w, g, s0, s1, s2);
+void kiln_update(const kiln_update_params *params, int64_t n, float *w, float *g, const float *squares, float *s0, float *s1, float *s2) {
+  tier()->update(params, n, w, g, squares, s0, s1, s2);
 }
 double kiln_sum_of_squares(int64_t n, const float *x) { return tier()->sum_of_squares(n, x); }
 void kiln_add_scaled(int64_t n, float *w, const float *x, float factor) { tier()->add_scaled(n, w, x, factor); }

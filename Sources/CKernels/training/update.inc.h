@@ -2,40 +2,44 @@
 #include <stddef.h>
 #include "kiln_training.h"
 
-#define GRADIENT(i) (p->limit > 0 ? fminf(fmaxf(g[i] * p->scale, -p->limit), p->limit) : g[i] * p->scale)
-// A loop without the clip, which most have not.
+// One loop for each way to have the gradient's square: clipped, given, plain. Most have the last.
+#define LOOP(GRADIENT, SQUARE, BODY) \
+  for (int64_t i = 0; i < n; i++) { const float x = GRADIENT; const float xx = SQUARE; float v = w[i] - w[i] * p->decay; (void)xx; BODY; w[i] = v; }
 #define EACH(BODY) \
   if (p->limit > 0) { \
-    for (int64_t i = 0; i < n; i++) { const float x = GRADIENT(i); float v = w[i] - w[i] * p->decay; BODY; w[i] = v; } \
+    LOOP(fminf(fmaxf(g[i] * p->scale, -p->limit), p->limit), x * x, BODY) \
+  } else if (squares) { \
+    LOOP(g[i] * p->scale, squares[i] * p->scale * p->scale, BODY) \
   } else { \
-    for (int64_t i = 0; i < n; i++) { const float x = g[i] * p->scale; float v = w[i] - w[i] * p->decay; BODY; w[i] = v; } \
+    LOOP(g[i] * p->scale, x * x, BODY) \
   }
 
-static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restrict w, float *restrict g, float *restrict s0, float *restrict s1, float *restrict s2) {
+static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restrict w, float *restrict g, const float *restrict squares,
+                            float *restrict s0, float *restrict s1, float *restrict s2) {
   const float rate = p->rate, epsilon = p->epsilon, a = p->a, b = p->b, c = p->c, d = p->d, e = p->e;
   switch (p->rule) {
     case KILN_SGD: EACH(v -= x * rate) break;
     case KILN_MOMENTUM: EACH(s0[i] = s0[i] * a - x * rate; v += s0[i]) break;
     case KILN_NESTEROV: EACH(s0[i] = s0[i] * a - x * rate; v += s0[i] * a - x * rate) break;
-    case KILN_ADAM: EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (x * x - s1[i]) * (1 - b); v -= s0[i] * rate / (sqrtf(s1[i]) + epsilon)) break;
+    case KILN_ADAM: EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= s0[i] * rate / (sqrtf(s1[i]) + epsilon)) break;
     case KILN_AMSGRAD:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (x * x - s1[i]) * (1 - b); s2[i] = s2[i] > s1[i] ? s2[i] : s1[i];
+      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); s2[i] = s2[i] > s1[i] ? s2[i] : s1[i];
            v -= s0[i] * rate / (sqrtf(s2[i]) + epsilon))
       break;
     case KILN_RMSPROP:
       if (p->centered && p->momentum > 0)
-        EACH(s0[i] = a * s0[i] + (1 - a) * (x * x); s2[i] = a * s2[i] + (1 - a) * x;
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s2[i] = a * s2[i] + (1 - a) * x;
              s1[i] = p->momentum * s1[i] + rate * x / sqrtf(s0[i] - s2[i] * s2[i] + epsilon); v -= s1[i])
       else if (p->centered)
-        EACH(s0[i] = a * s0[i] + (1 - a) * (x * x); s2[i] = a * s2[i] + (1 - a) * x; v -= rate * x / sqrtf(s0[i] - s2[i] * s2[i] + epsilon))
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s2[i] = a * s2[i] + (1 - a) * x; v -= rate * x / sqrtf(s0[i] - s2[i] * s2[i] + epsilon))
       else if (p->momentum > 0)
-        EACH(s0[i] = a * s0[i] + (1 - a) * (x * x); s1[i] = p->momentum * s1[i] + rate * x / sqrtf(s0[i] + epsilon); v -= s1[i])
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s1[i] = p->momentum * s1[i] + rate * x / sqrtf(s0[i] + epsilon); v -= s1[i])
       else
-        EACH(s0[i] = a * s0[i] + (1 - a) * (x * x); v -= rate * x / sqrtf(s0[i] + epsilon))
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; v -= rate * x / sqrtf(s0[i] + epsilon))
       break;
-    case KILN_ADAGRAD: EACH(s0[i] += x * x; v -= rate * x / sqrtf(s0[i] + epsilon)) break;
+    case KILN_ADAGRAD: EACH(s0[i] += xx; v -= rate * x / sqrtf(s0[i] + epsilon)) break;
     case KILN_ADADELTA:
-      EACH(s0[i] = a * s0[i] + (1 - a) * (x * x); const float step = sqrtf(s1[i] + epsilon) * x / sqrtf(s0[i] + epsilon);
+      EACH(s0[i] = a * s0[i] + (1 - a) * xx; const float step = sqrtf(s1[i] + epsilon) * x / sqrtf(s0[i] + epsilon);
            s1[i] = a * s1[i] + (1 - a) * (step * step); v -= rate * step)
       break;
     case KILN_ADAMAX:
@@ -43,11 +47,11 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
            v -= rate * s0[i] / (c * (s1[i] + epsilon)))
       break;
     case KILN_NADAM:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (x * x - s1[i]) * (1 - b); v -= (c * s0[i] + d * x) * rate / (sqrtf(s1[i] / e) + epsilon))
+      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= (c * s0[i] + d * x) * rate / (sqrtf(s1[i] / e) + epsilon))
       break;
     case KILN_FTRL:
       // s0 the sum of squares, s1 the linear term; powers of -learning_rate_power.
-      EACH(const float sum = s0[i] + x * x; const float new_power = a == 0.5f ? sqrtf(sum) : powf(sum, a);
+      EACH(const float sum = s0[i] + xx; const float new_power = a == 0.5f ? sqrtf(sum) : powf(sum, a);
            const float old_power = a == 0.5f ? sqrtf(s0[i]) : powf(s0[i], a);
            s1[i] += (x + d * v) - (new_power - old_power) / rate * v; const float quadratic = new_power / rate + 2 * b;
            const float clipped = s1[i] < -c ? -c : s1[i] > c ? c : s1[i]; v = (clipped - s1[i]) / quadratic; s0[i] = sum)
@@ -57,7 +61,7 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
            s0[i] = s0[i] * b + x * (1 - b))
       break;
     case KILN_LAMB:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (x * x - s1[i]) * (1 - b); g[i] = (s0[i] / c) / (sqrtf(s1[i] / e) + epsilon)) break;
+      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); g[i] = (s0[i] / c) / (sqrtf(s1[i] / e) + epsilon)) break;
     default: break;
   }
 }

@@ -2,4 +2,5 @@
 #define KV_WIDTH 4
 #include "../elementwise/tier_begin.h"
 #include "update.inc.h"
+#include "gradients.inc.h"
 #include "../elementwise/tier_end.h"

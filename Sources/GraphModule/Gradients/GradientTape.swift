@@ -4,6 +4,8 @@ import TensorModule
 package final class GradientTape {
   package var graph: Graph
   private var scalars: [String: ValueID] = [:]
+  /// What the last `gradients` found for each value.
+  package private(set) var cotangents: [ValueID: ValueID] = [:]
 
   /// - Parameter graph: specialized to the shapes that it runs with.
   package init(_ graph: Graph) { self.graph = graph }
@@ -38,7 +40,7 @@ package final class GradientTape {
       // What is not a float has no derivative.
       for output in node.outputs where graph.type(of: output).dtype.isFloat { depends[output.index] = true }
     }
-    var cotangents: [ValueID: ValueID] = [:]
+    cotangents = [:]
     guard depends[loss.index] else { return variables.map { _ in nil } }
     if let seed { cotangents[loss] = seed } else {
       let type = graph.type(of: loss)

@@ -57,6 +57,7 @@ package enum OpCatalog {
     Reverse.self,
     RMSNorm.self,
     RNN.self,
+    RNNGradient.self,
     Scatter.self,
     SegmentJoin.self,
     SetItem.self,

@@ -31,7 +31,11 @@ extension MatMul: CPUBinding {
 
   /// Two computed operands: batches in two axes with strides, then the epilogue over the result.
   private func lowerBatched(_ node: NodeLowering) throws -> Bool {
-    let (a, b, c) = (node.inputShapes[0], node.inputShapes[1], node.outputShapes[0])
+    var (a, b, c) = (node.inputShapes[0], node.inputShapes[1], node.outputShapes[0])
+    // One matrix on the right: all rows of the left operand are one matrix.
+    if !transposeA, b.dropLast(2).allSatisfy({ $0 == 1 }), a.count > 2, b.count <= a.count {
+      (a, b, c) = ([a.dropLast().elementCount, a[a.count - 1]], Array(b.suffix(2)), [c.dropLast().elementCount, c[c.count - 1]])
+    }
     let batch = Array(c.dropLast(2))
     let strides = [a, b, c].map { ChainProgram.strides(of: Array($0.dropLast(2)), in: batch) }
     let matrices = [a, b, c].map { $0.suffix(2).elementCount }

@@ -36,3 +36,175 @@ extension RandomNumbers: CPUBinding {
     return true
   }
 }
+
+extension ConvKernelGradient: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    guard node.isAll(.float32), node.outputShapes[0].elementCount > 0,
+      let window = SpatialWindow(
+        input: node.inputShapes[0], output: node.inputShapes[1], kernel: window, strides: strides, dilations: dilations, low: low)
+    else { return false }
+    var params = kiln_conv_gradient_params()
+    params.batch = window.batch
+    (params.in_h, params.in_w) = window.input
+    params.in_c = window.channels
+    (params.out_h, params.out_w) = window.output
+    params.out_c = window.outputChannels
+    (params.kernel_h, params.kernel_w) = window.kernel
+    (params.stride_h, params.stride_w) = window.strides
+    (params.dilation_h, params.dilation_w) = window.dilations
+    (params.pad_top, params.pad_left) = window.low
+    params.groups = Int32(clamping: groups)
+    let parts = kiln_conv_gradient_parts(&params, node.threads)
+    let sums = node.temporary(byteCount: kiln_conv_gradient_partial_bytes(&params))
+    try node.step(
+      kiln_conv_gradient_f32, "conv_gradient", copying: params,
+      [node.input(0), node.input(1), sums, node.temporary(byteCount: kiln_conv_gradient_scratch_bytes(&params))], parts: parts)
+    try node.step(
+      kiln_conv_gradient_sum, "sum", copying: params, [sums, node.output()],
+      parts: node.outputShapes[0].elementCount > 65536 ? node.threads : 1)
+    return true
+  }
+}
+
+extension PoolGradient: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    guard node.isAll(.float32) else { return false }
+    let (input, output) = (node.inputShapes[0], node.inputShapes[1])
+    let rank = pool.window.count
+    let low = (0..<rank).map {
+      pool.padding.amount(input[$0 + 1], size: pool.window[$0], stride: pool.strides[$0], dilation: pool.dilations[$0], axis: $0).low
+    }
+    var params = kiln_pool_gradient_params()
+    params.batch = Int64(input[0])
+    params.channels = Int64(input[rank + 1])
+    func store(_ values: [Int], _ one: Int, _ field: WritableKeyPath<kiln_pool_gradient_params, (Int64, Int64, Int64)>) {
+      let padded = [Int](repeating: one, count: 3 - values.count) + values
+      params[keyPath: field] = (Int64(padded[0]), Int64(padded[1]), Int64(padded[2]))
+    }
+    store(Array(input[1...rank]), 1, \.input)
+    store(Array(output[1...rank]), 1, \.output)
+    store(pool.window, 1, \.window)
+    store(pool.strides, 1, \.stride)
+    store(pool.dilations, 1, \.dilation)
+    store(low, 0, \.before)
+    params.average = pool.kind == .average ? 1 : 0
+    params.counts_padding = pool.countsPadding ? 1 : 0
+    try node.step(
+      kiln_pool_gradient_f32, "pool_gradient", copying: params, [node.input(0), node.input(1), node.output()],
+      parts: kiln_pool_gradient_parts(&params, node.threads))
+    return true
+  }
+}
+
+extension Scatter: CPUBinding {
+  /// Rows added up by index, from zeros: the derivative of picking rows.
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    let (x, indices, updates) = (node.inputShapes[0], node.inputShapes[1], node.inputShapes[2])
+    guard kind == .add, outside == .error, node.inputs[0].dtype == .float32, indices.last == 1, x.count >= 1, node.isZeros(0),
+      node.inputs[1].dtype == .int32 || node.inputs[1].dtype == .int64
+    else { return false }
+    var params = kiln_scatter_add_params()
+    params.count = Int64(indices.elementCount)
+    params.rows = Int64(x[0])
+    params.width = Int64(x.dropFirst().reduce(1, *))
+    params.is_wide = node.inputs[1].dtype == .int64 ? 1 : 0
+    let work = updates.elementCount + x.elementCount
+    try node.step(
+      kiln_scatter_add_f32, "scatter_add", copying: params,
+      [node.input(1), node.input(2), node.output(), node.errorFlag("an index is out of range for \(x[0]) rows")],
+      parts: work > 65536 && params.width >= 32 ? node.threads : 1)
+    return true
+  }
+}
+
+extension RNNGradient: CPUBinding {
+  /// Activations whose slope their value tells.
+  private static func isNative(_ activation: Activation) -> Bool {
+    [.identity, .tanh, .sigmoid, .relu, .hardSigmoid, .exp].contains(activation.function)
+  }
+
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    let operands = rnn.operands
+    guard rnn.cell == .lstm, Self.isNative(rnn.activation), Self.isNative(rnn.recurrentActivation),
+      node.inputs.indices.allSatisfy({ $0 == operands.mask || node.inputs[$0].dtype == .float32 })
+    else { return false }
+    let x = node.inputShapes[0]
+    let (batch, time, features, units) = (x[0], x[1], x[2], node.inputShapes[2][0])
+    let width = 4 * units
+    guard batch * time > 0 else { return false }
+    let (rows, count) = (batch * time, operands.count)
+    let projected = node.temporary(byteCount: rows * width * 4)
+    try node.matmul(node.input(0), node.input(1), projected, m: rows, n: width, k: features)
+    let packed = [false, true].map { isTransposed in
+      node.temporary(byteCount: kiln_gemm_packed_bytes(Int64(isTransposed ? units : width), Int64(isTransposed ? width : units)))
+    }
+    for (isTransposed, out) in zip([false, true], packed) {
+      try node.step(
+        Self.pack, "pack", copying: PackParameters(units: Int64(units), width: Int64(width), isTransposed: isTransposed), [node.input(2), out])
+    }
+    var params = kiln_lstm_gradient_params()
+    (params.batch, params.time, params.units) = (Int64(batch), Int64(time), Int64(units))
+    params.go_backwards = rnn.goBackwards ? 1 : 0
+    params.return_sequences = rnn.returnSequences ? 1 : 0
+    params.zero_masked_output = rnn.zeroOutputForMask ? 1 : 0
+    params.activation = rnn.activation.kernel
+    params.recurrent_activation = rnn.recurrentActivation.kernel
+    let slopes = node.temporary(byteCount: rows * width * 4)
+    let before = node.temporary(byteCount: rows * units * 4)
+    let results = differentiated
+    func result(_ operand: Int?) -> StepOperand { operand.flatMap { results.firstIndex(of: $0) }.map { node.optionalOutput($0) } ?? .absent }
+    try node.step(
+      kiln_lstm_gradient_f32, "lstm_gradient", copying: params,
+      [
+        projected, packed[0], packed[1], node.optionalInput(operands.bias), node.optionalInput(operands.h0), node.optionalInput(operands.c0),
+        node.optionalInput(operands.mask), node.input(count), node.input(count + 1), node.input(count + 2), slopes, before, result(operands.h0),
+        result(operands.c0), node.temporary(byteCount: kiln_lstm_gradient_scratch_bytes(&params)),
+      ], parts: kiln_lstm_gradient_parts(&params, node.threads))
+    if case .value = node.optionalOutput(0) {
+      try node.matmul(slopes, node.input(1), node.output(0), m: rows, n: features, k: width, transposeB: true)
+    }
+    try node.matmul(node.input(0), slopes, node.output(1), m: features, n: width, k: rows, transposeA: true)
+    try node.matmul(before, slopes, node.output(2), m: units, n: width, k: rows, transposeA: true)
+    if let bias = operands.bias, let index = results.firstIndex(of: bias) {
+      var sum = kiln_reduce_params()
+      (sum.outer, sum.axis, sum.inner) = (1, Int64(rows), Int64(width))
+      sum.op = Reduce.Kind.sum.kernel
+      sum.dtype = Int32(DType.float32.rawValue)
+      sum.result_dtype = sum.dtype
+      try node.step(kiln_reduce, "sum", copying: sum, [slopes, node.output(index)], parts: kiln_reduce_parts(&sum, node.threads))
+    }
+    return true
+  }
+
+  private struct PackParameters {
+    var units: Int64
+    var width: Int64
+    var isTransposed: Bool
+  }
+
+  /// The recurrent kernel [units, width], or its transpose, as a product reads it.
+  private static let pack: kiln_kernel = { params, operands, _, _ in
+    guard let params, let operands, let weights = operands[0], let out = operands[1] else { return }
+    let p = params.load(as: PackParameters.self)
+    let (from, to) = (weights.assumingMemoryBound(to: Float.self), out.assumingMemoryBound(to: Float.self))
+    if p.isTransposed { kiln_gemm_pack(from, 1, p.width, p.units, p.width, to) } else { kiln_gemm_pack(from, p.width, 1, p.width, p.units, to) }
+  }
+}
+
+extension NodeLowering {
+  /// Adds a product of two dense computed matrices.
+  func matmul(
+    _ a: StepOperand, _ b: StepOperand, _ c: StepOperand, m: Int, n: Int, k: Int, transposeA: Bool = false, transposeB: Bool = false
+  ) throws {
+    var params = kiln_matmul_params()
+    (params.batch_outer, params.batch_inner) = (1, 1)
+    (params.m, params.n, params.k) = (Int64(m), Int64(n), Int64(k))
+    (params.a_row, params.a_column) = transposeA ? (1, Int64(m)) : (Int64(k), 1)
+    (params.b_row, params.b_column) = transposeB ? (1, Int64(k)) : (Int64(n), 1)
+    params.c_row = Int64(n)
+    params.alpha = 1
+    let parts = kiln_matmul_parts(&params, threads)
+    try step(
+      kiln_matmul_f32, "matmul", copying: params, [a, b, c, temporary(byteCount: kiln_matmul_scratch_bytes(&params, parts))], parts: parts)
+  }
+}

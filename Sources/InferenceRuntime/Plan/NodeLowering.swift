@@ -107,6 +107,16 @@ package final class NodeLowering {
   /// The tensor of a constant operand.
   package func constant(_ input: Int) -> Tensor? { graph.constants[node.inputs[input]] }
 
+  /// Whether an operand is known to be zeros: a constant, or a number spread out.
+  package func isZeros(_ input: Int) -> Bool {
+    var tensor = constant(input)
+    if tensor == nil, let maker = graph.nodes.first(where: { $0.outputs.contains(node.inputs[input]) }), maker.op is BroadcastTo {
+      tensor = graph.constants[maker.inputs[0]]
+    }
+    guard let tensor, tensor.dtype != .string else { return false }
+    return tensor.bytes.allSatisfy { $0 == 0 }
+  }
+
   package func input(_ index: Int, byteOffset: Int = 0) -> StepOperand {
     if let tensor = constant(index) { return .memory(tensor.address + byteOffset) }
     return .value(node.inputs[index], byteOffset: byteOffset)

@@ -78,6 +78,12 @@ public struct OptimizerConfiguration: Sendable {
     }
   }
 
+  /// Whether steps depend on the gradient's square, and on nothing that mixes variables or steps before.
+  var usesSquares: Bool {
+    guard accumulationSteps == nil, (clipValue ?? 0) <= 0 else { return false }
+    return [.adam, .adamW, .rmsProp, .adagrad, .nadam, .ftrl, .lamb].contains(kind)
+  }
+
   func option(_ key: String) -> Float { Float(options[key] ?? 0) }
 
   private static func defaults(_ kind: Kind) -> [String: Double] {

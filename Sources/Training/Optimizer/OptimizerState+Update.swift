@@ -7,8 +7,12 @@ extension OptimizerState {
   ///
   /// - Parameters:
   ///   - gradients: are used up.
+  ///   - squares: for each variable what takes the place of its gradient's square; nil: the square. Empty: all have the square.
   ///   - rate: the learning rate of this step.
-  func step(_ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, rate: Double, pool: ThreadPool) {
+  func step(
+    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, squares: [UnsafeMutablePointer<Float>?] = [], rate: Double,
+    pool: ThreadPool
+  ) {
     learningRate = Float(rate)
     let count = Int64(layout.count)
     var isUpdate = true
@@ -22,18 +26,20 @@ extension OptimizerState {
         kiln_add_scaled(count, accumulated.floats, gradients.floats, 1)
       }
     }
-    if isUpdate { update(weights, gradients, pool) }
+    if isUpdate { update(weights, gradients, squares, pool) }
     if let averages {
-      let momentum = iteration == 0 ? 0 : Float(configuration.averageMomentum)
+      let momentum = updates == 0 ? 0 : Float(configuration.averageMomentum)
       kiln_blend(count, averages.floats, weights.floats, momentum, 1 - momentum)
-      if let frequency = configuration.averageOverwriteFrequency, (iteration + 1) % frequency == 0 {
+      if let frequency = configuration.averageOverwriteFrequency, (updates + 1) % frequency == 0 {
         weights.floats.update(from: averages.floats, count: layout.count)
       }
     }
     iteration += 1
   }
 
-  private func update(_ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ pool: ThreadPool) {
+  private func update(
+    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ squares: [UnsafeMutablePointer<Float>?], _ pool: ThreadPool
+  ) {
     if configuration.kind == .adafactor {
       let scales = clipScales(gradients)
       for index in layout.shapes.indices { adafactor(index, weights, gradients, scales?[index] ?? 1) }
@@ -45,7 +51,12 @@ extension OptimizerState {
       let scales = clipScales(gradients) ?? []
       for index in layout.shapes.indices {
         params.scale = scales[index]
-        run(&params, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index))
+        run(&params, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index), squares.isEmpty ? nil : squares[index])
+      }
+    } else if squares.contains(where: { $0 != nil }) {
+      if let scales = clipScales(gradients), let first = scales.first { params.scale = first }
+      for index in layout.shapes.indices {
+        run(&params, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index), squares[index])
       }
     } else {
       if let scales = clipScales(gradients), let first = scales.first { params.scale = first }
@@ -66,11 +77,13 @@ extension OptimizerState {
   }
 
   private func run(
-    _ params: inout kiln_update_params, _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ range: Range<Int>
+    _ params: inout kiln_update_params, _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ range: Range<Int>,
+    _ squares: UnsafeMutablePointer<Float>? = nil
   ) {
     func slot(_ index: Int) -> UnsafeMutablePointer<Float>? { slots.indices.contains(index) ? slots[index].floats + range.lowerBound : nil }
     kiln_update(
-      &params, Int64(range.count), weights.floats + range.lowerBound, gradients.floats + range.lowerBound, slot(0), slot(1), slot(2))
+      &params, Int64(range.count), weights.floats + range.lowerBound, gradients.floats + range.lowerBound, squares, slot(0), slot(1),
+      slot(2))
   }
 
   /// The factor of each variable's gradient; nil when nothing is clipped by its length.
@@ -88,7 +101,7 @@ extension OptimizerState {
   /// The numbers of this step, computed in Float as Keras does.
   private func parameters() -> kiln_update_params {
     var p = kiln_update_params()
-    let step = Float(iteration + 1)
+    let step = Float(updates + 1)
     p.scale = 1
     p.rate = learningRate
     p.decay = Float(configuration.weightDecay ?? 0) * learningRate
@@ -153,7 +166,7 @@ extension OptimizerState {
 
   private func adafactor(_ index: Int, _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ scale: Float) {
     let (w, g, v) = (weights[index], gradients[index], slots[0][index])
-    let (count, shape, step) = (layout.size(index), layout.shapes[index], Float(iteration + 1))
+    let (count, shape, step) = (layout.size(index), layout.shapes[index], Float(updates + 1))
     if count == 0 { return }
     let limit = configuration.clipValue.map { Float($0) } ?? 0
     let decay = Float(configuration.weightDecay ?? 0) * learningRate

@@ -9,6 +9,8 @@ final class OptimizerState {
   let layout: ParameterLayout
   /// Steps done.
   var iteration = 0
+  /// Updates done: with accumulated gradients not every step is one. Formulas and schedules count these.
+  var updates: Int { iteration / max(1, configuration.accumulationSteps ?? 1) }
   /// The rate of the last step.
   var learningRate: Float
   let slots: [ParameterMemoryBlock]

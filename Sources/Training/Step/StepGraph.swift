@@ -26,6 +26,8 @@ package struct StepGraph {
     case outputLoss(Int)
     case prediction(Int)
     case gradient(Int)
+    /// The sum of squares of what a table's gradient is the sum of: one for each row that was picked.
+    case squares(Int)
     /// The statistic of this batch that moves a variable.
     case statistic(variable: Int)
   }
@@ -57,6 +59,8 @@ package struct StepOptions: Sendable {
   package var seed: Int
   /// Whether predictions are outputs, for metrics.
   package var givesPredictions: Bool
+  /// Whether tables have the sums of squares of their rows' gradients besides.
+  package var sumsSquaresOfRows = false
 
   package init(
     losses: [LossConfiguration?], lossWeights: [Double], trained: Set<Int>, movingLayers: Set<String>, seed: Int, givesPredictions: Bool

@@ -61,6 +61,9 @@ struct StepGraphBuilder {
         let type = tape.graph.type(of: variableInputs[index] ?? loss)
         outputs.append((.gradient(index), try gradient ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])))
       }
+      for index in trained where options.sumsSquaresOfRows {
+        if let squares = try pickedSquares(index) { outputs.append((.squares(index), squares)) }
+      }
       for (variable, value) in statistics { outputs.append((.statistic(variable: variable), value)) }
     }
     var graph = tape.graph
@@ -74,6 +77,29 @@ struct StepGraphBuilder {
     }
     graph.outputs = outputs.map { Graph.Output(name: "\($0.0)", value: $0.1) }
     return StepGraph(graph: graph, inputs: inputs, outputs: outputs.map(\.0))
+  }
+
+  /// TensorFlow keeps the gradient of a table from which rows are picked as the rows, and Keras's optimizers square these one by one,
+  /// not the sum of equal rows.
+  ///
+  /// - Returns: the sum of squares; nil for a variable that is read in another way too.
+  private func pickedSquares(_ index: Int) throws -> ValueID? {
+    guard let input = variableInputs[index], model.variables[index].regularizer == nil else { return nil }
+    let writer = GraphWriter(tape: tape, scope: "gradient")
+    let shape = try writer.shape(input)
+    let readers = tape.graph.nodes.filter { $0.inputs.contains(input) }
+    var sum: ValueID?
+    for node in readers {
+      guard let gather = node.op as? Gather, gather.axis == 0, gather.batchDims == 0, node.inputs[0] == input, let output = node.outputs.first
+      else { return nil }
+      guard let cotangent = tape.cotangents[output] else { continue }
+      let count = try writer.shape(node.inputs[1]).elementCount
+      let rows = try writer.reshape(try writer.unary(.square, cotangent), [count] + shape.dropFirst())
+      let zeros = try writer.add(BroadcastTo(shape.map { Dim($0) }), [try writer.scalar(0)])
+      let added = try writer.add(Scatter(.add), [zeros, try writer.reshape(node.inputs[1], [count, 1]), rows])
+      sum = try sum.map { try writer.binary(.add, $0, added) } ?? added
+    }
+    return sum
   }
 
   /// Whether a variable's value changes between steps.

@@ -32,6 +32,8 @@ package final class TrainingEngine {
     _ model: TrainingModel, _ options: StepOptions, _ configuration: OptimizerConfiguration, threads: Int? = nil
   ) throws {
     self.model = model
+    var options = options
+    options.sumsSquaresOfRows = configuration.usesSquares
     self.options = options
     pool = ThreadPool.shared(threads)
     trained = options.trained.sorted()
@@ -79,7 +81,8 @@ package final class TrainingEngine {
       let wrong = trained.indices.first { !kiln_all_finite(Int64(gradients.layout.size($0)), gradients[$0]) } ?? 0
       throw KilnError(.failed, "the gradient of \(KilnError.quoted(model.variables[trained[wrong]].value)) is not finite at step \(stepNumber + 1)")
     }
-    optimizer.step(weights, gradients, rate: rate, pool: pool)
+    let squares = options.sumsSquaresOfRows ? trained.map { plan.result(.squares($0)) } : []
+    optimizer.step(weights, gradients, squares: squares, rate: rate, pool: pool)
     for (place, constraint) in constraints { constraint.apply(weights[place]) }
     for (index, statistic) in statistics {
       guard let found = plan.result(.statistic(variable: index)) else { continue }

@@ -1,0 +1,132 @@
+// Derivatives for one tier: loops over channels that the compiler turns into vectors. Compiled once for each tier.
+#include "kiln_training.h"
+
+// dw[tap, channel of the group, out] += x * dy, any groups; w of one input channel a group (depthwise) has the fast loop.
+static void KV_NAME(grouped_kernel)(const kiln_conv_gradient_params *p, const float *restrict x, const float *restrict dy, float *restrict dw, int64_t first_row, int64_t end_row) {
+  const int64_t inner = p->in_c / p->groups, per_group = p->out_c / p->groups;
+  for (int64_t row = first_row; row < end_row; row++) {
+    const int64_t image = row / p->out_h, oy = row % p->out_h;
+    for (int64_t ky = 0; ky < p->kernel_h; ky++) {
+      const int64_t y = oy * p->stride_h - p->pad_top + ky * p->dilation_h;
+      if (y < 0 || y >= p->in_h) continue;
+      for (int64_t ox = 0; ox < p->out_w; ox++) {
+        const float *slope = dy + (row * p->out_w + ox) * p->out_c;
+        for (int64_t kx = 0; kx < p->kernel_w; kx++) {
+          const int64_t at = ox * p->stride_w - p->pad_left + kx * p->dilation_w;
+          if (at < 0 || at >= p->in_w) continue;
+          const float *from = x + ((image * p->in_h + y) * p->in_w + at) * p->in_c;
+          float *to = dw + (ky * p->kernel_w + kx) * inner * p->out_c;
+          if (inner == 1 && per_group == 1) {
+            for (int64_t c = 0; c < p->in_c; c++) to[c] += from[c] * slope[c];
+          } else {
+            for (int64_t g = 0; g < p->groups; g++)
+              for (int64_t i = 0; i < inner; i++) {
+                const float factor = from[g * inner + i];
+                for (int64_t o = 0; o < per_group; o++) to[i * p->out_c + g * per_group + o] += factor * slope[g * per_group + o];
+              }
+          }
+        }
+      }
+    }
+  }
+}
+
+static void KV_NAME(add)(int64_t n, float *restrict y, const float *restrict x) {
+  for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+// Windows in three spatial axes.
+static void KV_NAME(pool)(const kiln_pool_gradient_params *p, const float *x, const float *dy, float *dx, int64_t first_image, int64_t end_image) {
+  enum { BLOCK = 64 };
+  const int64_t channels = p->channels, pixels = p->input[0] * p->input[1] * p->input[2];
+  memset(dx + first_image * pixels * channels, 0, (size_t)((end_image - first_image) * pixels * channels) * sizeof(float));
+  for (int64_t image = first_image; image < end_image; image++) {
+    const float *own = x + image * pixels * channels;
+    float *to = dx + image * pixels * channels;
+    int64_t place = image * p->output[0] * p->output[1] * p->output[2];
+    for (int64_t i = 0; i < p->output[0]; i++)
+      for (int64_t j = 0; j < p->output[1]; j++)
+        for (int64_t k = 0; k < p->output[2]; k++, place++) {
+          const float *slope = dy + place * channels;
+          const int64_t start[3] = {i * p->stride[0] - p->before[0], j * p->stride[1] - p->before[1], k * p->stride[2] - p->before[2]};
+          int64_t count = 0;
+          for (int64_t block = 0; block < channels || block == 0; block += BLOCK) {
+            const int64_t n = channels - block < BLOCK ? channels - block : BLOCK;
+            float best[BLOCK];
+            int32_t which[BLOCK];
+            // First the winner (or the number of positions), then its share.
+            for (int32_t pass = 0; pass < 2; pass++) {
+              int32_t tap = 0;
+              if (pass == 1 && p->average && p->counts_padding) count = p->window[0] * p->window[1] * p->window[2];
+              const float share = count > 0 ? 1.0f / (float)count : 0.0f;
+              if (pass == 0) count = 0;
+              for (int64_t a = 0; a < p->window[0]; a++)
+                for (int64_t b = 0; b < p->window[1]; b++)
+                  for (int64_t c = 0; c < p->window[2]; c++) {
+                    const int64_t u = start[0] + a * p->dilation[0], v = start[1] + b * p->dilation[1], w = start[2] + c * p->dilation[2];
+                    if (u < 0 || u >= p->input[0] || v < 0 || v >= p->input[1] || w < 0 || w >= p->input[2]) continue;
+                    const int64_t at = ((u * p->input[1] + v) * p->input[2] + w) * channels + block;
+                    if (p->average) {
+                      if (pass == 0) count++; else for (int64_t e = 0; e < n; e++) to[at + e] += slope[block + e] * share;
+                    } else if (pass == 0) {
+                      for (int64_t e = 0; e < n; e++) {
+                        const float value = own[at + e];
+                        const bool wins = tap == 0 || value > best[e] || (value != value && best[e] == best[e]);
+                        best[e] = wins ? value : best[e];
+                        which[e] = wins ? tap : which[e];
+                      }
+                    } else {
+                      for (int64_t e = 0; e < n; e++) to[at + e] += which[e] == tap ? slope[block + e] : 0.0f;
+                    }
+                    tap++;
+                  }
+            }
+          }
+        }
+  }
+}
+
+// One row of a cell, forward: `g` holds the sums of its gates, and takes the gates; h and c are moved. The activations of all
+// gates were applied before, but for the reset gate's product in GRUs.
+static void KV_NAME(lstm_forward)(int64_t units, const float *restrict g, float *restrict c, float *restrict raw) {
+  for (int64_t u = 0; u < units; u++) {
+    c[u] = g[units + u] * c[u] + g[u] * g[2 * units + u];
+    raw[u] = c[u];
+  }
+}
+
+static inline float KV_NAME(slope)(int32_t function, float factor, float y) {
+  switch (function) {
+    case KILN_FN_tanh: return 1 - y * y;
+    case KILN_FN_sigmoid: return y * (1 - y);
+    case KILN_FN_relu: return y > 0 ? 1.0f : 0.0f;
+    case KILN_FN_hard_sigmoid: return y > 0 && y < 1 ? factor : 0.0f;
+    case KILN_FN_exp: return y;
+    default: return 1.0f;
+  }
+}
+
+#define LSTM_BACKWARD(ACT, GATE) \
+  for (int64_t u = 0; u < units; u++) { \
+    const float i = g[u], f = g[units + u], a = g[2 * units + u], o = g[3 * units + u], t = squashed[u]; \
+    const float down = dc[u] + dh[u] * o * KV_NAME(slope)(ACT, fa, t); \
+    dz[3 * units + u] = dh[u] * t * KV_NAME(slope)(GATE, fg, o); \
+    dz[u] = down * a * KV_NAME(slope)(GATE, fg, i); \
+    dz[units + u] = down * old[u] * KV_NAME(slope)(GATE, fg, f); \
+    dz[2 * units + u] = down * i * KV_NAME(slope)(ACT, fa, a); \
+    dc[u] = down * f; \
+  }
+
+static void KV_NAME(lstm_backward)(int64_t units, int32_t act, float fa, int32_t gate, float fg, const float *restrict g, const float *restrict squashed, const float *restrict old,
+                                   const float *restrict dh, float *restrict dc, float *restrict dz) {
+  if (act == KILN_FN_tanh && gate == KILN_FN_sigmoid) {
+    LSTM_BACKWARD(KILN_FN_tanh, KILN_FN_sigmoid)
+  } else {
+    LSTM_BACKWARD(act, gate)
+  }
+}
+
+const kiln_gradient_tier *KV_NAME(kiln_gradient)(void) {
+  static const kiln_gradient_tier tier = {KV_NAME(grouped_kernel), KV_NAME(add), KV_NAME(pool), KV_NAME(lstm_forward), KV_NAME(lstm_backward)};
+  return &tier;
+}
