@@ -131,6 +131,21 @@ public final class FineTuning {
     } catch { stateProblem = (error as? KilnError)?.message ?? "\(error)" }
   }
 
+  /// The variables of the layers as they are now, in Keras's order.
+  public func variables() throws -> [(name: String, tensor: Tensor)] {
+    var found: [Int: Tensor] = [:]
+    for (index, variable) in trainer.model.variables.enumerated() {
+      if let document = variable.document, layers.variables.indices.contains(document) {
+        found[document] = try trainer.engine.value(index).reshaped(layers.variables[document].shape)
+      }
+    }
+    let list = layers.description["variables"]?.arrayValue ?? []
+    return layers.variables.enumerated().map { index, tensor in
+      let place = list.indices.contains(index) ? list[index] : .null
+      return ("\(place[0]?.stringValue ?? "")/\(place[1]?.stringValue ?? "")", found[index] ?? tensor)
+    }
+  }
+
   // MARK: Saving
 
   /// Writes the model as it is now: the graph for predicting, its layers, and the optimizer's state.

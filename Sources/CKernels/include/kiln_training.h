@@ -35,7 +35,7 @@ typedef struct {
 } kiln_update_params;
 
 // Updates n elements. g is written by KILN_LAMB only. States that a rule does not have may be NULL. `squares` takes the place of
-// g^2 unless it is NULL: the sum of squares of what was summed up in g.
+// g^2 unless it is NULL: the sum of squares of what was summed up in g (KILN_ADAMAX: of absolute values, in the place of |g|).
 void kiln_update(const kiln_update_params *params, int64_t n, float *w, float *g, const float *squares, float *s0, float *s1, float *s2);
 // The sum of squares, in double.
 double kiln_sum_of_squares(int64_t n, const float *x);

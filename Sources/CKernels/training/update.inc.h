@@ -40,10 +40,10 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
     case KILN_ADAGRAD: EACH(s0[i] += xx; v -= rate * x / sqrtf(s0[i] + epsilon)) break;
     case KILN_ADADELTA:
       EACH(s0[i] = a * s0[i] + (1 - a) * xx; const float step = sqrtf(s1[i] + epsilon) * x / sqrtf(s0[i] + epsilon);
-           s1[i] = a * s1[i] + (1 - a) * (step * step); v -= rate * step)
+           s1[i] = a * s1[i] + (1 - a) * ((s1[i] + epsilon) / (s0[i] + epsilon) * xx); v -= rate * step)
       break;
     case KILN_ADAMAX:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); const float size = fabsf(x); const float old = b * s1[i]; s1[i] = old > size ? old : size;
+      EACH(s0[i] += (x - s0[i]) * (1 - a); const float size = squares ? xx : fabsf(x); const float old = b * s1[i]; s1[i] = old > size ? old : size;
            v -= rate * s0[i] / (c * (s1[i] + epsilon)))
       break;
     case KILN_NADAM:

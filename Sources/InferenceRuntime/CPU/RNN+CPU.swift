@@ -7,7 +7,7 @@ extension RNN: CPUBinding {
 
   package func lower(_ node: NodeLowering) throws -> Bool {
     let operands = operands
-    guard let kernel = node.constant(1),
+    guard
       node.inputs.indices.allSatisfy({ $0 == operands.mask || node.inputs[$0].dtype == .float32 })
     else { return false }
     let x = node.inputShapes[0]
@@ -16,13 +16,24 @@ extension RNN: CPUBinding {
 
     // The projection of all time steps in one product.
     let projected = node.temporary(byteCount: max(1, x[0] * x[1] * width * 4))
-    if x[0] * x[1] > 0 {
+    if x[0] * x[1] > 0, let kernel = node.constant(1) {
       var product = kiln_gemm_params()
       (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
       product.activation = Activation.identity.kernel
       try node.gemm(
         &product, kernel, rowStride: width, columnStride: 1, [node.input(0)],
         [node.optionalInput(operands.bias), .absent, projected])
+    } else if x[0] * x[1] > 0 {
+      // Weights that change from run to run are packed in each.
+      let packed = node.temporary(byteCount: kiln_gemm_packed_bytes(Int64(width), Int64(x[2])))
+      try node.step(Self.pack, "pack", copying: PackParameters(rows: Int64(x[2]), columns: Int64(width)), [node.input(1), packed])
+      var product = kiln_gemm_params()
+      (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
+      (product.lda, product.ldc, product.ldr) = (product.k, product.n, product.n)
+      product.activation = Activation.identity.kernel
+      let parts = kiln_gemm_parts(&product, node.threads)
+      try node.step(
+        kiln_gemm_f32, "gemm", copying: product, [node.input(0), packed, node.optionalInput(operands.bias), .absent, projected], parts: parts)
     }
 
     var params = kiln_rnn_params()
@@ -61,6 +72,21 @@ extension RNN: CPUBinding {
         node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))), team,
       ], parts: parts, isSequence: parts == 1)
     return true
+  }
+}
+
+extension RNN {
+  fileprivate struct PackParameters {
+    var rows: Int64
+    var columns: Int64
+  }
+
+  /// A matrix as the right operand of a product.
+  fileprivate static let pack: kiln_kernel = { params, operands, _, _ in
+    guard let params, let operands, let weights = operands[0], let out = operands[1] else { return }
+    let p = params.load(as: PackParameters.self)
+    kiln_gemm_pack(
+      weights.assumingMemoryBound(to: Float.self), p.columns, 1, p.columns, p.rows, out.assumingMemoryBound(to: Float.self))
   }
 }
 

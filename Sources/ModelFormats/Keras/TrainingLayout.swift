@@ -42,6 +42,7 @@ enum TrainingLayout {
       // The document has it in the present layout; a constant laid out otherwise has no way back.
       if let place = places["\(layer.path)/\(slot.name)"], Self.areAlike(place.variable.tensor, tensor) {
         out["document"] = .int(place.index)
+        out["shape"] = .array(place.variable.tensor.shape.map { .int($0) })
       }
       for kind in ["regularizer", "constraint"] {
         if let value = layer.config.object["\(Self.stem(slot.name))_\(kind)"], !value.isNull { out[kind] = value }

@@ -78,10 +78,22 @@ public struct OptimizerConfiguration: Sendable {
     }
   }
 
-  /// Whether steps depend on the gradient's square, and on nothing that mixes variables or steps before.
-  var usesSquares: Bool {
-    guard accumulationSteps == nil, (clipValue ?? 0) <= 0 else { return false }
-    return [.adam, .adamW, .rmsProp, .adagrad, .nadam, .ftrl, .lamb].contains(kind)
+  /// What steps need of the rows that a table's gradient is the sum of. TensorFlow hands Keras's optimizers the rows; what is not
+  /// linear in them comes out otherwise than for their sum.
+  var rowTreatment: RowTreatment {
+    var treatment = RowTreatment()
+    // Gradients that are summed over steps are whole tables.
+    if accumulationSteps != nil { return treatment }
+    let clipsByNorm = (clipNorm ?? 0) > 0 || (globalClipNorm ?? 0) > 0
+    if !clipsByNorm, let clipValue, clipValue > 0 { treatment.limit = clipValue }
+    if clipsByNorm || treatment.limit != nil && kind != .adamax {
+      treatment.sum = .squares
+    } else if kind == .adamax {
+      treatment.sum = .absolutes
+    } else if ![.sgd, .lion].contains(kind) {
+      treatment.sum = .squares
+    }
+    return treatment
   }
 
   func option(_ key: String) -> Float { Float(options[key] ?? 0) }

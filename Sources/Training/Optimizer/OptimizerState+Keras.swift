@@ -64,6 +64,8 @@ extension OptimizerState {
     let steps = try take().integers.first ?? 0
     guard (0...Int64(1) << 40).contains(steps) else { throw KilnError(.badInput, "the optimizer has taken \(steps) steps") }
     let rate = try take().doubles.first ?? 0
+    // An optimizer that has not taken a step keeps nothing yet.
+    if steps == 0, list.count == 2 { return setRate(rate) }
     if let averages { try fillAll(averages) }
     if let accumulated { try fillAll(accumulated) }
     switch configuration.kind {
@@ -89,6 +91,8 @@ extension OptimizerState {
     if configuration.kind == .nadam { product = Float(try take().doubles.first ?? 1) }
     guard next == list.count else { throw KilnError(.badInput, "the optimizer's state has \(list.count) variables, \(next) were expected") }
     iteration = Int(steps)
-    if rate.isFinite, rate > 0 { learningRate = Float(rate) }
+    setRate(rate)
   }
+
+  private func setRate(_ rate: Double) { if rate.isFinite, rate > 0 { learningRate = Float(rate) } }
 }

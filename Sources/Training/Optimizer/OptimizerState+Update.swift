@@ -7,10 +7,10 @@ extension OptimizerState {
   ///
   /// - Parameters:
   ///   - gradients: are used up.
-  ///   - squares: for each variable what takes the place of its gradient's square; nil: the square. Empty: all have the square.
+  ///   - rows: for each variable what its rows' squares or absolute values sum up to; nil: it is no table. Empty: there are none.
   ///   - rate: the learning rate of this step.
   func step(
-    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, squares: [UnsafeMutablePointer<Float>?] = [], rate: Double,
+    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, rows: [UnsafeMutablePointer<Float>?] = [], rate: Double,
     pool: ThreadPool
   ) {
     learningRate = Float(rate)
@@ -26,7 +26,7 @@ extension OptimizerState {
         kiln_add_scaled(count, accumulated.floats, gradients.floats, 1)
       }
     }
-    if isUpdate { update(weights, gradients, squares, pool) }
+    if isUpdate { update(weights, gradients, rows.contains { $0 != nil } ? rows : [], pool) }
     if let averages {
       let momentum = updates == 0 ? 0 : Float(configuration.averageMomentum)
       kiln_blend(count, averages.floats, weights.floats, momentum, 1 - momentum)
@@ -38,29 +38,33 @@ extension OptimizerState {
   }
 
   private func update(
-    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ squares: [UnsafeMutablePointer<Float>?], _ pool: ThreadPool
+    _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ rows: [UnsafeMutablePointer<Float>?], _ pool: ThreadPool
   ) {
+    let scales = clipScales(gradients, rows)
+    // Clipped by the length of all gradients a table is no longer rows; clipped by its own length it is.
+    let isByOwn = (configuration.clipNorm ?? 0) > 0
+    let rows = scales == nil || isByOwn && configuration.kind != .adamax ? rows : []
+    let limit = scales == nil ? Float(configuration.clipValue ?? 0) : 0
     if configuration.kind == .adafactor {
-      let scales = clipScales(gradients)
-      for index in layout.shapes.indices { adafactor(index, weights, gradients, scales?[index] ?? 1) }
+      for index in layout.shapes.indices {
+        let own = rows.isEmpty ? nil : rows[index]
+        adafactor(index, weights, gradients, scale: scales?[index] ?? 1, limit: own == nil ? limit : 0, own)
+      }
       return
     }
     var params = parameters()
-    if let norm = configuration.clipNorm, norm > 0 {
-      // One scale a variable.
-      let scales = clipScales(gradients) ?? []
+    params.limit = limit
+    if !rows.isEmpty || configuration.clipNorm != nil {
       for index in layout.shapes.indices {
-        params.scale = scales[index]
-        run(&params, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index), squares.isEmpty ? nil : squares[index])
-      }
-    } else if squares.contains(where: { $0 != nil }) {
-      if let scales = clipScales(gradients), let first = scales.first { params.scale = first }
-      for index in layout.shapes.indices {
-        run(&params, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index), squares[index])
+        var own = params
+        own.scale = scales?[index] ?? 1
+        let squares = rows.isEmpty ? nil : rows[index]
+        // The rows are clipped already.
+        if squares != nil { own.limit = 0 }
+        run(&own, weights, gradients, layout.offsets[index]..<layout.offsets[index] + layout.size(index), squares)
       }
     } else {
-      if let scales = clipScales(gradients), let first = scales.first { params.scale = first }
-      if configuration.globalClipNorm == nil, let limit = configuration.clipValue, limit > 0 { params.limit = Float(limit) }
+      if let first = scales?.first { params.scale = first }
       let shares = max(1, min(pool.count, layout.count / 16384))
       let fixed = params
       // Multiples of 16, so that no two threads write one line of the cache.
@@ -87,8 +91,12 @@ extension OptimizerState {
   }
 
   /// The factor of each variable's gradient; nil when nothing is clipped by its length.
-  private func clipScales(_ gradients: ParameterMemoryBlock) -> [Float]? {
-    func squares(_ index: Int) -> Double { kiln_sum_of_squares(Int64(layout.size(index)), gradients[index]) }
+  private func clipScales(_ gradients: ParameterMemoryBlock, _ rows: [UnsafeMutablePointer<Float>?]) -> [Float]? {
+    func squares(_ index: Int) -> Double {
+      // A table is as long as its rows.
+      if !rows.isEmpty, let own = rows[index] { return (0..<layout.size(index)).reduce(0) { $0 + Double(own[$1]) } }
+      return kiln_sum_of_squares(Int64(layout.size(index)), gradients[index])
+    }
     func scale(_ length: Double, _ most: Double) -> Float { length > most ? Float(most / length) : 1 }
     if let most = configuration.clipNorm, most > 0 { return layout.shapes.indices.map { scale(squares($0).squareRoot(), most) } }
     if let most = configuration.globalClipNorm, most > 0 {
@@ -164,11 +172,13 @@ extension OptimizerState {
     }
   }
 
-  private func adafactor(_ index: Int, _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ scale: Float) {
+  private func adafactor(
+    _ index: Int, _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, scale: Float, limit: Float,
+    _ rowSquares: UnsafeMutablePointer<Float>?
+  ) {
     let (w, g, v) = (weights[index], gradients[index], slots[0][index])
     let (count, shape, step) = (layout.size(index), layout.shapes[index], Float(updates + 1))
     if count == 0 { return }
-    let limit = configuration.clipValue.map { Float($0) } ?? 0
     let decay = Float(configuration.weightDecay ?? 0) * learningRate
     for place in 0..<count {
       g[place] *= scale
@@ -176,6 +186,7 @@ extension OptimizerState {
       w[place] -= w[place] * decay
     }
     func rms(_ x: UnsafeMutablePointer<Float>) -> Float { Float((kiln_sum_of_squares(Int64(count), x) / Double(count)).squareRoot()) }
+    func squared(_ place: Int) -> Float { rowSquares?[place] ?? g[place] * g[place] }
     let root = 1 / step.squareRoot()
     let rate = configuration.option("relative_step") != 0 ? min(learningRate, root) : learningRate
     let alpha = max(configuration.option("epsilon_2"), rms(w)) * min(rate, root)
@@ -189,7 +200,7 @@ extension OptimizerState {
         for row in 0..<height {
           var sum: Float = 0
           for column in 0..<width {
-            let square = g[first + row * width + column] * g[first + row * width + column] + epsilon
+            let square = squared(first + row * width + column) + epsilon
             sum += square
             columnSums[column] += square
           }
@@ -207,10 +218,16 @@ extension OptimizerState {
         }
       }
     } else {
-      for place in 0..<count { v[place] = beta * v[place] + (1 - beta) * (g[place] * g[place] + epsilon) }
+      for place in 0..<count { v[place] = beta * v[place] + (1 - beta) * (squared(place) + epsilon) }
     }
-    for place in 0..<count { g[place] /= v[place].squareRoot() }
-    let divisor = max(1, rms(g) / configuration.option("clip_threshold"))
+    // The squares of the update, before the gradient becomes it.
+    var squares = 0.0
+    for place in 0..<count {
+      squares += Double(squared(place) / v[place])
+      g[place] /= v[place].squareRoot()
+    }
+    let size = Float((squares / Double(count)).squareRoot())
+    let divisor = max(1, size / configuration.option("clip_threshold"))
     kiln_add_scaled(Int64(count), w, g, -alpha / divisor)
   }
 }

@@ -26,8 +26,8 @@ package struct StepGraph {
     case outputLoss(Int)
     case prediction(Int)
     case gradient(Int)
-    /// The sum of squares of what a table's gradient is the sum of: one for each row that was picked.
-    case squares(Int)
+    /// The sum of squares or absolute values of what a table's gradient is the sum of: one for each row that was picked.
+    case rows(Int)
     /// The statistic of this batch that moves a variable.
     case statistic(variable: Int)
   }
@@ -59,8 +59,8 @@ package struct StepOptions: Sendable {
   package var seed: Int
   /// Whether predictions are outputs, for metrics.
   package var givesPredictions: Bool
-  /// Whether tables have the sums of squares of their rows' gradients besides.
-  package var sumsSquaresOfRows = false
+  /// What is made of the rows of tables' gradients.
+  package var rows = RowTreatment()
 
   package init(
     losses: [LossConfiguration?], lossWeights: [Double], trained: Set<Int>, movingLayers: Set<String>, seed: Int, givesPredictions: Bool
@@ -72,4 +72,16 @@ package struct StepOptions: Sendable {
     self.seed = seed
     self.givesPredictions = givesPredictions
   }
+}
+
+/// How a table's gradient is made of rows, one for each that was picked.
+package struct RowTreatment: Sendable {
+  package enum Sum: Sendable { case squares, absolutes }
+
+  /// What is summed up besides the rows themselves.
+  package var sum: Sum?
+  /// What each number of a row is clipped to before it is added.
+  package var limit: Double?
+
+  package init() {}
 }

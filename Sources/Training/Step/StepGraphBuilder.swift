@@ -59,10 +59,10 @@ struct StepGraphBuilder {
       let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] })
       for (index, gradient) in zip(trained, gradients) {
         let type = tape.graph.type(of: variableInputs[index] ?? loss)
-        outputs.append((.gradient(index), try gradient ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])))
-      }
-      for index in trained where options.sumsSquaresOfRows {
-        if let squares = try pickedSquares(index) { outputs.append((.squares(index), squares)) }
+        let rows = try gradient == nil ? nil : pickedRows(index)
+        let value = try rows?.clipped ?? gradient ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])
+        outputs.append((.gradient(index), value))
+        if let sum = rows?.sum { outputs.append((.rows(index), sum)) }
       }
       for (variable, value) in statistics { outputs.append((.statistic(variable: variable), value)) }
     }
@@ -79,27 +79,33 @@ struct StepGraphBuilder {
     return StepGraph(graph: graph, inputs: inputs, outputs: outputs.map(\.0))
   }
 
-  /// TensorFlow keeps the gradient of a table from which rows are picked as the rows, and Keras's optimizers square these one by one,
-  /// not the sum of equal rows.
+  /// What the rows come to that a table's gradient is the sum of.
   ///
-  /// - Returns: the sum of squares; nil for a variable that is read in another way too.
-  private func pickedSquares(_ index: Int) throws -> ValueID? {
-    guard let input = variableInputs[index], model.variables[index].regularizer == nil else { return nil }
+  /// - Returns: the sum of clipped rows where they are clipped, and the sum of their squares or absolute values; nil for a variable
+  ///   that is read in another way too.
+  private func pickedRows(_ index: Int) throws -> (clipped: ValueID?, sum: ValueID?)? {
+    guard options.rows.limit != nil || options.rows.sum != nil, let input = variableInputs[index], model.variables[index].regularizer == nil
+    else { return nil }
     let writer = GraphWriter(tape: tape, scope: "gradient")
     let shape = try writer.shape(input)
-    let readers = tape.graph.nodes.filter { $0.inputs.contains(input) }
-    var sum: ValueID?
-    for node in readers {
+    var sums: [ValueID?] = [nil, nil]
+    for node in Array(tape.graph.nodes) where node.inputs.contains(input) {
       guard let gather = node.op as? Gather, gather.axis == 0, gather.batchDims == 0, node.inputs[0] == input, let output = node.outputs.first
       else { return nil }
       guard let cotangent = tape.cotangents[output] else { continue }
       let count = try writer.shape(node.inputs[1]).elementCount
-      let rows = try writer.reshape(try writer.unary(.square, cotangent), [count] + shape.dropFirst())
-      let zeros = try writer.add(BroadcastTo(shape.map { Dim($0) }), [try writer.scalar(0)])
-      let added = try writer.add(Scatter(.add), [zeros, try writer.reshape(node.inputs[1], [count, 1]), rows])
-      sum = try sum.map { try writer.binary(.add, $0, added) } ?? added
+      var rows = try writer.reshape(cotangent, [count] + shape.dropFirst())
+      if let limit = options.rows.limit { rows = try writer.clip(rows, -limit, limit) }
+      let function: ScalarFunction? = options.rows.sum.map { $0 == .squares ? .square : .abs }
+      let wanted = [options.rows.limit == nil ? nil : rows, try function.map { try writer.unary($0, rows) }]
+      for (place, value) in wanted.enumerated() {
+        guard let value else { continue }
+        let zeros = try writer.add(BroadcastTo(shape.map { Dim($0) }), [try writer.scalar(0)])
+        let added = try writer.add(Scatter(.add), [zeros, try writer.reshape(node.inputs[1], [count, 1]), value])
+        sums[place] = try sums[place].map { try writer.binary(.add, $0, added) } ?? added
+      }
     }
-    return sum
+    return (sums[0], sums[1])
   }
 
   /// Whether a variable's value changes between steps.

@@ -33,7 +33,7 @@ package final class TrainingEngine {
   ) throws {
     self.model = model
     var options = options
-    options.sumsSquaresOfRows = configuration.usesSquares
+    options.rows = configuration.rowTreatment
     self.options = options
     pool = ThreadPool.shared(threads)
     trained = options.trained.sorted()
@@ -47,7 +47,11 @@ package final class TrainingEngine {
       }
       return tensor
     }
-    let layout = ParameterLayout(tensors.map(\.shape))
+    let layout = ParameterLayout(
+      zip(trained, tensors).map { index, tensor in
+        let shape = model.variables[index].shape ?? tensor.shape
+        return checkedProduct(shape) == tensor.count ? shape : tensor.shape
+      })
     weights = try ParameterMemoryBlock(layout)
     gradients = try ParameterMemoryBlock(layout)
     for (place, tensor) in tensors.enumerated() { try weights.set(place, to: tensor) }
@@ -81,8 +85,8 @@ package final class TrainingEngine {
       let wrong = trained.indices.first { !kiln_all_finite(Int64(gradients.layout.size($0)), gradients[$0]) } ?? 0
       throw KilnError(.failed, "the gradient of \(KilnError.quoted(model.variables[trained[wrong]].value)) is not finite at step \(stepNumber + 1)")
     }
-    let squares = options.sumsSquaresOfRows ? trained.map { plan.result(.squares($0)) } : []
-    optimizer.step(weights, gradients, squares: squares, rate: rate, pool: pool)
+    let rows = options.rows.sum == nil ? [] : trained.map { plan.result(.rows($0)) }
+    optimizer.step(weights, gradients, rows: rows, rate: rate, pool: pool)
     for (place, constraint) in constraints { constraint.apply(weights[place]) }
     for (index, statistic) in statistics {
       guard let found = plan.result(.statistic(variable: index)) else { continue }
@@ -153,7 +157,7 @@ package final class TrainingEngine {
     guard let constant = model.constant(model.variables[index]), let tensor = model.graph.constants[constant] else {
       throw KilnError(.internal, "there is no variable \(index)")
     }
-    if let place = places[index] { return try weights.tensor(place) }
+    if let place = places[index] { return try weights.tensor(place, shape: tensor.shape) }
     guard let statistic = statistics[index] else { return tensor }
     return try Tensor(dtype: .float32, shape: tensor.shape) {
       $0.baseAddress?.copyMemory(from: statistic.memory.base, byteCount: tensor.byteCount)

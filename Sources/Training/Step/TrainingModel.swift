@@ -13,6 +13,8 @@ package struct TrainingModel: Sendable {
     package var isTrainable: Bool
     /// Its place among the variables of the source's document, when it is laid out as there.
     package var document: Int?
+    /// Its shape in Keras, which optimizers and constraints see; the constant may have the same elements under another.
+    package var shape: Shape?
     package var regularizer: JSON?
     package var constraint: JSON?
   }
@@ -49,7 +51,7 @@ package struct TrainingModel: Sendable {
     self.variables = variables.map {
       Variable(
         value: $0["value"]?.stringValue ?? "", layer: $0["layer"]?.stringValue ?? "", name: $0["name"]?.stringValue ?? "",
-        isTrainable: $0["trainable"]?.boolValue ?? false, document: $0["document"]?.intValue, regularizer: $0["regularizer"],
+        isTrainable: $0["trainable"]?.boolValue ?? false, document: $0["document"]?.intValue, shape: $0["shape"]?.arrayValue?.compactMap(\.intValue), regularizer: $0["regularizer"],
         constraint: $0["constraint"])
     }
     self.layers = layers.map {
