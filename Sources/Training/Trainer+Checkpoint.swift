@@ -26,6 +26,10 @@ extension Trainer {
     state["rate"] = .double(Double(engine.optimizer.learningRate))
     state["product"] = .double(Double(engine.optimizer.product))
     state["lowered_rate"] = learningRate.map { .double($0) } ?? .null
+    if batch > 0 {
+      state["losses"] = running.json
+      state["metrics"] = .array(metrics.map { .array($0.map { .array($0.counts.map(JSON.double)) }) })
+    }
     return TrainingCheckpoint(epoch: epoch, batch: batch, step: engine.stepNumber, tensors: tensors, state: .object(state))
   }
 
@@ -61,5 +65,16 @@ extension Trainer {
     learningRate = state["lowered_rate"]?.doubleValue
     engine.stepNumber = checkpoint.step
     epoch = checkpoint.epoch
+    goesOnInEpoch = checkpoint.batch > 0
+    guard goesOnInEpoch else { return }
+    guard let losses = RunningLoss(state["losses"] ?? .null, configuration.losses.count), let lists = state["metrics"]?.arrayValue, lists.count == metrics.count,
+      zip(lists, metrics).allSatisfy({ $0.arrayValue?.count == $1.count })
+    else { throw KilnError(.badInput, "the checkpoint has other metrics") }
+    running = losses
+    for (output, list) in lists.enumerated() {
+      for (place, counts) in (list.arrayValue ?? []).enumerated() {
+        try metrics[output][place].restore((counts.arrayValue ?? []).compactMap(\.doubleValue))
+      }
+    }
   }
 }

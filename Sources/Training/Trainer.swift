@@ -15,7 +15,13 @@ public final class Trainer {
   public var schedule: LearningRateSchedule?
   /// The rate that stands in the place of the schedule's, when something lowered it.
   public var learningRate: Double?
-  private var metrics: [[MetricState]]
+  var metrics: [[MetricState]]
+  /// The losses of the present epoch so far.
+  var running: RunningLoss
+  /// Whether these and the metrics are from a checkpoint inside an epoch, so that the epoch goes on with them.
+  var goesOnInEpoch = false
+  /// Called with each batch that the model is evaluated on and its predictions, which the next step overwrites.
+  package var onEvaluated: ((Batch, [Tensor?]) -> Void)?
   /// Epochs done.
   public internal(set) var epoch = 0
 
@@ -49,6 +55,7 @@ public final class Trainer {
     self.configuration = configuration
     engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads)
     metrics = configuration.metrics.map { $0.map { MetricState($0) } }
+    running = RunningLoss(configuration.losses.count)
     if let json = configuration.optimizer.schedule { schedule = try LearningRateSchedule(keras: json) }
   }
 
@@ -83,9 +90,12 @@ public final class Trainer {
     _ source: any BatchSource, _ validation: (any BatchSource)?, _ epochs: Int, _ firstBatch: Int, _ onStep: (StepReport) throws -> Void
   ) throws -> EpochReport {
     let start = ContinuousClock.now
-    var running = RunningLoss(configuration.losses.count)
-    resetMetrics()
-    var (steps, samples) = (firstBatch, firstBatch * source.batchSize)
+    if !goesOnInEpoch {
+      running = RunningLoss(configuration.losses.count)
+      resetMetrics()
+    }
+    goesOnInEpoch = false
+    var steps = firstBatch
     var rate = currentRate
     try source.beginEpoch(epoch, firstBatch: firstBatch)
     while let batch = try source.next() {
@@ -95,15 +105,14 @@ public final class Trainer {
       running.add(result, batch.count)
       updateMetrics(result, prepared)
       steps += 1
-      samples += batch.count
       try onStep(
         StepReport(
-          epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: samples, metrics: values(running), learningRate: rate))
+          epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: running.samples, metrics: values(running), learningRate: rate))
     }
-    guard steps > firstBatch else { throw KilnError(.badInput, "the training data have no samples") }
+    guard steps > 0 else { throw KilnError(.badInput, "the training data have no samples") }
     let duration = (ContinuousClock.now - start).components
     var report = EpochReport(
-      epoch: epoch, epochCount: epochs, training: values(running), learningRate: rate, stepCount: steps, sampleCount: samples,
+      epoch: epoch, epochCount: epochs, training: values(running), learningRate: rate, stepCount: steps, sampleCount: running.samples,
       skippedCount: source.skippedCount, seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18)
     if let validation { report.validation = try evaluate(validation) }
     return report
@@ -119,6 +128,7 @@ public final class Trainer {
       let result = try engine.evaluate(prepared)
       running.add(result, batch.count)
       updateMetrics(result, prepared)
+      onEvaluated?(batch, result.predictions)
     }
     return values(running)
   }
@@ -151,7 +161,7 @@ public final class Trainer {
   }
 
   /// Means of losses, weighed by the samples of the batches as Keras does.
-  private struct RunningLoss {
+  struct RunningLoss {
     private var sum = 0.0
     private var own: [Double?]
     private var count = 0.0
@@ -164,8 +174,19 @@ public final class Trainer {
       for (index, loss) in result.outputLosses.enumerated() { if let loss { own[index] = (own[index] ?? 0) + loss * Double(samples) } }
     }
 
+    var samples: Int { Int(count) }
     var mean: Double { count == 0 ? 0 : sum / count }
     func mean(of output: Int) -> Double? { own[output].map { $0 / Swift.max(count, 1) } }
+
+    /// For a checkpoint.
+    var json: JSON { .array([.double(sum), .double(count)] + own.map { $0.map(JSON.double) ?? .null }) }
+
+    init?(_ json: JSON, _ outputs: Int) {
+      guard let list = json.arrayValue, list.count == outputs + 2, let sum = list[0].doubleValue, let count = list[1].doubleValue, count >= 0,
+        count < 0x1p53
+      else { return nil }
+      (self.sum, self.count, own) = (sum, count, list.dropFirst(2).map(\.doubleValue))
+    }
   }
 }
 

@@ -12,8 +12,11 @@ final class TrainingRunner {
   private let checkpoints: CheckpointFolder?
   private let log: TrainingLog?
   private var stopping: EarlyStopping?
+  /// Finds the best epoch where nothing ends training early.
+  private var bestFinder: EarlyStopping
   private var plateau: ReduceOnPlateau?
   private var best: TrainingCheckpoint?
+  private var mispredictions: MispredictionList?
   private var epochStart = ContinuousClock.now
 
   init(command: TrainCommand, tuning: FineTuning, source: DataSource, validation: DataSource?) throws {
@@ -21,14 +24,17 @@ final class TrainingRunner {
     self.tuning = tuning
     self.source = source
     self.validation = validation
-    let run = TrainingRun([
-      ("--data", command.data.data), ("--batch-size", "\(source.batchSize)"), ("--seed", "\(command.choices.seed)"),
-      ("--optimizer", tuning.trainer.configuration.optimizer.kind.rawValue), ("--threads", "\(command.choices.threads ?? 0)"),
-    ])
+    let run = try TrainingRun(command, tuning, source, validation)
     checkpoints = try command.checkpoint.map { try CheckpointFolder($0, run: run) }
-    if let patience = command.earlyStopping {
-      stopping = EarlyStopping(monitor: Monitor(validation == nil ? "loss" : "val_loss"), patience: patience)
+    if let checkpoints, checkpoints.hasLast, !command.resume {
+      guard command.force else {
+        throw KilnError(.failed, "holds a checkpoint", at: [checkpoints.path], hint: "--resume goes on from it, --force begins anew")
+      }
+      checkpoints.clear()
     }
+    let monitor = Monitor(validation == nil ? "loss" : "val_loss")
+    stopping = command.earlyStopping.map { EarlyStopping(monitor: monitor, patience: $0) }
+    bestFinder = EarlyStopping(monitor: monitor, patience: Int.max)
     if let text = command.choices.schedule {
       let option = try ScheduleOption(text)
       let rate = tuning.trainer.currentRate
@@ -36,17 +42,31 @@ final class TrainingRunner {
       tuning.trainer.schedule = option.schedule(rate: rate, steps: steps)
       plateau = option.plateau(monitor: validation == nil ? "loss" : "val_loss")
     }
-    log = try command.logDir.map { try TrainingLog(folder: $0, resumedAt: nil) }
+    let found = command.resume ? try checkpoints?.loadLast() : nil
+    resumed = found
+    log = try command.logDir.map { try TrainingLog(folder: $0, resumedAt: found?.epoch) }
+    if found == nil { try log?.graph(tuning.trainer.graph) }
   }
+
+  /// What training goes on from.
+  private let resumed: TrainingCheckpoint?
 
   func run() throws {
     var firstBatch = 0
-    if command.resume, let found = try checkpoints?.loadLast() {
-      try tuning.trainer.restore(found)
-      firstBatch = found.batch
-      if let state = found.state["early_stopping"] { try stopping?.restore(state) }
-      if let state = found.state["plateau"] { try plateau?.restore(state) }
+    if let resumed {
+      try tuning.trainer.restore(resumed)
+      firstBatch = resumed.batch
+      if let state = resumed.state["early_stopping"] { try stopping?.restore(state) }
+      if let state = resumed.state["best"] { try bestFinder.restore(state) }
+      if let state = resumed.state["plateau"] { try plateau?.restore(state) }
+      if stopping != nil { best = try checkpoints?.loadBest() }
     }
+    if log != nil { watchMispredictions() }
+    if stopping?.stoppedEpoch == nil { try fit(firstBatch) }
+    if let best, stopping?.restoresBest == true { try tuning.trainer.restore(best, weightsOnly: true) }
+  }
+
+  private func fit(_ firstBatch: Int) throws {
     epochStart = ContinuousClock.now
     let resumed = firstBatch * source.batchSize
     let line = ProgressLine(epochCount: command.epochs, sampleCount: source.sampleCount, batchSize: source.batchSize)
@@ -58,7 +78,28 @@ final class TrainingRunner {
         guard let every = command.every, (step.step + 1) % every == 0 else { return }
         try checkpoints?.save(try checkpoint(batch: step.step + 1))
       }, onEpoch: { try end($0) })
-    if let best, stopping?.restoresBest == true { try tuning.trainer.restore(best, weightsOnly: true) }
+  }
+
+  /// Keeps the pictures that a model of one output is most wrong about.
+  private func watchMispredictions() {
+    let names = source.classNames
+    mispredictions = MispredictionList(classNames: names)
+    tuning.trainer.onEvaluated = { [weak self] batch, predictions in
+      guard let self, predictions.count == 1, let scores = predictions[0], let targets = batch.targets.values.first, batch.targets.count == 1,
+        batch.inputs.count == 1, let inputs = batch.inputs.values.first
+      else { return }
+      mispredictions?.add(inputs: inputs, targets: targets, scores: scores)
+    }
+  }
+
+  /// What `--log-dir` gets of an epoch.
+  private func write(_ report: EpochReport) throws {
+    guard let log else { return }
+    try log.epoch(report)
+    try log.histograms(try tuning.trainer.movedVariables(), epoch: report.epoch)
+    try log.histograms(try tuning.trainer.lastGradients(), suffix: "gradient", epoch: report.epoch)
+    if let mispredictions { try log.mispredictions(mispredictions.found, epoch: report.epoch) }
+    mispredictions = MispredictionList(classNames: source.classNames)
   }
 
   private func end(_ report: EpochReport) throws -> Bool {
@@ -72,22 +113,22 @@ final class TrainingRunner {
       self.plateau = own
     }
     var goesOn = true
-    var isBest = false
+    let isBest = bestFinder.update(epoch: report.epoch, value: bestFinder.monitor.value(report)).isBest
     if var own = stopping {
       let decision = own.update(epoch: report.epoch, value: own.monitor.value(report))
-      isBest = decision.isBest
-      if isBest { best = try tuning.trainer.checkpoint(batch: 0) }
+      if decision.isBest { best = try tuning.trainer.checkpoint(batch: 0) }
       goesOn = !decision.stops
       stopping = own
     }
-    try log?.epoch(report)
-    try checkpoints?.save(try checkpoint(batch: 0, isEpochDone: true), isBest: isBest)
+    try write(report)
+    try checkpoints?.save(try checkpoint(batch: 0), isBest: isBest)
     epochStart = ContinuousClock.now
     return goesOn
   }
 
-  private func checkpoint(batch: Int, isEpochDone: Bool = false) throws -> TrainingCheckpoint {
+  private func checkpoint(batch: Int) throws -> TrainingCheckpoint {
     var state = JSONObject()
+    state["best"] = bestFinder.state
     if let stopping { state["early_stopping"] = stopping.state }
     if let plateau { state["plateau"] = plateau.state }
     return try tuning.trainer.checkpoint(batch: batch, state: state)

@@ -29,6 +29,8 @@ import Training
     #expect(last.tensors.map(\.name) == want.tensors.map(\.name) && zip(last.tensors, want.tensors).allSatisfy { $0.tensor == $1.tensor })
     #expect(last.state["sum"]?.doubleValue == 0.1 + 0.2 && last.state["best"]?.doubleValue?.isNaN == true)
     #expect(try store.loadBest()?.step == 7)
+    try store.save(try checkpoint(9), isBest: true)
+    #expect(try store.loadBest()?.step == 9 && store.loadLast()?.step == 9)
     #expect(try FileManager.default.contentsOfDirectory(atPath: store.path).sorted() == [".lock", "best.safetensors", "last.safetensors"])
   }
 

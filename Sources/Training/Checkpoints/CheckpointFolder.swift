@@ -40,19 +40,18 @@ package final class CheckpointFolder {
     for entry in (try? FolderListing.entries(path)) ?? [] where entry.name.contains(".safetensors.tmp-") { unlink("\(path)/\(entry.name)") }
   }
 
-  /// Keeps a checkpoint as the last one, and as the best one too when it is.
+  /// Keeps a checkpoint as the last one, and as the best one too when it is. The best one is written first: a training that is
+  /// killed between the two goes on from the one before and finds the same best again.
   ///
   /// - Throws: `KilnError` (`failed`) when it cannot be written; the one before it stays.
   package func save(_ checkpoint: TrainingCheckpoint, isBest: Bool = false) throws {
-    try checkpoint.save(to: last, run: run)
-    if isBest {
-      // The same bytes under another name, where the file system has such links.
-      let temporary = "\(best).tmp-link"
+    if isBest { try checkpoint.save(to: best, run: run) }
+    // The same bytes under another name, where the file system has such links.
+    let temporary = "\(last).tmp-link"
+    unlink(temporary)
+    if !isBest || link(best, temporary) != 0 || rename(temporary, last) != 0 {
       unlink(temporary)
-      if link(last, temporary) != 0 || rename(temporary, best) != 0 {
-        unlink(temporary)
-        try checkpoint.save(to: best, run: run)
-      }
+      try checkpoint.save(to: last, run: run)
     }
     let folder = open(path, O_RDONLY | O_CLOEXEC)
     if folder >= 0 {
@@ -63,6 +62,12 @@ package final class CheckpointFolder {
 
   /// Whether there is a checkpoint to go on from.
   package var hasLast: Bool { FileStatus.exists(last) }
+
+  /// Removes the checkpoints of an earlier training.
+  package func clear() {
+    unlink(last)
+    unlink(best)
+  }
 
   /// The last checkpoint; nil when there is none.
   ///

@@ -25,6 +25,19 @@ struct MetricState {
     reset()
   }
 
+  /// What was counted so far, for a checkpoint.
+  var counts: [Double] { [total, weight, positives, negatives] + truePositives + falsePositives }
+
+  /// Goes on from what a checkpoint kept.
+  ///
+  /// - Throws: `KilnError` (`badInput`) when it belongs to another metric.
+  mutating func restore(_ counts: [Double]) throws {
+    guard counts.count == 4 + 2 * thresholds.count else { throw KilnError(.badInput, "the checkpoint has other metrics") }
+    (total, weight, positives, negatives) = (counts[0], counts[1], counts[2], counts[3])
+    truePositives = Array(counts[4..<4 + thresholds.count])
+    falsePositives = Array(counts[(4 + thresholds.count)...])
+  }
+
   mutating func reset() {
     (total, weight, positives, negatives) = (0, 0, 0, 0)
     truePositives = thresholds.map { _ in 0 }

@@ -42,12 +42,17 @@ package final class TrainingLog {
   /// Pictures that the model was wrong about.
   package func mispredictions(_ found: [Misprediction], epoch: Int) throws {
     let file = try validation ?? training
-    for (index, one) in found.enumerated() {
+    var seen: [String: Int] = [:]
+    for one in found {
+      // A tag that comes again in later epochs becomes a slider there.
+      let pair = "\(one.expected.replacing("/", with: "_")) taken for \(one.predicted.replacing("/", with: "_"))"
+      let number = seen[pair, default: 0]
+      seen[pair] = number + 1
       guard let layout = SampleStore.pictureLayout(one.picture.shape) else { continue }
       let png = try PNGWriter.encode(
         PNGWriter.samples(one.picture.floats, layout), height: layout.height, width: layout.width, channels: layout.channels)
       try file.picture(
-        "mispredictions/\(index) \(one.expected) taken for \(one.predicted)", png: png, height: layout.height, width: layout.width,
+        "mispredictions/\(pair)/\(number)", png: png, height: layout.height, width: layout.width,
         channels: layout.channels, step: epoch)
     }
   }

@@ -56,6 +56,7 @@ public struct EarlyStopping: Sendable, Hashable {
     .object(
       JSONObject([
         ("wait", .int(wait)), ("best", best.map(JSON.double) ?? .null), ("has_best", .bool(hasBestWeights)), ("best_epoch", .int(bestEpoch)),
+        ("stopped_epoch", stoppedEpoch.map(JSON.int) ?? .null),
       ]))
   }
 
@@ -65,5 +66,6 @@ public struct EarlyStopping: Sendable, Hashable {
       throw KilnError(.badInput, "the state of early stopping is malformed")
     }
     (self.wait, best, hasBestWeights, bestEpoch) = (wait, state["best"]?.doubleValue, hasBest, epoch)
+    stoppedEpoch = state["stopped_epoch"]?.intValue
   }
 }

@@ -27,6 +27,9 @@ struct TrainDataOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How the samples 0…255 of pictures are scaled: raw, unit, keras-*.", valueName: "mode"))
   var imageMode: ImageMode = .raw
 
+  @Option(help: ArgumentHelp("What pictures are resized to when the model takes any size; 256x256 without it.", valueName: "HEIGHTxWIDTH"))
+  var imageSize: PictureSize?
+
   @Option(help: ArgumentHelp("auto: each sample weighs as if all classes had as many.", valueName: "auto"))
   var classWeights: ClassWeights?
 
@@ -35,6 +38,17 @@ struct TrainDataOptions: ParsableArguments {
 
   @Flag(help: ArgumentHelp("Take the samples in their order.", visibility: .hidden))
   var noShuffle = false
+
+  struct PictureSize: ExpressibleByArgument {
+    let height: Int
+    let width: Int
+
+    init?(argument: String) {
+      let parts = argument.split(separator: "x").map { Int($0) ?? 0 }
+      guard parts.count == 2, parts.allSatisfy({ (1...65_536).contains($0) }) else { return nil }
+      (height, width) = (parts[0], parts[1])
+    }
+  }
 
   enum ClassWeights: String, CaseIterable, ExpressibleByArgument { case auto }
 
@@ -45,7 +59,7 @@ struct TrainDataOptions: ParsableArguments {
 
   /// The sources of training and validation.
   func sources(for form: DataForm, seed: UInt64, threads: Int?) throws -> (training: DataSource, validation: DataSource?) {
-    let options = DataOptions(target: target, imageMode: imageMode)
+    let options = DataOptions(target: target, imageMode: imageMode, imageSize: imageSize.map { ($0.height, $0.width) })
     let store = try SampleStore.load(data, for: form, options: options)
     var settings = DataSource.Settings()
     (settings.batchSize, settings.seed, settings.isStrict) = (batchSize, seed, strict)
@@ -59,7 +73,10 @@ struct TrainDataOptions: ParsableArguments {
       let (kept, held) = try store.split(validation: validationSplit, seed: seed)
       return (try DataSource(store, samples: kept, settings: settings), try DataSource(store, samples: held, settings: plain))
     }
-    let other = try validation.map { try DataSource(try SampleStore.load($0, for: form, options: options), settings: plain) }
+    // The same classes in the same order, although some may have no sample to validate.
+    var same = form
+    same.classNames = store.classNames ?? form.classNames
+    let other = try validation.map { try DataSource(try SampleStore.load($0, for: same, options: options), settings: plain) }
     return (try DataSource(store, settings: settings), other)
   }
 }
