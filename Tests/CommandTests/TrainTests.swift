@@ -1,0 +1,96 @@
+import Foundation
+import TensorModule
+import TestSupport
+import Testing
+
+/// `kinfer train` with its data, checkpoints and logs, as a user runs it.
+@Suite(.serialized) struct TrainTests {
+  private static let model = Command.fixture("demo/digits.h5")
+
+  /// Digits in miniature: pictures of noise whose brightness tells their class.
+  private func data(_ folder: TemporaryFolder, count: Int = 96, change: (inout [Float], inout [Int32]) -> Void = { _, _ in }) throws -> String {
+    var pixels: [Float] = []
+    var labels: [Int32] = []
+    for sample in 0..<count {
+      let label = sample * 7 % 10
+      labels.append(Int32(label))
+      for place in 0..<64 { pixels.append(Float((place * 31 + sample * 17) % 23) / 46 + Float(label) / 20) }
+    }
+    change(&pixels, &labels)
+    let path = folder.file("data.npz")
+    try NumPyFile.write(npz: [("x", try Tensor(pixels, shape: [count, 8, 8, 1])), ("y", try Tensor(labels, shape: [count]))], to: path)
+    return path
+  }
+
+  private func arguments(_ data: String, _ out: String, _ more: [String]) -> [String] {
+    ["train", Self.model, "--data", data, "--out", out, "--loss", "sparse_categorical_crossentropy", "--metrics", "accuracy", "--optimizer", "adam",
+      "--batch-size", "8", "--seed", "3", "--threads", "2", "--format", "json"] + more
+  }
+
+  private func train(_ data: String, _ out: String, _ more: [String], killedAfter delay: Double? = nil) throws -> Command {
+    try Command.run("kinfer", arguments(data, out, more)) { process in
+      guard let delay else { return }
+      usleep(UInt32(delay * 1e6))
+      kill(process, SIGKILL)
+    }
+  }
+
+  @Test func aKillLosesNothing() throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder)
+    let options = ["--epochs", "3", "--validation-split", "0.25", "--every", "2", "--early-stopping", "3", "--augment", "rotate=10,brightness", "--checkpoint"]
+    let whole = try train(data, folder.file("whole.kiln"), options + [folder.file("a")])
+    #expect(whole.exitCode == 0, "\(whole.errors)")
+    let epochs = try whole.text.split(separator: "\n").map { try JSON.parse(String($0)) }
+    #expect(epochs.compactMap { $0["epoch"]?.intValue } == [1, 2, 3])
+    #expect(epochs.allSatisfy { $0["metrics"]?["val_accuracy"]?.doubleValue != nil && $0["steps"]?.intValue == 9 })
+    var random = TestRandom(named: "train kill")
+    var kills = 0
+    var last = whole
+    // Each life may last longer, so that the training ends however slow the machine is.
+    for attempt in 0..<60 {
+      last = try train(
+        data, folder.file("cut.kiln"), options + [folder.file("b"), "--resume"], killedAfter: Double.random(in: 0.05...0.3 + Double(attempt) * 0.1, using: &random))
+      if last.signal == 0 { break }
+      kills += 1
+    }
+    #expect(last.exitCode == 0 && last.signal == 0, "\(last.errors)")
+    #expect(kills > 0)
+    func bytes(_ name: String) throws -> [UInt8] { try MappedFile.contents(of: folder.file(name)) }
+    #expect(try bytes("cut.kiln") == bytes("whole.kiln"))
+    #expect(try bytes("a/best.safetensors") == bytes("b/best.safetensors"))
+    #expect(try JSON.parse(String(last.text.split(separator: "\n").last ?? "null"))["metrics"] == epochs.last?["metrics"] || last.text.isEmpty)
+    let other = try train(data, folder.file("cut.kiln"), ["--epochs", "4", "--seed", "3", "--checkpoint", folder.file("b"), "--force"])
+    #expect(other.exitCode == 0, "without --resume and with --force training begins anew: \(other.errors)")
+    let again = try train(data, folder.file("other.kiln"), ["--epochs", "4", "--checkpoint", folder.file("b")])
+    #expect(again.exitCode == 1 && again.errors.contains("holds a checkpoint (--resume goes on from it, --force begins anew)"))
+    let changed = try train(data, folder.file("other.kiln"), ["--epochs", "4", "--checkpoint", folder.file("b"), "--resume", "--augment", "flip"])
+    #expect(changed.exitCode == 64 && changed.errors.contains("the checkpoint was written with --augment none, found flip"))
+  }
+
+  @Test func badDataAreOneLine() throws {
+    let folder = TemporaryFolder()
+    func line(_ data: String, _ more: [String] = []) throws -> String { try train(data, folder.file("o.kiln"), more).errorLine ?? "" }
+    #expect(try line(data(folder) { pixels, _ in pixels[64 * 5 + 30] = .nan }).hasSuffix("data.npz: x: sample 5 holds NaN at [3,6,0]; expected finite numbers"))
+    #expect(try line(data(folder) { _, labels in labels[9] = 10 }).hasSuffix("data.npz: y: sample 9 has the label 10; the output has classes 0…9"))
+    let good = try data(folder)
+    #expect(try line(good, ["--validation-split", "2"]).contains("--validation-split must be between 0 and 1"))
+    #expect(try line(good, ["--learning-rate", "1e30", "--epochs", "3"]).contains("at step"))
+    #expect(try line(good, ["--checkpoint", "/proc/none"]).contains("/proc/none: cannot be made"))
+    #expect(try line(good, ["--log-dir", "/proc/none"]).contains("/proc/none: cannot be made"))
+    #expect(folder.names == ["data.npz"])
+  }
+
+  @Test func logsAreWritten() throws {
+    let folder = TemporaryFolder()
+    let run = try train(try data(folder, count: 24), folder.file("o.kiln"), ["--epochs", "2", "--validation-split", "0.5", "--log-dir", folder.file("log")])
+    #expect(run.exitCode == 0, "\(run.errors)")
+    for name in ["train", "validation"] {
+      let files = try FileManager.default.contentsOfDirectory(atPath: folder.file("log/\(name)"))
+      #expect(files.count == 1)
+      let text = String(decoding: try MappedFile.contents(of: folder.file("log/\(name)/\(files[0])")), as: UTF8.self)
+      #expect(text.contains("epoch_loss") && text.contains("epoch_accuracy"))
+      #expect(text.contains(name == "train" ? "kernel/gradient" : "mispredictions/"))
+    }
+  }
+}
