@@ -116,7 +116,8 @@ public final class FineTuning {
 
   private func takeUp(_ state: TrainingState, _ options: Options) {
     let names = layers.description["optimizer"]?.arrayValue?.compactMap(\.stringValue) ?? []
-    if names.isEmpty { return }
+    // Of an optimizer that took no step Keras writes its counter and its rate.
+    if names.count <= 2 { return }
     let known = Dictionary(state.variables.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     do {
       let list = try names.map { name -> Tensor in

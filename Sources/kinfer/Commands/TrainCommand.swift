@@ -64,6 +64,9 @@ struct TrainCommand: ParsableCommand {
 
   func run() throws {
     if !force, access(out, F_OK) == 0 { throw KilnError(.failed, "exists", at: [out], hint: "--force replaces it") }
+    // What cannot be written at the end is said before the work.
+    let place = out.lastIndex(of: "/").map { out[...$0] } ?? "."
+    guard access(String(place), W_OK | X_OK) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [out]) }
     let folder = try PrivateFolder.system()
     let files = TrainingFiles(folder: folder.path)
     let tuning = try FineTuning(contentsOf: try files.imported(model), options: try choices.options())
