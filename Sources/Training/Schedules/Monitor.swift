@@ -21,8 +21,8 @@ public struct Monitor: Sendable, Hashable {
   private static func rises(_ name: String) -> Bool {
     let metric = name.hasPrefix("val_") ? name.dropFirst(4) : name[...]
     let falling = [
-      "loss", "error", "crossentropy", "hinge", "divergence", "poisson", "huber", "mse", "mae", "mape", "msle", "rmse", "kld", "logcosh", "log_cosh",
-      "false_positives", "false_negatives",
+      "loss", "error", "crossentropy", "hinge", "divergence", "poisson", "huber", "mse", "mae", "mape", "msle", "rmse", "kld",
+      "logcosh", "log_cosh", "false_positives", "false_negatives",
     ]
     return !falling.contains { metric.contains($0) }
   }

@@ -23,7 +23,8 @@ public struct ScheduleOption: Sendable, Hashable {
     let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     guard let name = Name(rawValue: parts.first ?? "") else {
       throw KilnError(
-        .usage, "--schedule: unknown \(KilnError.quoted(parts.first ?? ""))", hint: "known: " + Name.allCases.map(\.rawValue).joined(separator: ", "))
+        .usage, "--schedule: unknown \(KilnError.quoted(parts.first ?? ""))",
+        hint: "known: " + Name.allCases.map(\.rawValue).joined(separator: ", "))
     }
     let known = ScheduleOption.usual[name] ?? []
     var numbers = Dictionary(uniqueKeysWithValues: known.map { ($0.key, $0.value) })
