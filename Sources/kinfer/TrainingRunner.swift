@@ -120,8 +120,10 @@ final class TrainingRunner {
       goesOn = !decision.stops
       stopping = own
     }
-    try write(report)
+    // A log that cannot be written costs no checkpoint.
+    let logged = Result { try write(report) }
     try checkpoints?.save(try checkpoint(batch: 0), isBest: isBest)
+    try logged.get()
     epochStart = ContinuousClock.now
     return goesOn
   }

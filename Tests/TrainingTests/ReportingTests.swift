@@ -63,6 +63,8 @@ private func names(_ path: String) -> [String] { (try? FileManager.default.conte
     #expect(histogram.buckets[0].left == -1 && histogram.buckets[29].right == 2 && abs(histogram.buckets[9].right) < 1e-12)
     let equal = EventHistogram(try Tensor([3, 3] as [Float], shape: [2]))
     #expect(equal.buckets.allSatisfy { $0.left == 3 && $0.right == 3 } && equal.buckets.map(\.count) == [Double](repeating: 0, count: 29) + [2])
+    let tiny = EventHistogram(try Tensor([0, 5e-324] as [Double], shape: [2]))
+    #expect(tiny.buckets.last?.count == 2)
     #expect(EventHistogram(try Tensor([] as [Float], shape: [0])).buckets.allSatisfy { $0 == (0, 0, 0) })
   }
 
@@ -77,6 +79,9 @@ private func names(_ path: String) -> [String] { (try? FileManager.default.conte
     list.add(
       inputs: inputs, targets: try Tensor([0, 1, 0, 1, 0, 1, 1, 0] as [Float], shape: [4, 2]), scores: try Tensor([0, 0.99, 0.5, 1] as [Float], shape: [4, 1]))
     #expect(list.found.count == 2 && list.found[0].margin > 0.9)
+    list.add(
+      inputs: inputs, targets: try Tensor([1e30, -0.5, .nan, 7] as [Float], shape: [4]), scores: try Tensor([1, 2, 3, 4] as [Float], shape: [4, 1]))
+    #expect(list.found[0].margin < 2, "numbers are no classes")
   }
 
   /// Every record of an event file is whole and checked.

@@ -20,6 +20,8 @@ extension TargetColumn {
     throw KilnError(.badInput, "expected labels \((positions).dimsText) or \(target.dims.dimsText) a sample, found \(inner.shapeText)")
   }
 
+  private static let mostClasses: Int32 = 1 << 16
+
   private static func indices(_ target: DataForm.Target, _ array: Tensor, _ shape: Shape, _ names: [String]?) throws -> TargetColumn {
     let values = array.doubles
     if let bad = values.firstIndex(where: { $0 != $0.rounded() || abs($0) > 0x1p31 - 1 }) {
@@ -28,6 +30,9 @@ extension TargetColumn {
       throw KilnError(.badInput, "sample \(bad / max(1, shape.elementCount)) has the label \(values[bad]); classes are integers from 0")
     }
     let classes = values.map { Int32($0) }
+    if target.classCount == nil, names == nil, let greatest = classes.max(), greatest >= mostClasses {
+      throw KilnError(.badInput, "a label is \(greatest); at most \(mostClasses) classes are supported where the output does not say how many")
+    }
     let count = target.classCount ?? names?.count ?? Int(classes.max() ?? 0) + 1
     return try TargetColumn(target, classes: classes, shape: shape, classCount: count)
   }

@@ -15,12 +15,13 @@ package struct EventHistogram {
       return
     }
     let range = high - low
-    guard range > 0, range.isFinite else {
+    let width = range / Double(count)
+    // A range so small that its thirtieth is 0 counts as none.
+    guard width > 0, range.isFinite else {
       buckets = (0..<count).map { (low, low, $0 == count - 1 ? Double(values.count) : 0) }
       return
     }
     var counts = [Double](repeating: 0, count: count)
-    let width = range / Double(count)
     for value in values { counts[min(Int(((value - low) / width).rounded(.down)), count - 1)] += 1 }
     func edge(_ index: Int) -> Double { index == count ? high : low + Double(index) * width }
     buckets = (0..<count).map { (edge($0), edge($0 + 1), counts[$0]) }

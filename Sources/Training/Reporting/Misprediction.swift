@@ -33,9 +33,10 @@ package struct MispredictionList: Sendable {
     let width = targets.count / count
     for row in 0..<count {
       let scores = classes == 1 ? [1 - values[row], values[row]] : Array(values[row * classes..<(row + 1) * classes])
-      let label = width == 1 ? Int(wanted[row]) : Self.greatest(Array(wanted[row * width..<(row + 1) * width]))
+      // Numbers that are no class are no misprediction.
+      guard let label = Self.label(wanted[row * width..<(row + 1) * width]), scores.indices.contains(label) else { continue }
       let predicted = Self.greatest(scores)
-      guard scores.indices.contains(label), predicted != label else { continue }
+      guard predicted != label else { continue }
       let margin = scores[predicted] - scores[label]
       if found.count == limit, let last = found.last, last.margin >= margin { continue }
       let inner = Array(inputs.shape.dropFirst())
@@ -45,6 +46,13 @@ package struct MispredictionList: Sendable {
       found.insert(Misprediction(picture: picture, expected: name(label), predicted: name(predicted), margin: margin), at: place)
       if found.count > limit { found.removeLast() }
     }
+  }
+
+  /// The class that a row of targets names: its one number, or the place of the only 1 among 0.
+  private static func label(_ row: ArraySlice<Double>) -> Int? {
+    if row.count == 1 { return row.first.flatMap { Int(exactly: $0) } }
+    guard row.allSatisfy({ $0 == 0 || $0 == 1 }), row.count(where: { $0 == 1 }) == 1, let place = row.firstIndex(of: 1) else { return nil }
+    return place - row.startIndex
   }
 
   private func name(_ label: Int) -> String {
