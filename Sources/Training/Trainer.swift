@@ -13,6 +13,8 @@ public final class Trainer {
   package let engine: TrainingEngine
   /// The learning rate of each step; the optimizer's own without it.
   public var schedule: LearningRateSchedule?
+  /// The optimizer's step at which the schedule begins: 0 for the file's own, which goes on where it was.
+  package var scheduleStart = 0
   /// The rate that stands in the place of the schedule's, when something lowered it.
   public var learningRate: Double?
   var metrics: [[MetricState]]
@@ -61,7 +63,7 @@ public final class Trainer {
 
   /// The learning rate of the next step.
   public var currentRate: Double {
-    learningRate ?? schedule?.rate(engine.optimizer.updates) ?? Double(engine.optimizer.learningRate)
+    learningRate ?? schedule?.rate(engine.optimizer.updates - scheduleStart) ?? Double(engine.optimizer.learningRate)
   }
 
   // MARK: Epochs
@@ -100,6 +102,7 @@ public final class Trainer {
     try source.beginEpoch(epoch, firstBatch: firstBatch)
     while let batch = try source.next() {
       rate = currentRate
+      guard rate.isFinite, rate >= 0 else { throw KilnError(.failed, "the learning rate is \(rate) at step \(engine.stepNumber + 1)") }
       let prepared = try prepare(batch)
       let result = try engine.train(prepared, rate: rate)
       running.add(result, batch.count)
@@ -200,6 +203,9 @@ extension Trainer {
   package func restoreOptimizer(_ variables: [Tensor], order: [Int?]) throws {
     try engine.optimizer.restore(kerasVariables: variables, order: order)
   }
+
+  /// Lets a schedule begin with the next step.
+  package func begin(_ schedule: LearningRateSchedule) { (self.schedule, scheduleStart) = (schedule, engine.optimizer.updates) }
 
   /// Makes a number the optimizer's own learning rate.
   package func setRate(_ rate: Double) { engine.optimizer.learningRate = Float(rate) }

@@ -38,8 +38,9 @@ final class TrainingRunner {
     if let text = command.choices.schedule {
       let option = try ScheduleOption(text)
       let rate = tuning.trainer.currentRate
-      let steps = (source.batchCount ?? 1) * command.epochs
-      tuning.trainer.schedule = option.schedule(rate: rate, steps: steps)
+      // The optimizer moves once for the batches whose gradients it gathers.
+      let steps = (source.batchCount ?? 1) * command.epochs / max(1, tuning.trainer.configuration.optimizer.accumulationSteps ?? 1)
+      tuning.trainer.begin(option.schedule(rate: rate, steps: steps))
       plateau = option.plateau(monitor: validation == nil ? "loss" : "val_loss")
     }
     let found = command.resume ? try checkpoints?.loadLast() : nil

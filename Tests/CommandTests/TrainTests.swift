@@ -81,6 +81,19 @@ import Testing
     #expect(folder.names == ["data.npz"])
   }
 
+  /// A file's optimizer has counted its steps; a schedule of this training begins with it all the same.
+  @Test func aScheduleBeginsWithTheTraining() throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder, count: 40)
+    #expect(try train(data, folder.file("first.keras"), []).exitCode == 0)
+    let more = ["train", folder.file("first.keras"), "--data", data, "--out", folder.file("second.keras"), "--batch-size", "8", "--epochs", "2", "--format", "json"]
+    let run = try Command.run("kinfer", more + ["--schedule", "exponential,end=0.5"])
+    #expect(run.exitCode == 0 && run.errors.isEmpty, "\(run.errors)")
+    let rates = try run.text.split(separator: "\n").compactMap { try JSON.parse(String($0))["learning_rate"]?.doubleValue }
+    // 5 steps an epoch, 10 in all: the last of each epoch are steps 4 and 9.
+    #expect(zip(rates, [0.001 * pow(0.5, 0.4), 0.001 * pow(0.5, 0.9)]).allSatisfy { abs($0 - $1) < 1e-9 } && rates.count == 2, "\(rates)")
+  }
+
   @Test func logsAreWritten() throws {
     let folder = TemporaryFolder()
     let run = try train(try data(folder, count: 24), folder.file("o.kiln"), ["--epochs", "2", "--validation-split", "0.5", "--log-dir", folder.file("log")])
