@@ -15,9 +15,4 @@ extension FineTuning {
     }
     return DataForm(inputs: inputs, targets: targets, classNames: classNames)
   }
-
-  /// What the classes are called, when the file says it.
-  public var classNames: [String]? {
-    trainer.model.graph.metadata["class_names"].flatMap { try? JSON.parse($0) }?.arrayValue?.compactMap(\.stringValue)
-  }
 }

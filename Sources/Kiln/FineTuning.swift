@@ -31,6 +31,8 @@ public final class FineTuning {
 
   public let trainer: Trainer
   let stored: StoredModel
+  /// What the classes are called, in order; stored in the `.kiln` that is written.
+  public var classNames: [String]?
   let layers: SourceLayers
   /// The place of the document's trainable variables, in Keras's order, among the trained ones.
   private let order: [Int?]
@@ -45,6 +47,7 @@ public final class FineTuning {
       throw KilnError(.unsupportedModel, "does not hold the layers of a Keras file", at: [path])
     }
     self.layers = layers
+    classNames = stored.graph.metadata["class_names"].flatMap { try? JSON.parse($0) }?.arrayValue?.compactMap(\.stringValue)
     let model = try TrainingModel(stored.graph)
     let compile = layers.description["compile_config"] ?? .null
     let trained = try Self.trained(model, options)
@@ -173,6 +176,7 @@ public final class FineTuning {
     let state = TrainingState(configuration: compile, variables: zip(names, variables).map { ($0, $1) })
     var graph = try trainer.engine.trainedGraph()
     graph.metadata[TrainingModel.metadataKey] = nil
+    if let classNames { graph.metadata["class_names"] = JSON.array(classNames.map { .string($0) }).text() }
     graph.outputs.removeAll { $0.name.hasPrefix(TrainingModel.maskPrefix) }
     graph = try Optimizer.run(withoutNoise(graph), .portable).graph
     try Verifier.verify(graph)

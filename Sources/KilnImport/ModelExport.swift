@@ -21,6 +21,7 @@ public enum ModelExport {
   /// - Parameters:
   ///   - generation: 2 or 3; nil: that of the target's name, else of the source.
   ///   - externalData: an ONNX model's tensors go to a file beside it, as those of over 2 GiB do anyway.
+  ///   - newHead: an output for so many other classes, with weights drawn from the seed; goes without the check.
   ///   - overwriting: replace an existing file.
   ///   - isCancelled: asked while a child works; when true the export stops with an error and leaves nothing behind.
   /// - Throws: `KilnError`: `unsupportedModel` with everything that the target cannot express, `badInput` for a damaged file,
@@ -28,7 +29,8 @@ public enum ModelExport {
   @discardableResult
   public static func export(
     _ source: String, to target: String, generation: Int? = nil, options: ImportOptions = ImportOptions(), externalData: Bool = false,
-    check: Bool = true, overwriting: Bool = false, isolation: ModelImport.Isolation = .inProcess, isCancelled: () -> Bool = { false }
+    check: Bool = true, newHead: (classes: Int, seed: Int)? = nil, overwriting: Bool = false,
+    isolation: ModelImport.Isolation = .inProcess, isCancelled: () -> Bool = { false }
   ) throws -> Outcome {
     try ModelImport.refuse(target, from: source, overwriting: overwriting)
     let folder = try PrivateFolder.system()
@@ -60,11 +62,18 @@ public enum ModelExport {
           .unsupportedModel, "does not hold the layers of a Keras file",
           hint: "import the Keras file again, without --inputs, --outputs and --without-layers")
       }
-      let document = try KerasDocument(layers.description, tensors: layers.variables)
+      var document = try KerasDocument(layers.description, tensors: layers.variables)
+      if let newHead {
+        guard model.graph.outputs.count == 1, let output = model.graph.outputs.first else {
+          throw KilnError(.unsupportedModel, "has \(model.graph.outputs.count) outputs; --new-head needs a single one")
+        }
+        let dims = model.graph.type(of: output.value).dims.map(\.fixed)
+        try document.replaceHead(classes: newHead.classes, seed: newHead.seed, output: dims)
+      }
       let state = try document.optimizerVariables.isEmpty ? [] : KilnFile.training(path: kiln)?.variables ?? []
       var outcome = Outcome(notes: document.notes)
       try KerasWriter.write(document, optimizer: state, as: form, to: target, overwriting: overwriting) { temporary in
-        guard check, !form.isWeightsOnly else { return }
+        guard check, newHead == nil, !form.isWeightsOnly else { return }
         outcome.wasChecked = try self.check(temporary, against: model, folder.path, isolation, isCancelled)
         if isCancelled() { throw KilnError(.failed, "was interrupted", at: [source]) }
       }

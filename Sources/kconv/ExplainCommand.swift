@@ -2,6 +2,8 @@ import ArgumentParser
 import CommandSupport
 import Kiln
 import KilnImport
+import TensorModule
+import Training
 
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -20,15 +22,36 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "Print the optimized graph in its text form instead.")
   var dumpGraph = false
 
+  @Flag(help: "Print the graph of a training step instead: forward, loss and derivatives, optimized.")
+  var gradient = false
+
+  @Option(help: "Samples in the step of --gradient.")
+  var batch = 32
+
+  @Option(help: "The loss of --gradient, by its Keras name; the file's own without it.")
+  var loss: String?
+
   @OptionGroup var origin: OriginOptions
 
   func validate() throws {
     if let optimizerSteps, optimizerSteps < 0 { throw ValidationError("--optimizer-steps must be 0 or more, found \(optimizerSteps)") }
+    if !(1...1 << 20).contains(batch) { throw ValidationError("--batch must be 1 or more, found \(batch)") }
   }
 
   func run() throws {
     var options = ImportOptions()
     origin.apply(to: &options)
+    if gradient {
+      let folder = try PrivateFolder.system()
+      let target = folder.path + "/training.kiln"
+      options.isForTraining = true
+      _ = try Interruption.deferring {
+        try ModelImport.importModel(at: file, to: target, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
+      }
+      let explanation = try GradientExplanation(contentsOf: target, batch: batch, loss: try loss.map { try LossConfiguration($0) })
+      try Console.write(dumpGraph ? explanation.graphText : explanation.text)
+      return
+    }
     let model = try Interruption.deferring {
       try ModelImport.load(file, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
     }

@@ -16,12 +16,19 @@ struct ExportOptions: ParsableArguments {
   @Flag(help: "Leave out the optimizer's variables and the training configuration.")
   var withoutOptimizer = false
 
+  @Option(help: ArgumentHelp("An output for so many other classes.", visibility: .hidden))
+  var newHead: Int?
+
+  @Option(help: ArgumentHelp("Where the new output's weights are drawn from.", visibility: .hidden))
+  var headSeed = 0
+
   func export(_ source: String, to target: String, generation: Int?, externalData: Bool = false) throws {
     var options = try sourceOptions.options()
     options.keepsOptimizer = !withoutOptimizer
     let outcome = try Interruption.deferring {
       try ModelExport.export(
-        source, to: target, generation: generation, options: options, externalData: externalData, check: !noCheck, overwriting: force, isolation: .ownChild(),
+        source, to: target, generation: generation, options: options, externalData: externalData, check: !noCheck,
+        newHead: newHead.map { ($0, headSeed) }, overwriting: force, isolation: .ownChild(),
         isCancelled: { Interruption.isPending })
     }
     for note in outcome.notes { Console.note("\(CommandName.current): note: \(source): \(note)") }

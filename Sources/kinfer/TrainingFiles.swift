@@ -8,9 +8,14 @@ struct TrainingFiles {
   let folder: String
 
   /// A `.kiln` for training of any file of Keras, or of a `.kiln` of one.
-  func imported(_ path: String) throws -> String {
+  ///
+  /// - Parameter newHead: an output for so many other classes first.
+  func imported(_ path: String, newHead: Int?, seed: Int) throws -> String {
     var source = path
-    if let file = try? MappedFile(path: path), Model.isModelFile(file.bytes) {
+    if let newHead {
+      source = folder + "/source.keras"
+      try convert(["export", path, "--output", source, "--no-check", "--new-head", "\(newHead)", "--head-seed", "\(seed)"])
+    } else if let file = try? MappedFile(path: path), Model.isModelFile(file.bytes) {
       source = folder + "/source.keras"
       try convert(["export", path, "--output", source, "--no-check"])
     }

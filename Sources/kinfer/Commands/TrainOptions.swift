@@ -107,6 +107,9 @@ struct TrainChoices: ParsableArguments {
   @Option(help: ArgumentHelp("Train only the last layers that have weights.", valueName: "n"))
   var trainLast: Int?
 
+  @Option(help: ArgumentHelp("Replace the output by one for so many classes.", valueName: "classes"))
+  var newHead: Int?
+
   @Option(help: ArgumentHelp("The longest that all gradients together may be.", valueName: "length"))
   var clipNorm: Double?
 
@@ -119,6 +122,7 @@ struct TrainChoices: ParsableArguments {
   func validate() throws {
     if seed < 0 { throw ValidationError("--seed must be 0 or more, found \(seed)") }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
+    if let newHead, !(1...1 << 20).contains(newHead) { throw ValidationError("--new-head must be 1 or more, found \(newHead)") }
     if let trainLast, trainLast < 1 { throw ValidationError("--train-last must be 1 or more, found \(trainLast)") }
     if let learningRate, !(learningRate.isFinite && learningRate > 0) {
       throw ValidationError("--learning-rate must be a number over 0, found \(learningRate)")

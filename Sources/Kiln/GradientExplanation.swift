@@ -1,0 +1,40 @@
+import GraphModule
+import InferenceRuntime
+import ModelFile
+import TensorModule
+import Training
+
+/// What a step of training runs: the gradient graph after the optimizer, and how much memory its plan takes.
+public struct GradientExplanation {
+  /// The graph in its text form.
+  public let graphText: String
+  /// Bytes for activations and what lies between, with all of them kept.
+  public let arenaBytes: Int
+  public let nodeCount: Int
+  /// How many values the backward part reads of the forward part.
+  public let keptCount: Int
+
+  /// - Parameters:
+  ///   - path: a `.kiln` that was imported for training.
+  ///   - batch: samples in the step.
+  ///   - loss: in the place of the file's own.
+  public init(contentsOf path: String, batch: Int, loss: LossConfiguration?) throws {
+    var options = FineTuning.Options()
+    options.loss = loss
+    options.metrics = []
+    options.threads = 1
+    let trainer = try FineTuning(contentsOf: path, options: options).trainer
+    let (graph, report) = try trainer.explanation(batch: batch)
+    graphText = TextForm.print(graph)
+    arenaBytes = report.arenaBytes
+    nodeCount = graph.nodes.count
+    let isBackward = { (node: Node) in node.scope.hasPrefix("gradient") }
+    let forward = Set(graph.nodes.filter { !isBackward($0) }.flatMap(\.outputs))
+    keptCount = Set(graph.nodes.filter(isBackward).flatMap(\.inputs)).intersection(forward).count
+  }
+
+  /// The graph, then a line on memory.
+  public var text: String {
+    graphText + "# \(nodeCount) nodes; activations and temporaries \(arenaBytes) bytes, \(keptCount) values kept for the backward part\n"
+  }
+}
