@@ -70,6 +70,8 @@ public final class FineTuning {
     if let loss = options.loss {
       let optimizer = try options.optimizer ?? (compile["optimizer"].flatMap { $0.isNull ? nil : try OptimizerConfiguration($0) } ?? OptimizerConfiguration("adam"))
       configuration = TrainingConfiguration(optimizer: optimizer, losses: model.outputs.map { _ in loss })
+      // The file's metrics stay, as far as they are known.
+      if let own = try? TrainingConfiguration(compile: compile, outputs: model.outputs) { configuration.metrics = own.metrics }
     } else {
       guard !compile.isNull else {
         throw KilnError(.usage, "the file does not say how the model was compiled", hint: "--loss NAME, --optimizer NAME")

@@ -207,6 +207,11 @@ extension Trainer {
   /// Lets a schedule begin with the next step.
   package func begin(_ schedule: LearningRateSchedule) { (self.schedule, scheduleStart) = (schedule, engine.optimizer.updates) }
 
+  /// The trained variables as they are now, by their names in the graph.
+  package func trainedVariables() throws -> [(name: String, tensor: Tensor)] {
+    try engine.trained.map { (model.variables[$0].value, try engine.value($0)) }
+  }
+
   /// Makes a number the optimizer's own learning rate.
   package func setRate(_ rate: Double) { engine.optimizer.learningRate = Float(rate) }
 

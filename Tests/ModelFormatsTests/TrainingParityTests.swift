@@ -1,5 +1,6 @@
 import Foundation
 import GraphModule
+import InferenceRuntime
 import Kiln
 import KilnImport
 import TensorModule
@@ -71,6 +72,60 @@ import Training
         #expect(abs(mean - (numbers[0]?.doubleValue ?? .nan)) <= 1e-3, "\(name): the mean of \(variable.name)")
         #expect(abs(middle - (numbers[1]?.doubleValue ?? .nan)) <= 1e-3, "\(name): an element of \(variable.name)")
       }
+    }
+  }
+
+  /// Nothing of a step is left to the ops' own definitions.
+  @Test(arguments: models)
+  func stepsRunByKernels(_ model: String) throws {
+    let imported = try Imported("\(Self.folder)/\(model).keras")
+    let tuning = try FineTuning(contentsOf: imported.path, options: Self.options(.string("adam")))
+    let (_, report) = try tuning.trainer.explanation(batch: 8)
+    let slow = report.nodes.filter { $0.kernel == PlanReport.referenceKernel }
+    #expect(slow.isEmpty, "\(slow.map(\.name))")
+    #expect(report.nodes.contains { $0.scope.hasPrefix("gradient") })
+  }
+
+  /// Only the new output moves when the rest is frozen, statistics too.
+  @Test func newHeadAndFrozenLayers() throws {
+    let imported = try Imported("\(Self.folder)/cnn.keras")
+    let folder = imported.folder
+    try ModelExport.export("\(Self.folder)/cnn.keras", to: folder + "/head.keras", newHead: (3, 7))
+    let other = try Imported(folder + "/head.keras")
+    var options = try Self.options(.string("sgd"))
+    options.loss = nil
+    options.freeze = ["conv2d*", "batch_normalization*"]
+    let tuning = try FineTuning(contentsOf: other.path, options: options)
+    let before = try tuning.variables()
+    let x = try Tensor((0..<64 * 4).map { Float($0 % 13) - 6 }, shape: [4, 8, 8, 1])
+    let batch = Batch(count: 4, inputs: ["x": x], targets: ["y": try Tensor([0, 1, 2, 1] as [Int32], shape: [4])])
+    try tuning.trainer.fit(OneBatch(batch), epochs: 3)
+    let after = try tuning.variables()
+    for (old, new) in zip(before, after) {
+      let isHead = new.tensor.shape.last == 3 && !new.name.contains("conv") && !new.name.contains("batch")
+      #expect((old.tensor == new.tensor) != isHead, "\(new.name)")
+    }
+    try tuning.save(to: folder + "/tuned.kiln")
+    try ModelExport.export(folder + "/tuned.kiln", to: folder + "/tuned.keras")
+    #expect(throws: KilnError.self) {
+      try tuning.trainer.fit(OneBatch(Batch(count: 4, inputs: ["x": x], targets: ["y": try Tensor([0, 1, 3, 1] as [Int32], shape: [4])])), epochs: 4)
+    }
+  }
+
+  /// One batch an epoch.
+  final class OneBatch: BatchSource, @unchecked Sendable {
+    private let batch: Batch
+    private var isGiven = false
+    let classNames: [String]? = nil
+
+    init(_ batch: Batch) { self.batch = batch }
+
+    var sampleCount: Int? { batch.count }
+    var batchSize: Int { batch.count }
+    func beginEpoch(_ epoch: Int, firstBatch: Int) { isGiven = false }
+    func next() -> Batch? {
+      defer { isGiven = true }
+      return isGiven ? nil : batch
     }
   }
 

@@ -32,13 +32,56 @@ extension NodeLowering {
   }
 }
 
+extension BatchNorm {
+  private struct FoldParameters {
+    var channels: Int
+    var epsilon: Double
+  }
+
+  /// Operands: gamma or none, beta or none, mean, variance, then scale and shift.
+  private static let fold: kiln_kernel = { params, operands, _, _ in
+    guard let params, let operands, let mean = operands[2], let variance = operands[3], let scale = operands[4], let shift = operands[5] else { return }
+    let p = params.load(as: FoldParameters.self)
+    let gamma = operands[0]?.assumingMemoryBound(to: Float.self)
+    let beta = operands[1]?.assumingMemoryBound(to: Float.self)
+    let (means, variances) = (mean.assumingMemoryBound(to: Float.self), variance.assumingMemoryBound(to: Float.self))
+    let (scales, shifts) = (scale.assumingMemoryBound(to: Float.self), shift.assumingMemoryBound(to: Float.self))
+    for channel in 0..<p.channels {
+      let factor = Double(gamma?[channel] ?? 1) / (Double(variances[channel]) + p.epsilon).squareRoot()
+      scales[channel] = Float(factor)
+      shifts[channel] = Float(Double(beta?[channel] ?? 0) - Double(means[channel]) * factor)
+    }
+  }
+
+  /// Statistics or weights that are found as the graph runs, as in training.
+  fileprivate func lowerComputed(_ node: NodeLowering) throws -> Bool {
+    let channels = node.inputShapes[operands.mean].elementCount
+    let (scale, shift) = (node.temporary(byteCount: channels * 4), node.temporary(byteCount: channels * 4))
+    if channels == 0 { return false }
+    try node.step(
+      Self.fold, "fold", copying: FoldParameters(channels: channels, epsilon: epsilon),
+      [
+        node.optionalInput(operands.gamma), node.optionalInput(operands.beta), node.input(operands.mean), node.input(operands.variance), scale,
+        shift,
+      ])
+    var params = kiln_affine_params()
+    params.rows = Int64(Array(node.inputShapes[0].dropLast()).elementCount)
+    params.channels = Int64(channels)
+    params.activation = Activation.identity.kernel
+    node.allowInPlace(over: 0)
+    try node.step(
+      kiln_affine, "affine", copying: params, [node.input(0), scale, shift, node.output()], parts: kiln_affine_parts(&params, node.threads))
+    return true
+  }
+}
+
 extension BatchNorm: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
-    guard node.isAll(.float32), let mean = node.constant(operands.mean), let variance = node.constant(operands.variance)
-    else { return false }
+    guard node.isAll(.float32) else { return false }
     let gamma = operands.gamma.map { node.constant($0) }
     let beta = operands.beta.map { node.constant($0) }
-    if gamma == .some(nil) || beta == .some(nil) { return false }
+    guard let mean = node.constant(operands.mean), let variance = node.constant(operands.variance), gamma != .some(nil), beta != .some(nil)
+    else { return try lowerComputed(node) }
     // y = x · s + (beta − mean · s) with s = gamma / √(variance + epsilon).
     let channels = mean.count
     let scales = zip(variance.doubles, gamma??.doubles ?? [Double](repeating: 1, count: channels))

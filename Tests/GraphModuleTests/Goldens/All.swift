@@ -43,6 +43,11 @@ extension Golden {
       special,
       bitcast,
       runningLogs,
+      convKernelGradient,
+      poolGradient,
+      rnnGradient,
+      noise,
+      random,
     ].flatMap { $0 }
   }
 }
