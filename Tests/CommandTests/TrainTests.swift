@@ -94,6 +94,19 @@ import Testing
     #expect(zip(rates, [0.001 * pow(0.5, 0.4), 0.001 * pow(0.5, 0.9)]).allSatisfy { abs($0 - $1) < 1e-9 } && rates.count == 2, "\(rates)")
   }
 
+  @Test func classesKeepTheirNames() throws {
+    let folder = TemporaryFolder()
+    let path = try data(folder, count: 20)
+    let x = try #require(try NumPyFile.read(npz: path).first { $0.name == "x" }).tensor
+    let names = (0..<20).map { "digit \($0 * 7 % 10)" }
+    try NumPyFile.write(npz: [("x", x), ("y", Tensor(strings: names, shape: [20]))], to: path)
+    let run = try train(path, folder.file("named.kiln"), [])
+    #expect(run.exitCode == 0, "\(run.errors)")
+    try NumPyFile.write(npy: x, to: folder.file("x.npy"))
+    let top = try Command.run("kinfer", ["predict", folder.file("named.kiln"), folder.file("x.npy"), "--top", "1"])
+    #expect(top.exitCode == 0 && top.text.contains("digit "), "\(top.errors)\(top.text)")
+  }
+
   @Test func logsAreWritten() throws {
     let folder = TemporaryFolder()
     let run = try train(try data(folder, count: 24), folder.file("o.kiln"), ["--epochs", "2", "--validation-split", "0.5", "--log-dir", folder.file("log")])

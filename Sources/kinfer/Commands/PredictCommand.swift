@@ -48,9 +48,9 @@ struct PredictCommand: ParsableCommand {
     if top != nil, format == .npy || format == .npz {
       throw KilnError(.usage, "--top gives text or JSON, not .\(format.rawValue)")
     }
-    let labels = try labels.map { try Labels(path: $0) }
-    let writer = OutputWriter(path: output, format: format, top: top, labels: labels)
+    let given = try labels.map { try Labels(path: $0) }
     let model = try options.load()
+    let writer = OutputWriter(path: output, format: format, top: top, labels: given ?? Labels(of: model))
     let samples = try options.samples(input, texts: text, for: model)
     try writer.write(try Batches(model: model, samples: samples, size: batchSize, resetsStates: resetStates).predict())
   }

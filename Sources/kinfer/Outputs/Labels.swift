@@ -4,6 +4,13 @@ import Kiln
 struct Labels {
   let names: [String]
 
+  /// The names that training left in the model; nil when there are none.
+  init?(of model: Model) {
+    guard let text = model.metadata["class_names"], let list = try? JSON.parse(text).arrayValue else { return nil }
+    names = list.compactMap(\.stringValue)
+    guard names.count == list.count, model.outputs.count == 1, model.outputs[0].dims.last == .some(names.count) else { return nil }
+  }
+
   /// Reads one name a line, a JSON list, or Keras's `imagenet_class_index.json` (`{"0": ["n01440764", "tench"], …}`).
   init(path: String) throws {
     let file = try MappedFile(path: path)
