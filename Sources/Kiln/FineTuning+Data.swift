@@ -11,7 +11,7 @@ extension FineTuning {
     let targets = model.outputs.enumerated().compactMap { index, name -> DataForm.Target? in
       guard let loss = trainer.configuration.losses[index] else { return nil }
       let dims = dims(model.graph.outputs[index].value)
-      return DataForm.Target(name, dims: dims, labels: DataForm.Labels(loss: loss.function, dims: dims))
+      return DataForm.Target(name, dims: dims, labels: DataForm.Labels(loss: loss.function, dims: dims), ignoredLabel: loss.options["ignore_class"].flatMap { Int(exactly: $0) })
     }
     return DataForm(inputs: inputs, targets: targets, classNames: classNames)
   }

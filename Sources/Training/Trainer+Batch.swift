@@ -37,7 +37,7 @@ extension Trainer {
       }
       let own = try tensor.converted(to: loss.hasClassTargets ? .int32 : .float32)
       if loss.hasClassTargets {
-        try checkClasses(own, graph.type(of: graph.outputs[index].value), ignored: loss.options["ignore_class"].map { Int32($0) })
+        try checkClasses(own, graph.type(of: graph.outputs[index].value), ignored: loss.options["ignore_class"].flatMap { Int32(exactly: $0) })
       } else {
         try checkFinite(own, "the targets")
       }

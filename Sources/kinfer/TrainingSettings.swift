@@ -6,7 +6,8 @@ extension TrainingRun {
   init(_ command: TrainCommand, _ tuning: FineTuning, _ source: DataSource, _ validation: DataSource?) throws {
     let (data, choices) = (command.data, command.choices)
     var settings: [(name: String, value: String)] = [
-      ("the model", try tuning.trainer.fingerprint()), ("--data", data.data), ("samples", "\(source.samples.count)"),
+      ("the model", try tuning.trainer.fingerprint()), ("--data", data.data), ("--target", data.target ?? "none"),
+      ("--image-size", data.imageSize.map { "\($0.height)x\($0.width)" } ?? "none"), ("--no-shuffle", "\(data.noShuffle)"), ("samples", "\(source.samples.count)"),
       ("validation samples", "\(validation?.samples.count ?? 0)"), ("--batch-size", "\(source.batchSize)"), ("--seed", "\(choices.seed)"),
       ("--threads", choices.threads.map(String.init) ?? "all"), ("--optimizer", tuning.trainer.configuration.optimizer.kind.rawValue),
       ("--learning-rate", choices.learningRate.map { "\($0)" } ?? "the file's"), ("--loss", choices.loss ?? "the file's"),

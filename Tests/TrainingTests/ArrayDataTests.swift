@@ -36,6 +36,9 @@ import Training
     #expect(binary.targets["dense"]?.shape == [2, 1] && binary.targets["dense"]?.floats == [1, 0])
     let chances = try load(try Tensor([0.3, 0] as [Float], shape: [2, 1]), DataSupport.form([3, 4], [1], .binary))
     #expect(chances.targets["dense"]?.floats == [0.3, 0])
+    var masked = DataSupport.form([3, 4], [2], .indices)
+    masked.targets[0].ignoredLabel = -1
+    #expect(try load(try Tensor([1, -1] as [Int32], shape: [2]), masked).targets["dense"]?.integers == [1, -1])
     let steps = try load(try Tensor([0, 1, 2, 2, 1, 0] as [Int64], shape: [2, 3]), DataSupport.form([3, 4], [3, 3], .indices))
     #expect(steps.targets["dense"]?.shape == [2, 3])
   }

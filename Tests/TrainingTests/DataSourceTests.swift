@@ -126,6 +126,11 @@ import Training
     for bad in ["tilt", "rotate=x", "crop=0", "brightness=2", "", "flip=1"] {
       #expect(DataSupport.line { _ = try Augmentation(bad) }.hasPrefix("--augment"), "\(bad)")
     }
+    let masks = try DataSupport.npz(
+      folder, [("x", try Tensor(pixels, shape: [1, 3, 4, 1])), ("y", try Tensor([Int32](repeating: 1, count: 12), shape: [1, 3, 4]))], "masks.npz")
+    let places = try SampleStore.load(masks, for: DataSupport.form([3, 4, 1], [3, 4, 2], .indices))
+    #expect(DataSupport.line { _ = try DataSource(places, settings: settings { $0.augmentation = try? Augmentation("flip") }) }.contains("has values for places in them"))
+    _ = try DataSource(places, settings: settings { $0.augmentation = try? Augmentation("brightness") })
     let flat = try DataSupport.numbered(TemporaryFolder(), 4)
     #expect(DataSupport.line { _ = try DataSource(flat, settings: settings { $0.augmentation = try? Augmentation("flip") }) }.contains("inputs take none"))
   }

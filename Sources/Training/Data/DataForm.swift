@@ -53,9 +53,11 @@ public struct DataForm: Sendable {
     /// The output's lengths without the axis of samples.
     public var dims: [Int?]
     public var labels: Labels
+    /// A label that the loss passes over, in or out of the range of classes.
+    public var ignoredLabel: Int?
 
-    public init(_ name: String, aliases: [String] = [], dims: [Int?], labels: Labels) {
-      (self.name, self.aliases, self.dims, self.labels) = (name, aliases, dims, labels)
+    public init(_ name: String, aliases: [String] = [], dims: [Int?], labels: Labels, ignoredLabel: Int? = nil) {
+      (self.name, self.aliases, self.dims, self.labels, self.ignoredLabel) = (name, aliases, dims, labels, ignoredLabel)
     }
 
     /// How many classes the output tells apart; nil where that is not known or there are none.

@@ -51,7 +51,12 @@ public final class DataSource: BatchSource {
     self.samples = samples ?? Array(0..<store.count)
     self.settings = settings
     guard !self.samples.isEmpty else { throw KilnError(.badInput, "no samples are left", at: [store.path]) }
-    if settings.augmentation != nil {
+    if let augmentation = settings.augmentation {
+      if augmentation.moves, let target = store.targets.first(where: \.hasPlaces)?.target {
+        throw KilnError(
+          .usage, "--augment moves pictures, but not the targets of the output \(KilnError.quoted(target.name)), which has values for places in them",
+          hint: "brightness and contrast move nothing")
+      }
       guard store.inputs.contains(where: { SampleStore.pictureLayout($0.rowShape) != nil }) else {
         throw KilnError(.usage, "--augment is for pictures; the model's inputs take none")
       }

@@ -11,9 +11,8 @@ extension SampleStore {
     guard fraction > 0, fraction < 1 else {
       throw KilnError(.usage, "--validation-split must be between 0 and 1, found \(fraction)")
     }
-    let isShuffled = isSlow && classNames != nil
-    let order = isShuffled ? NumPyShuffle.order(count: count, seed: UInt32(truncatingIfNeeded: seed)) : Array(0..<count)
-    let kept = isShuffled ? count - Int(fraction * Double(count)) : Int((Double(count) * (1 - fraction)).rounded(.down))
+    let order = isClassFolder ? NumPyShuffle.order(count: count, seed: UInt32(truncatingIfNeeded: seed)) : Array(0..<count)
+    let kept = isClassFolder ? count - Int(fraction * Double(count)) : Int((Double(count) * (1 - fraction)).rounded(.down))
     guard kept > 0, kept < count else {
       throw KilnError(.usage, "--validation-split \(fraction) of \(count) samples leaves \(kept) for training and \(count - kept) for validation")
     }

@@ -31,16 +31,19 @@ public struct SampleStore: Sendable {
   /// What the integers of the targets stand for.
   public let classNames: [String]?
   public let count: Int
+  /// Whether the samples are a folder's, in the order of its classes.
+  let isClassFolder: Bool
   /// The least and greatest value of each array that may be a picture, for augmentation.
   let ranges: [ClosedRange<Float>?]
 
   /// - Throws: `KilnError` (`badInput`) when there are no samples.
   init(
-    path: String, count: Int, inputs: [Input], targets: [TargetColumn], weights: [String: Tensor] = [:], classNames: [String]? = nil
+    path: String, count: Int, inputs: [Input], targets: [TargetColumn], weights: [String: Tensor] = [:], classNames: [String]? = nil,
+    isClassFolder: Bool = false
   ) throws {
     guard count > 0 else { throw KilnError(.badInput, "holds no samples") }
     (self.path, self.inputs, self.targets, self.weights) = (path, inputs, targets, weights)
-    (self.classNames, self.count) = (classNames, count)
+    (self.classNames, self.count, self.isClassFolder) = (classNames, count, isClassFolder)
     ranges = inputs.map { input in
       guard case .array(let tensor) = input.column, input.form.dtype == .float32, SampleStore.pictureLayout(input.rowShape) != nil else { return nil }
       return tensor.dtype == .uint8 ? 0...255 : SampleStore.range(tensor)

@@ -22,7 +22,8 @@ struct TargetColumn: Sendable {
     let perSample = max(1, shape.elementCount)
     let labels = TargetColumn.labels(target, classCount)
     let most = target.classCount ?? classCount
-    if let bad = classes.firstIndex(where: { $0 < 0 || Int($0) >= most }) {
+    let ignored = labels == .indices ? target.ignoredLabel : nil
+    if let bad = classes.firstIndex(where: { ($0 < 0 || Int($0) >= most) && Int($0) != ignored }) {
       throw KilnError(.badInput, "sample \(bad / perSample) has the label \(classes[bad]); the output has classes 0…\(most - 1)")
     }
     let wanted: Shape
@@ -55,11 +56,19 @@ struct TargetColumn: Sendable {
     return target.dims.last == 1 || target.dims.isEmpty ? .binary : .oneHot
   }
 
+  /// Whether a sample has values for places in it, which a movement of its picture would have to follow.
+  var hasPlaces: Bool {
+    switch values {
+    case .classes(_, let perSample): perSample > 1
+    case .numbers(let tensor): tensor.shape.count > 2
+    }
+  }
+
   var dtype: DType { form == .indices ? .int32 : .float32 }
 
-  /// The class of a sample; nil when it has several or none.
+  /// The class of a sample; nil when it has several or none, or one that the loss passes over.
   func label(_ sample: Int) -> Int? {
-    guard case .classes(let classes, 1) = values else { return nil }
+    guard case .classes(let classes, 1) = values, 0..<classCount ~= Int(classes[sample]) else { return nil }
     return Int(classes[sample])
   }
 

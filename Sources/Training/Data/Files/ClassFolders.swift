@@ -41,7 +41,7 @@ struct ClassFolders {
     let column = try TargetColumn(target, classes: classes, shape: [], classCount: names.count)
     return try SampleStore(
       path: path, count: sources.count, inputs: [SampleStore.Input(form: input, column: .pictures(sources, picture))], targets: [column],
-      classNames: names)
+      classNames: names, isClassFolder: true)
   }
 
   private func pictures(in folder: String) throws -> [String] {

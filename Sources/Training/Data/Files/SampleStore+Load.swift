@@ -11,6 +11,8 @@ extension SampleStore {
   ///
   /// - Throws: `KilnError`: `badInput` for data that are damaged or do not fit the model, with the file and the place.
   public static func load(_ path: String, for form: DataForm, options: DataOptions = DataOptions()) throws -> SampleStore {
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
     guard !form.inputs.isEmpty, !form.targets.isEmpty else { throw KilnError(.badInput, "the model has nothing to train") }
     do {
       if try FolderListing.isFolder(path) {

@@ -27,6 +27,9 @@ public struct Augmentation: Sendable, Hashable {
     ("brightness", \.brightness, 0.2, 1), ("contrast", \.contrast, 0.2, 1),
   ]
 
+  /// Whether pixels change their places.
+  var moves: Bool { flip || flipVertical || crop > 0 || rotate > 0 || zoom > 0 || translate > 0 }
+
   /// The names that `init(_:)` reads.
   public static let names = ["flip", "flip-vertical"] + amounts.map(\.name)
 
