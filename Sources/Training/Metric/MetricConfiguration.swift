@@ -76,6 +76,27 @@ public struct MetricConfiguration: Sendable, Hashable {
     for key in ["k", "threshold", "num_thresholds", "from_logits"] {
       if let value = config?[key] { options[key] = value.doubleValue ?? value.boolValue.map { $0 ? 1 : 0 } }
     }
+    try refuseOthers(config)
+  }
+
+  /// - Throws: `KilnError` (`unsupportedModel`) for options that would give other numbers.
+  private func refuseOthers(_ config: JSON?) throws {
+    func refused(_ key: String) -> KilnError {
+      KilnError(
+        .unsupportedModel, "the metric \(KilnError.quoted(name)) has \(key) \(KilnError.escaped(config?[key]?.text() ?? "")), which is not supported",
+        hint: "--metrics names others")
+    }
+    for key in ["k", "num_thresholds"] {
+      if let number = options[key] { guard (1...65_536).contains(number), number == number.rounded() else { throw refused(key) } }
+    }
+    for key in ["top_k", "class_id", "label_weights", "thresholds"] {
+      if let value = config?[key], !value.isNull, !(key == "thresholds" && value.doubleValue != nil) { throw refused(key) }
+    }
+    guard kind == .auc else { return }
+    for (key, usual) in [("curve", "ROC"), ("summation_method", "interpolation")] {
+      if let value = config?[key]?.stringValue, value != usual { throw refused(key) }
+    }
+    if config?["multi_label"]?.boolValue == true { throw refused("multi_label") }
   }
 
   /// As Keras 3 writes it.
