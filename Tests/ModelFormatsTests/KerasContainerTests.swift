@@ -69,6 +69,15 @@ struct ContainerCase: Sendable, CustomTestStringConvertible {
     #expect(error?.hint?.contains("--architecture") == true)
   }
 
+  /// An architecture of Keras 3 has no version, and what a mask leaves out depends on it.
+  @Test func aVersionThatMattersIsAssumedAloud() throws {
+    let folder = "\(FixtureCase.root)/fixtures/keras-containers/keras-3.15.1__crossed_gqa_1_masked_01_causal_key"
+    var options = ImportOptions()
+    options.architecture = "\(folder)/architecture.json"
+    let warnings = try ModelImporter.read(path: "\(folder)/model.weights.h5", options: options).warnings
+    #expect(warnings.contains { $0.line.contains("as in Keras 3.10 and later") }, "\(warnings.map(\.line))")
+  }
+
   /// The optimizer's variables come along in the order of the file, unless they are not wanted.
   @Test(arguments: [
     ("keras-3.15.1__object_trained", "model.keras", 14, "optimizer/vars/0"), ("keras-3.15.1__object_trained", "model.h5", 14, "adam/iteration"),

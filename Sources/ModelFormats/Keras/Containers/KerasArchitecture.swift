@@ -37,6 +37,7 @@ struct KerasArchitecture {
     // Keras 3 writes no version here; since 3.4 dtypes are objects.
     let isCurrent = String(decoding: bytes, as: UTF8.self).contains("DTypePolicy")
     var dialect = KerasDialect(versionText: isCurrent ? "3.15" : "3.3")
+    dialect.hasVersion = false
     dialect.evidence = "the architecture names the modules of its classes" + (isCurrent ? " and has dtype policies" : "")
     return dialect
   }

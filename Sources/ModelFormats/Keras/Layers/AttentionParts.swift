@@ -68,6 +68,9 @@ extension LayerCall {
   func maskedSoftmax(_ scores: ValueID, _ mask: ValueID?, zeroes: Bool) throws -> ValueID {
     let dtype = type(scores).dtype
     guard let mask else { return try add(Softmax(axis: -1), [scores], "softmax") }
+    if zeroes, !dialect.hasVersion {
+      builder.diagnostics.warn(layer.path, "the file does not say its version: a row that the mask leaves out becomes zeros, as in Keras 3.10 and later")
+    }
     let bounded = try add(Elementwise(.select), [mask, scores, try scalar(-1e9, dtype)], "masked")
     let result = try add(Softmax(axis: -1), [bounded], "softmax")
     return zeroes ? try add(Elementwise(.select), [mask, result, try scalar(0, dtype)], "kept") : result
