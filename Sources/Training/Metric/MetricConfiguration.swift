@@ -54,8 +54,8 @@ public struct MetricConfiguration: Sendable, Hashable {
         .usage, "there is no metric \(KilnError.quoted(name))", hint: Kind.allCases.map(\.rawValue).joined(separator: ", "))
     }
     self.kind = kind
-    // Keras keeps the name that it was given; classes have their own.
-    self.name = name.first?.isUppercase ?? false ? kind.rawValue : name
+    // Keras keeps the name that it was given.
+    self.name = name
   }
 
   /// A metric of a `compile_config`: a name, or a class with its configuration.
@@ -71,6 +71,7 @@ public struct MetricConfiguration: Sendable, Hashable {
     let isFunction = name == "function" || name == "MeanMetricWrapper"
     let function = isFunction ? config?.stringValue ?? config?["fn"]?.stringValue ?? config?["name"]?.stringValue ?? name : name
     try self.init(function)
+    if !isFunction { self.name = kind.rawValue }
     if let own = config?["name"]?.stringValue { self.name = own }
     if let threshold = config?["thresholds"]?.doubleValue { options["threshold"] = threshold }
     for key in ["k", "threshold", "num_thresholds", "from_logits"] {

@@ -233,7 +233,10 @@ struct StepGraphBuilder {
     for layer in model.layers {
       guard let json = layer.activityRegularizer, let result = layer.result.flatMap({ bound.value(named: $0) }), let value = map[result]
       else { continue }
-      if let penalty = try Regularizer(json).penalty(value, writer) { try join(penalty) }
+      if let penalty = try Regularizer(json).penalty(value, writer) {
+        // By the sample, so that the size of batches makes no difference.
+        try join(try writer.affine(penalty, 1 / Double(max(1, try writer.shape(value).first ?? 1))))
+      }
     }
     guard let total else { throw KilnError(.usage, "there is no loss to train by", hint: "--loss NAME") }
     return total
