@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func endsWithOneWhereModelsDiffer() throws {
-    let (a, b) = (Command.fixture("tf.keras-2.13.1/activation_elu/model.h5"), Command.fixture("tf.keras-2.13.1/activation_gelu/model.h5"))
+    let (a, b) = (Command.fixture("tf.keras-2.13.1/activation_selu/model.h5"), Command.fixture("tf.keras-2.13.1/activation_gelu/model.h5"))
     let run = try Command.kconv("diff", a, b)
     #expect(run.exitCode == 1, "\(run.errors)")
     #expect(run.text.contains("part here"))

@@ -40,6 +40,8 @@ enum ONNXWriterCatalog {
     }
   }
 
+  private static let training = "only training has it"
+
   /// Ops without a counterpart.
   private static let refusals: [Row] = [
     .refused(Base64Coding.self, "ONNX has no base64"), .refused(Bitcast.self, "operator set 20 has no BitCast"),
@@ -56,6 +58,8 @@ enum ONNXWriterCatalog {
     .refused(StringLength.self, "ONNX does not measure strings"), .refused(StringSlice.self, "ONNX cuts no strings"),
     .refused(StringParts.self, "ONNX has no ragged results of a split"), .refused(UnicodeDecode.self, "ONNX does not decode strings"),
     .refused(UnicodeEncode.self, "ONNX does not encode strings"), .refused(UnicodeTranscode.self, "ONNX does not encode strings"),
+    .refused(ConvKernelGradient.self, training), .refused(PoolGradient.self, training), .refused(RNNGradient.self, training),
+    .refused(Noise.self, training), .refused(RandomNumbers.self, training),
     .refused(SpecialFunction.self, "ONNX has no special functions"),
   ]
 }
