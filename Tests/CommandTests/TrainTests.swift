@@ -39,7 +39,9 @@ import Testing
     let folder = TemporaryFolder()
     let data = try data(folder)
     let options = ["--epochs", "3", "--validation-split", "0.25", "--every", "2", "--early-stopping", "3", "--augment", "rotate=10,brightness", "--checkpoint"]
+    let start = ContinuousClock.now
     let whole = try train(data, folder.file("whole.kiln"), options + [folder.file("a")])
+    let duration = (ContinuousClock.now - start) / .seconds(1)
     #expect(whole.exitCode == 0, "\(whole.errors)")
     let epochs = try whole.text.split(separator: "\n").map { try JSON.parse(String($0)) }
     #expect(epochs.compactMap { $0["epoch"]?.intValue } == [1, 2, 3])
@@ -47,10 +49,10 @@ import Testing
     var random = TestRandom(named: "train kill")
     var kills = 0
     var last = whole
-    // Each life may last longer, so that the training ends however slow the machine is.
+    // The first life ends before the training does; each later one may last longer, so that it ends however slow the machine is.
     for attempt in 0..<60 {
       last = try train(
-        data, folder.file("cut.kiln"), options + [folder.file("b"), "--resume"], killedAfter: Double.random(in: 0.05...0.3 + Double(attempt) * 0.1, using: &random))
+        data, folder.file("cut.kiln"), options + [folder.file("b"), "--resume"], killedAfter: duration * Double.random(in: 0.1...0.8 + Double(attempt) * 0.1, using: &random))
       if last.signal == 0 { break }
       kills += 1
     }

@@ -15,7 +15,7 @@ import Testing
     ("keras-3.15.1/arch_stacked_bidirectional_lstm", "model.h5", 2), ("keras-3.15.1/arch_two_input_two_output", "model.h5", 2),
     ("keras-1.2.2-theano/arch_lenet_cf", "model.h5", 0), ("keras-1.2.2-theano/bidirectional_lstm_masked", "model.h5", 6),
     ("tf.keras-2.13.1/lstm_encoder_decoder", "model.h5", 3), ("tf.keras-2.13.1/arch_gru_both_reset_after", "model.h5", 4),
-    ("tf.keras-2.13.1/gru_initial_state", "model.h5", 2), ("tf.keras-2.13.1/mask_encoder_decoder", "model.h5", 3),
+    ("tf.keras-2.13.1/gru_initial_state", "model.h5", 2), ("tf.keras-2.13.1/mask_encoder_decoder", "model.h5", 5),
     ("tf.keras-2.13.1/mha_masked_then_average", "model.h5", 4), ("tf.keras-2.13.1/channels_first_network", "model.h5", 0), ("onnx/residual-tf2onnx-15", "model.onnx", 1),
     ("onnx/unet-keras", "model.onnx", 1), ("onnx/lstm-tf2onnx-18", "model.onnx", 4),
   ].filter { FileManager.default.fileExists(atPath: "\(FixtureCase.root)/fixtures/\($0.0)/\($0.1)") }
