@@ -45,7 +45,8 @@ final class StepPlan {
   ///   - batch: of the plan's shapes and dtypes.
   ///   - variable, gradient: where the variables are, and where their gradients go.
   func run(
-    _ batch: StepBatch, number: Int, variable: (Int) -> UnsafeRawPointer, gradient: (Int) -> UnsafeMutableRawPointer
+    _ batch: StepBatch, number: Int, variable: (Int) throws -> UnsafeRawPointer,
+    gradient: (Int) throws -> UnsafeMutableRawPointer
   ) throws {
     counter.pointee = Int64(number)
     for (place, role) in step.inputs.enumerated() {
@@ -54,11 +55,11 @@ final class StepPlan {
       case .target(let index): inputs[place] = batch.targets[index]?.address
       case .sampleWeight(let index): inputs[place] = batch.weights[index]?.address
       case .counter: inputs[place] = UnsafeRawPointer(counter)
-      case .variable(let index): inputs[place] = variable(index)
+      case .variable(let index): inputs[place] = try variable(index)
       }
     }
     for (place, role) in step.outputs.enumerated() {
-      if case .gradient(let index) = role { outputs[place] = gradient(index) }
+      if case .gradient(let index) = role { outputs[place] = try gradient(index) }
     }
     try executor.run(inputs, outputs)
   }

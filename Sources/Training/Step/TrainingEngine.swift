@@ -109,11 +109,11 @@ package final class TrainingEngine {
       batch, number: stepNumber,
       variable: { index in
         if let place = places[index] { return UnsafeRawPointer(weights[place]) }
-        guard let statistic = statistics[index] else { fatalError("variable \(index) has no memory") }
+        guard let statistic = statistics[index] else { throw KilnError(.internal, "variable \(index) has no memory") }
         return UnsafeRawPointer(statistic.memory.base)
       },
       gradient: { index in
-        guard let place = places[index] else { fatalError("variable \(index) is not trained") }
+        guard let place = places[index] else { throw KilnError(.internal, "variable \(index) is not trained") }
         return UnsafeMutableRawPointer(gradients[place])
       })
   }
