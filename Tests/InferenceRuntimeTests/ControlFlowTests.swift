@@ -53,7 +53,8 @@ import Testing
     let xs = try graph.addInput("xs", TensorType(.float32, [Dim(time), n, Dim(units)]))
     let zeros = graph.addConstant("zeros", try Tensor(dtype: .float32, shape: [time, batch, units]) { _ in })
     let pair = graph.addConstant("pair", try Tensor([1, 2] as [Float], shape: [2]))
-    let weights = graph.addConstant("w", try random.tensor(TensorType(.float32, [8, 8])))
+    // Small enough that a step does not magnify the rounding of the one before.
+    let weights = graph.addConstant("w", try random.tensor(TensorType(.float32, [8, 8]), range: -0.3...0.3))
     let bias = graph.addConstant("b", try random.tensor(TensorType(.float32, [8])))
     let results = try graph.add(
       Loop(carried: 3, sliced: 1, condition: condition, body: body), [h0, zeros, pair, xs, weights, bias], name: "loop",
@@ -92,7 +93,8 @@ import Testing
     #expect(trace.counts["control-flow", default: 0] > 0)
     #expect(Set(graph.outputs.map(\.name)) == Set(result.outputs.map(\.name)))
     for (got, wanted) in zip(try ReferenceBackend.run(result, feed), try ReferenceBackend.run(graph, feed)) {
-      #expect(firstDifference(got, wanted, relative: 1e-5, absolute: 1e-7) == nil)
+      // A row is a sum of 8 numbers of size 1, which may cancel.
+      #expect(firstDifference(got, wanted, relative: 1e-5, absolute: 1e-6) == nil)
     }
     // Running it again changes nothing.
     #expect(try Optimizer.run(result, .portable).graph == result)
