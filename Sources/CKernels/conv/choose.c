@@ -15,14 +15,11 @@ static void choose_line(kiln_conv_params *p) {
   if (!kiln_line_transforms()->input7 || !kiln_line_axis_of(p, &axis) || axis.taps < 3) return;
   const double positions = (double)axis.others * (double)axis.out_length;
   const double direct = positions * (double)axis.taps + cold * (double)axis.taps;
-  int32_t points = 0, outputs = 0;
-  const double each = kiln_line_choose(p, &axis, &points, &outputs);
+  kiln_conv_params line = *p;
+  line.algorithm = KILN_CONV_LINE;
+  const double each = kiln_line_choose(p, &axis, &line.points, &line.outputs);
   if (each <= 0) return;
-  const double groups = (double)((axis.taps + points - outputs) / (points + 1 - outputs));
-  if (positions * each + cold * points * groups >= direct) return;
-  p->algorithm = KILN_CONV_LINE;
-  p->points = points;
-  p->outputs = outputs;
+  if (positions * each + cold * line.points * (double)kiln_line_groups(&line) < direct) *p = line;
 }
 
 void kiln_conv_choose(kiln_conv_params *p, int32_t threads, bool exact) {

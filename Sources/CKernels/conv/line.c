@@ -60,7 +60,8 @@ double kiln_line_choose(const kiln_conv_params *p, const kiln_line_axis *axis, i
     if (groups > MOST_GROUPS || (groups > 1 && m != n + 1 - m)) continue;
     // Networks of medium kernels are deep, and the larger error of 11 points adds up over their layers.
     if (n > 7 && groups > 1 && axis->taps < LONG_KERNEL) continue;
-    // A transform of n points costs about n (n + 3) / 3 multiplications on the way in and n m / 2 on the way out.
+    // For each tile, a transform costs as much as n (n + 3) / 2 products of an input channel on the way in, and n m / 1.5 of an
+    // output channel on the way out.
     const double tile = (double)n * (double)groups + n * (n + 3) / 2.0 / p->out_c + n * m / 1.5 / p->in_c;
     const double cost = tile * (double)(tiles_of(axis, m) * axis->dilation) / (double)axis->out_length;
     if (best > 0 && cost >= best) continue;
