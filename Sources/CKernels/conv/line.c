@@ -137,26 +137,6 @@ static line_place place_of(const kiln_conv_params *p, const shape *s, const floa
   return l;
 }
 
-static void multiply(const shape *s, const kiln_conv_params *p, const kiln_tile_set *set, const float *weights, int32_t vectors,
-                     const int64_t *u_rows, int64_t count, int64_t bytes, const float *u, float *m) {
-  const int64_t width = (int64_t)vectors * set->lanes, depth = s->groups * p->in_c;
-  const int64_t heights = (count + set->rows - 1) / set->rows;
-  const float *rows[MOST_TILES + KILN_MAX_TILE_ROWS];
-  kiln_tile tile = {.rows = rows, .ldb = width, .outer = (int32_t)s->groups, .inner = 1, .k = p->in_c,
-                    .outer_stride = s->pitch, .ldc = width, .columns = (int32_t)width};
-  for (int64_t point = 0; point < p->points; point++) {
-    for (int64_t t = 0; t < count; t++) rows[t] = u + (point * s->block + u_rows[t]) * s->pitch;
-    tile.b = weights + point * depth * width;
-    for (int64_t i = 0; i < heights; i++) {
-      const int64_t r = kiln_share(count, i, heights), height = kiln_share(count, i + 1, heights) - r;
-      tile.rows = rows + r;
-      tile.ahead = kiln_ahead(tile.b + depth * width, depth, i, bytes);
-      tile.c = m + (point * s->block + r) * width;
-      set->functions[(height - 1) * set->vectors + vectors - 1](&tile);
-    }
-  }
-}
-
 void kiln_line_f32(const kiln_conv_params *p, void *const *operands, int32_t part, int32_t parts) {
   const float *input = operands[0], *weights = operands[1], *bias = operands[2], *residual = operands[3];
   float *output = operands[4];
@@ -184,6 +164,7 @@ void kiln_line_f32(const kiln_conv_params *p, void *const *operands, int32_t par
   const int64_t each = blocks > 0 ? (end - first + blocks - 1) / blocks : 0;
   while (first < end) {
     run runs[MOST_TILES + KILN_MAX_TILE_ROWS];
+    const float *rows[KILN_LINE_MOST_POINTS * (MOST_TILES + KILN_MAX_TILE_ROWS)];
     int64_t u_rows[MOST_TILES + KILN_MAX_TILE_ROWS], count = 0, used = 0;
     int32_t run_count = 0;
     while (first < end && count < each && s.block - used >= s.groups) {
@@ -208,14 +189,15 @@ void kiln_line_f32(const kiln_conv_params *p, void *const *operands, int32_t par
       first += r.count;
       runs[run_count++] = r;
     }
-    int64_t begin = 0, until = 0;  // output channels of this part
+    for (int64_t point = 0; point < p->points; point++)
+      for (int64_t t = 0; t < count; t++) rows[point * count + t] = u + (point * s.block + u_rows[t]) * s.pitch;
+    const kiln_points products = {.set = set, .points = p->points, .count = count, .rows = rows, .segments = (int32_t)s.groups,
+                                  .k = p->in_c, .segment_stride = s.pitch, .block = s.block, .bytes = bytes};
     for (int64_t index = panel0; index < panel1; index++) {
       const kiln_panel panel = kiln_panel_at(set, p->out_c, index);
       const int64_t width = panel.vectors * set->lanes, c = panel.column;
-      multiply(&s, p, set, weights + c * p->in_c * s.groups * p->points, panel.vectors, u_rows, count, bytes, u, m);
+      kiln_points_multiply(&products, weights + c * p->in_c * s.groups * p->points, panel.vectors, m);
       out.channels = (int32_t)(p->out_c - c < width ? p->out_c - c : width);
-      if (index == panel0) begin = c;
-      until = c + out.channels;
       out.m_point = s.block * width;
       out.bias = bias ? bias + c : NULL;
       for (int32_t i = 0; i < run_count; i++) {
@@ -229,14 +211,10 @@ void kiln_line_f32(const kiln_conv_params *p, void *const *operands, int32_t par
           out.output = output + at;
           out.valid = (int32_t)(l.outputs - q < m_out ? l.outputs - q : m_out);
           (p->points == 7 ? tier->output7 : tier->output11)(&out);
+          if (!finishes)
+            kiln_apply_rows_f32(p->activation, out.output, (size_t)out.valid, (size_t)out.channels, (size_t)out.pixel);
         }
       }
-    }
-    for (int32_t i = 0; i < run_count && !finishes; i++) {
-      const line_place l = place_of(p, &s, input, runs[i].line);
-      const int64_t q0 = runs[i].first * m_out, q1 = q0 + runs[i].count * m_out;
-      for (int64_t q = q0; q < q1 && q < l.outputs; q++)
-        kiln_apply_f32(p->activation, output + l.output + q * out.pixel + begin, (size_t)(until - begin));
     }
   }
 }

@@ -12,6 +12,7 @@
 #ifndef KILN_LINE_H
 #define KILN_LINE_H
 
+#include "../gemm/points.h"
 #include "window.h"
 
 enum { KILN_LINE_MOST_POINTS = 11, KILN_LINE_MOST_OUTPUTS = 7, KILN_LINE_MOST_PAIRS = 4 };

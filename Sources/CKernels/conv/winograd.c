@@ -2,6 +2,7 @@
 
 enum {
   MOST_TILES = 64,         // of a block
+  MOST_POINTS = 36,
   BLOCK_FLOATS = 80 * 1024,  // of U, where the weights are small enough to be read again for every block
 };
 
@@ -58,25 +59,6 @@ size_t kiln_winograd_scratch_bytes(const kiln_conv_params *p, int32_t parts) {
   return (size_t)(shape_of(p).scratch_floats * parts) * sizeof(float);
 }
 
-// M = U x W of one panel and all points.
-static void multiply(const shape *s, const kiln_tile_set *set, const float *weights, int64_t channels, int32_t vectors,
-                     int64_t count, int64_t bytes, const float *u, float *m) {
-  const int64_t width = (int64_t)vectors * set->lanes, heights = (count + set->rows - 1) / set->rows;
-  const float *rows[MOST_TILES];
-  kiln_tile tile = {.rows = rows, .ldb = width, .outer = 1, .inner = 1, .k = channels, .ldc = width, .columns = (int32_t)width};
-  for (int64_t point = 0; point < s->points; point++) {
-    for (int64_t t = 0; t < count; t++) rows[t] = u + (point * s->block + t) * s->pitch;
-    tile.b = weights + point * channels * width;
-    for (int64_t i = 0; i < heights; i++) {
-      const int64_t r = kiln_share(count, i, heights), height = kiln_share(count, i + 1, heights) - r;
-      tile.rows = rows + r;
-      tile.ahead = kiln_ahead(tile.b + channels * width, channels, i, bytes);
-      tile.c = m + (point * s->block + r) * width;
-      set->functions[(height - 1) * set->vectors + vectors - 1](&tile);
-    }
-  }
-}
-
 // Where tile `index` lies.
 typedef struct {
   int64_t image, y, x;  // its first output pixel
@@ -117,6 +99,7 @@ void kiln_winograd_f32(const kiln_conv_params *p, void *const *operands, int32_t
   const bool finishes = kiln_finish_of(p->activation, &out.finish, out.p);
   const int64_t bytes = (int64_t)kiln_winograd_packed_bytes(p);
   const int64_t blocks = (end - first + s.block - 1) / s.block;
+  const float *rows[MOST_POINTS * MOST_TILES];
   for (int64_t b = 0; b < blocks; b++) {
     const int64_t tile0 = first + kiln_share(end - first, b, blocks), tile1 = first + kiln_share(end - first, b + 1, blocks);
     for (int64_t t = tile0; t < tile1; t++) {
@@ -126,15 +109,15 @@ void kiln_winograd_f32(const kiln_conv_params *p, void *const *operands, int32_t
           .y = l.y - p->pad_top, .x = l.x - p->pad_left, .u = u + (t - tile0) * s.pitch, .u_point = s.block * s.pitch,
       };
       transforms->input(&in);
+      for (int64_t point = 0; point < s.points; point++) rows[point * (tile1 - tile0) + t - tile0] = in.u + point * in.u_point;
     }
-    int64_t begin = 0, until = 0;  // output channels of this part
+    const kiln_points points = {.set = set, .points = s.points, .count = tile1 - tile0, .rows = rows, .segments = 1, .k = p->in_c,
+                                .block = s.block, .bytes = bytes};
     for (int64_t index = panel0; index < panel1; index++) {
       const kiln_panel panel = kiln_panel_at(set, p->out_c, index);
       const int64_t width = (int64_t)panel.vectors * set->lanes, c = panel.column;
-      multiply(&s, set, weights + c * p->in_c * s.points, p->in_c, panel.vectors, tile1 - tile0, bytes, u, m);
+      kiln_points_multiply(&points, weights + c * p->in_c * s.points, panel.vectors, m);
       out.channels = (int32_t)(p->out_c - c < width ? p->out_c - c : width);
-      if (index == panel0) begin = c;
-      until = c + out.channels;
       out.m_point = s.block * width;
       out.bias = bias ? bias + c : NULL;
       for (int64_t t = tile0; t < tile1; t++) {
@@ -146,14 +129,8 @@ void kiln_winograd_f32(const kiln_conv_params *p, void *const *operands, int32_t
         out.rows = l.rows;
         out.columns = l.columns;
         transforms->output(&out);
-      }
-    }
-    for (int64_t t = tile0; t < tile1 && !finishes; t++) {
-      const place l = place_of(p, &s, t);
-      for (int64_t i = 0; i < l.rows; i++) {
-        for (int64_t j = 0; j < l.columns; j++)
-          kiln_apply_f32(p->activation, output + ((l.image * p->out_h + l.y + i) * p->out_w + l.x + j) * p->out_c + begin,
-                         (size_t)(until - begin));
+        for (int64_t i = 0; i < l.rows && !finishes; i++)
+          kiln_apply_rows_f32(p->activation, out.output + i * out.out_row, (size_t)l.columns, (size_t)out.channels, (size_t)out.out_pixel);
       }
     }
   }

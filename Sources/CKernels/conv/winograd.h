@@ -11,6 +11,7 @@
 #ifndef KILN_WINOGRAD_H
 #define KILN_WINOGRAD_H
 
+#include "../gemm/points.h"
 #include "window.h"
 
 // F(4x4)'s points are 0, a, -a, b, -b and infinity. Smaller ones than the usual 1 and 2, and not a power of two apart,

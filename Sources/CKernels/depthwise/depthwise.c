@@ -99,14 +99,14 @@ void kiln_depthwise_f32(const void *params, void *const *operands, int32_t part,
     for (int64_t x0 = x; x0 < x + width; x0 += columns) {
       const int64_t x1 = x0 + columns < x + width ? x0 + columns : x + width;
       box(p, set, operands, row / p->out_h, y, y + rows, x0, x1, v0, v1);
+      float *done = (float *)operands[4] + (row * p->out_w + x0) * channels + c0;
+      const size_t pixels = (size_t)(x1 - x0), own = (size_t)(c1 - c0);
+      for (int64_t i = 0; i < rows && !finishes; i++, done += p->out_w * channels) {
+        if (c1 - c0 == channels) kiln_apply_rows_f32(p->activation, done, 1, pixels * own, 0);
+        else kiln_apply_rows_f32(p->activation, done, pixels, own, (size_t)channels);
+      }
     }
     const int64_t count = rows == 1 ? width : rows * p->out_w;
-    float *done = (float *)operands[4] + first * channels + c0;
-    if (!finishes && c1 - c0 == channels) {
-      kiln_apply_f32(p->activation, done, (size_t)(count * channels));
-    } else if (!finishes) {
-      for (int64_t i = 0; i < count; i++) kiln_apply_f32(p->activation, done + i * channels, (size_t)(c1 - c0));
-    }
     first += count;
   }
 }

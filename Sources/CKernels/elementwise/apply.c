@@ -19,6 +19,11 @@ void kiln_apply_f32(kiln_activation activation, float *x, size_t n) {
   kiln_ew_best()->f32(activation.function, activation.p, x, source, none, none, n);
 }
 
+void kiln_apply_rows_f32(kiln_activation activation, float *x, size_t rows, size_t columns, size_t stride) {
+  if (activation.function == KILN_FN_identity) return;
+  kiln_ew_best()->rows(activation.function, activation.p, x, rows, columns, stride);
+}
+
 // floor(a / b) and the remainder with the divisor's sign, as Python and NumPy define them.
 static float mod_f32(float a, float b) {
   const float m = fmodf(a, b);

@@ -131,9 +131,41 @@ static void apply_f32(int32_t function, const float *p, float *dst, kiln_ew_sour
 }
 #undef X
 #undef Y
+
+// The functions that follow products, without a call for each row; tails are done under a mask.
+#define ROWS1(name, ...)                                                         \
+  case KILN_FN_##name:                                                           \
+    for (size_t r = 0; r < rows; r++) {                                          \
+      float *at = c + r * stride;                                                \
+      size_t i = 0;                                                              \
+      for (; i + KV_WIDTH <= columns; i += KV_WIDTH) {                           \
+        const vf x = v_load(at + i);                                             \
+        v_store(at + i, __VA_ARGS__);                                            \
+      }                                                                          \
+      if (i < columns) {                                                         \
+        const vf x = v_load_n(at + i, columns - i);                              \
+        v_store_n(at + i, __VA_ARGS__, columns - i);                             \
+      }                                                                          \
+    }                                                                            \
+    break;
+
+static void rows_f32(int32_t function, const float *p, float *c, size_t rows, size_t columns, size_t stride) {
+  switch (function) {
+    ROWS1(sigmoid, v_sigmoid(x))
+    ROWS1(tanh, v_tanh(x))
+    ROWS1(silu, v_silu(x))
+    ROWS1(gelu, v_gelu(x))
+    ROWS1(gelu_tanh, v_gelu_tanh(x))
+    default:
+      for (size_t r = 0; r < rows; r++) {
+        const kiln_ew_source row = {c + r * stride, ~(size_t)0}, none = {0, 0};
+        apply_f32(function, p, c + r * stride, row, none, none, columns);
+      }
+  }
+}
 #include "convert.inc.h"
 
 const kiln_ew_tier *KV_NAME(kiln_ew)(void) {
-  static const kiln_ew_tier tier = {apply_f32, load_f32, store_f32};
+  static const kiln_ew_tier tier = {apply_f32, rows_f32, load_f32, store_f32};
   return &tier;
 }

@@ -14,6 +14,7 @@ typedef struct {
 typedef struct {
   // dst[0..<n] = function(a, b, c) with parameters p. dst may be one of the sources' data.
   void (*f32)(int32_t function, const float *p, float *dst, kiln_ew_source a, kiln_ew_source b, kiln_ew_source c, size_t n);
+  void (*rows)(int32_t function, const float *p, float *c, size_t rows, size_t columns, size_t stride);  // unary, in place
   // Converts n elements of `dtype` to f32, and back (truncation with saturation to integers; x != 0 to bool).
   void (*load_f32)(int32_t dtype, float *dst, const void *src, size_t n);
   void (*store_f32)(int32_t dtype, void *dst, const float *src, size_t n);

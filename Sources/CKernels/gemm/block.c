@@ -88,11 +88,9 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
   const bool finishes = kiln_finish_of(block->activation, &tile.finish, tile.p);
   const int64_t tiles = (count + set->rows - 1) / set->rows;
   const int64_t bytes = block->plain ? 0 : block->n * block->depth * (int64_t)sizeof(float);
-  int64_t begin = 0, end = 0;
   for (int64_t p = block->first_panel; p < block->end_panel; p++) {
     const kiln_panel panel = kiln_panel_at(set, block->n, p);
     const int64_t width = panel.vectors * set->lanes, left = block->n - panel.column;
-    if (p == block->first_panel) begin = panel.column;
     tile.b = block->packed + panel.column * block->depth;
     tile.ldb = width;
     tile.columns = (int32_t)(left < width ? left : width);
@@ -101,7 +99,6 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       tile.ldb = block->plain_stride;
     }
     tile.bias = block->bias ? block->bias + panel.column : NULL;
-    end = panel.column + tile.columns;
     for (int64_t i = 0; i < tiles; i++) {
       // Tiles of nearly equal height: a lone last row would read the whole panel for little.
       const int64_t r = kiln_share(count, i, tiles), height = kiln_share(count, i + 1, tiles) - r;
@@ -110,13 +107,8 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       tile.residual = residual ? residual + r * block->ldr + panel.column : NULL;
       tile.c = c + r * block->ldc + panel.column;
       set->functions[(height - 1) * set->vectors + panel.vectors - 1](&tile);
+      if (!finishes) kiln_apply_rows_f32(block->activation, tile.c, (size_t)height, (size_t)tile.columns, (size_t)block->ldc);
     }
-  }
-  if (finishes) return;
-  if (block->ldc == end - begin) {
-    kiln_apply_f32(block->activation, c, (size_t)(count * block->ldc));
-  } else {
-    for (int64_t r = 0; r < count; r++) kiln_apply_f32(block->activation, c + r * block->ldc + begin, (size_t)(end - begin));
   }
 }
 
