@@ -163,9 +163,34 @@ static void rows_f32(int32_t function, const float *p, float *c, size_t rows, si
       }
   }
 }
+
+KV_INLINE void affine_at(float *to, const float *a, const float *scale, const float *shift, bool relu, size_t n) {
+  vf x = v_load_n(a, n);
+  // Rounded twice, as the product and the sum in steps of their own.
+  if (scale) x = x * v_load_n(scale, n);
+  if (shift) x = x + v_load_n(shift, n);
+  v_store(to, relu ? v_max(v_splat(0.0f), x) : x);
+}
+
+KV_INLINE void affine_rows(float *to, size_t stride, const float *a, size_t rows, const float *scale, const float *shift, bool relu,
+                          size_t n) {
+  for (size_t r = 0; r < rows; r++, to += stride, a += n) {
+    size_t i = 0;
+    for (; i + KV_WIDTH <= n; i += KV_WIDTH)
+      affine_at(to + i, a + i, scale ? scale + i : NULL, shift ? shift + i : NULL, relu, KV_WIDTH);
+    if (i < n) affine_at(to + i, a + i, scale ? scale + i : NULL, shift ? shift + i : NULL, relu, n - i);
+  }
+}
+
+static void affine_f32(float *to, size_t stride, const float *a, size_t rows, const float *scale, const float *shift, bool relu,
+                       size_t n) {
+  if (scale && shift && relu) affine_rows(to, stride, a, rows, scale, shift, true, n);
+  else if (scale && !shift && !relu) affine_rows(to, stride, a, rows, scale, NULL, false, n);
+  else affine_rows(to, stride, a, rows, scale, shift, relu, n);
+}
 #include "convert.inc.h"
 
 const kiln_ew_tier *KV_NAME(kiln_ew)(void) {
-  static const kiln_ew_tier tier = {apply_f32, rows_f32, load_f32, store_f32};
+  static const kiln_ew_tier tier = {apply_f32, rows_f32, affine_f32, load_f32, store_f32};
   return &tier;
 }

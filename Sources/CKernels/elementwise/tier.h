@@ -15,6 +15,9 @@ typedef struct {
   // dst[0..<n] = function(a, b, c) with parameters p. dst may be one of the sources' data.
   void (*f32)(int32_t function, const float *p, float *dst, kiln_ew_source a, kiln_ew_source b, kiln_ew_source c, size_t n);
   void (*rows)(int32_t function, const float *p, float *c, size_t rows, size_t columns, size_t stride);  // unary, in place
+  // to[r][i] = a[r][i] * scale[i] + shift[i], then 0 where below 0 with `relu`; scale and shift may be NULL. Rows of `a` are n floats
+  // apart, those of `to` `stride`, with room for whole vectors.
+  void (*affine)(float *to, size_t stride, const float *a, size_t rows, const float *scale, const float *shift, bool relu, size_t n);
   // Converts n elements of `dtype` to f32, and back (truncation with saturation to integers; x != 0 to bool).
   void (*load_f32)(int32_t dtype, float *dst, const void *src, size_t n);
   void (*store_f32)(int32_t dtype, void *dst, const float *src, size_t n);

@@ -1,5 +1,8 @@
 #include "../include/kiln_gemm.h"
+#include "../elementwise/tier.h"
 #include "tile.h"
+
+enum { PREPARED_FLOATS = 48 * 1024 };  // of rows that went through the prologue, to stay in the second-level cache
 
 size_t kiln_gemm_packed_bytes(int64_t n, int64_t k) {
   return (size_t)(kiln_padded_columns(kiln_tiles(), n) * k) * sizeof(float);
@@ -25,6 +28,45 @@ int32_t kiln_gemm_parts(kiln_gemm_params *g, int32_t threads) {
   return (int32_t)(most < 1 ? 1 : parts < most ? parts : most);
 }
 
+// The pad breaks power-of-two strides, as in Winograd's blocks.
+static int64_t prepared_pitch(const kiln_gemm_params *g) { return (g->k + 15) / 16 * 16 + 16; }
+
+static int64_t chunk_rows(const kiln_gemm_params *g) {
+  if (!g->prologue.sources) return KILN_CHUNK_ROWS;
+  const int64_t height = kiln_tiles()->rows, fit = PREPARED_FLOATS / prepared_pitch(g) / height * height;
+  return fit < 2 * height ? 2 * height : fit < KILN_CHUNK_ROWS ? fit : KILN_CHUNK_ROWS;
+}
+
+size_t kiln_gemm_scratch_bytes(const kiln_gemm_params *g, int32_t parts) {
+  return g->prologue.sources ? (size_t)(chunk_rows(g) * prepared_pitch(g) * parts) * sizeof(float) : 0;
+}
+
+// Rows row..row + count of A through the prologue.
+static void prepare(const kiln_gemm_params *g, void *const *operands, int64_t row, int64_t count, float *to, const float **rows) {
+  const kiln_gemm_prologue *p = &g->prologue;
+  const float *scale = operands[5], *shift = operands[6];
+  const bool relu = p->activation.function == KILN_FN_relu;
+  const kiln_ew_tier *tier = kiln_ew_best();
+  const int64_t pitch = prepared_pitch(g), end = row + count;
+  for (int64_t i = 0; i < count; i++) rows[i] = to + i * pitch;
+  for (int64_t first = row; first < end;) {
+    // Rows of one sample.
+    int64_t until = end, column = 0;
+    if (scale && p->scale_rows && (first / p->scale_rows + 1) * p->scale_rows < end) until = (first / p->scale_rows + 1) * p->scale_rows;
+    const float *own = scale && p->scale_rows ? scale + first / p->scale_rows * g->k : scale;
+    for (int32_t s = 0; s < p->sources; s++) {
+      // A piece's last whole vector may run over the next one, which is written after it.
+      const int64_t width = p->widths[s];
+      const float *from = (const float *)operands[s == 0 ? 0 : 7 + s] + first * width;
+      tier->affine(to + (first - row) * pitch + column, (size_t)pitch, from, (size_t)(until - first), own ? own + column : NULL,
+                   shift ? shift + column : NULL, relu, (size_t)width);
+      column += width;
+    }
+    first = until;
+  }
+  if (!relu) kiln_apply_rows_f32(p->activation, to, (size_t)count, (size_t)g->k, (size_t)pitch);
+}
+
 void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int32_t parts) {
   const kiln_gemm_params *g = params;
   const float *a = operands[0], *residual = operands[3];
@@ -45,9 +87,12 @@ void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int3
       .outer = 1, .inner = 1, .k = g->k, .bias = operands[2], .ldr = g->ldr, .ldc = g->ldc, .activation = g->activation,
   };
   const float *rows[KILN_CHUNK_ROWS];
+  const int64_t chunk = chunk_rows(g);
+  float *prepared = g->prologue.sources ? (float *)operands[7] + part * chunk * prepared_pitch(g) : NULL;
   while (row < end_row) {
-    const int64_t count = end_row - row < KILN_CHUNK_ROWS ? end_row - row : KILN_CHUNK_ROWS;
-    for (int64_t i = 0; i < count; i++) rows[i] = a + (row + i) * g->lda;
+    const int64_t count = end_row - row < chunk ? end_row - row : chunk;
+    if (prepared) prepare(g, operands, row, count, prepared, rows);
+    for (int64_t i = 0; i < count && !prepared; i++) rows[i] = a + (row + i) * g->lda;
     kiln_block_run(&block, rows, count, residual ? residual + row * g->ldr : NULL, c + row * g->ldc);
     row += count;
   }

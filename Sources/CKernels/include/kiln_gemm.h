@@ -14,6 +14,15 @@ typedef enum {
   KILN_SPLIT_COLUMNS = 1,
 } kiln_split;
 
+// What A's elements go through on their way in: f(a * scale[column] + shift[column]). A itself may be in `sources` pieces, dense
+// matrices of `widths` columns side by side.
+typedef struct {
+  int32_t sources;         // 0: no prologue
+  const int64_t *widths;   // owned by the plan
+  int64_t scale_rows;  // rows of A for each row of `scale` (the rows of a sample); 0: one row for all
+  kiln_activation activation;
+} kiln_gemm_prologue;
+
 // C[m, n] = activation(A[m, k] * B[k, n] + bias[n] + residual[m, n]), with B packed beforehand.
 // Strides count floats between rows; columns are adjacent. `residual` may be C itself (same stride), C overlaps nothing else.
 typedef struct {
@@ -22,6 +31,7 @@ typedef struct {
   int64_t ldr;  // of the residual
   kiln_activation activation;
   int32_t split;  // a kiln_split; kiln_gemm_parts sets it
+  kiln_gemm_prologue prologue;
 } kiln_gemm_params;
 
 // Bytes of packed B for the current tier.
@@ -32,7 +42,10 @@ void kiln_gemm_pack(const float *b, int64_t row_stride, int64_t column_stride, i
 // Chooses `split` and returns how many parts are worth it on `threads` threads; 1 for small products. Any other number
 // of parts is correct too.
 int32_t kiln_gemm_parts(kiln_gemm_params *params, int32_t threads);
-// Operands: A, packed B, bias or NULL, residual or NULL, C.
+// Bytes of scratch for `parts` parts; 0 without a prologue.
+size_t kiln_gemm_scratch_bytes(const kiln_gemm_params *params, int32_t parts);
+// Operands: A, packed B, bias or NULL, residual or NULL, C; with a prologue also scale [samples, k] or NULL, shift [k] or NULL,
+// scratch (64-byte aligned), and the pieces of A behind the first.
 void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
 
 // For each batch (i, j): C[m, n] = alpha * A[m, k] * B[k, n], all of them activations, each with its own strides in

@@ -16,12 +16,22 @@ extension Conv: CPUBinding {
     return try lowerWindow(node, window)
   }
 
+  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool {
+    guard let input = graph.type(of: node.inputs[0]).shape, let kernel = graph.type(of: node.inputs[1]).shape,
+      let output = graph.type(of: node.outputs[0]).shape
+    else { return false }
+    return graph.constants[node.inputs[1]] != nil && isPointwise(input, kernel, output)
+      && graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount)
+  }
+
+  private func isPointwise(_ input: Shape, _ kernel: Shape, _ output: Shape) -> Bool {
+    groups == 1 && kernel.dropLast(2).allSatisfy { $0 == 1 } && strides.allSatisfy { $0 == 1 } && input.dropLast() == output.dropLast()
+  }
+
   /// A kernel of one tap without strides is a product over all positions at once.
   private func lowerPointwise(_ node: NodeLowering) throws -> Bool {
     let kernel = node.inputShapes[1]
-    guard let weights = node.constant(1), groups == 1, kernel.dropLast(2).allSatisfy({ $0 == 1 }),
-      strides.allSatisfy({ $0 == 1 }), node.inputShapes[0].dropLast() == node.outputShapes[0].dropLast()
-    else { return false }
+    guard let weights = node.constant(1), isPointwise(node.inputShapes[0], kernel, node.outputShapes[0]) else { return false }
     let n = kernel[kernel.count - 1]
     var params = kiln_gemm_params()
     params.m = Int64(node.outputShapes[0].dropLast().elementCount)

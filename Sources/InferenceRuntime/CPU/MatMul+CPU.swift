@@ -12,6 +12,13 @@ extension MatMul: CPUBinding {
     return try lowerBatched(node)
   }
 
+  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool {
+    guard let weights = graph.type(of: node.inputs[1]).shape, graph.constants[node.inputs[1]] != nil, !transposeA,
+      weights.dropLast(2).allSatisfy({ $0 == 1 }), let output = graph.type(of: node.outputs[0]).shape
+    else { return false }
+    return graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount)
+  }
+
   /// Weights on the right: all rows of the left operand in one product with packed weights.
   private func lowerDense(_ node: NodeLowering, _ weights: Tensor) throws -> Bool {
     let shape = node.outputShapes[0]
@@ -93,6 +100,13 @@ extension MatMul: CPUBinding {
   }
 }
 
+extension Graph {
+  /// Whether a product in float32 by our kernels has rows enough that a pass over them is worth saving.
+  func isProductWorthPrologue(_ node: Node, rows: Int) -> Bool {
+    rows >= 32 && !OpenBLAS.isPreferred && (node.inputs + node.outputs).allSatisfy { type(of: $0).dtype == .float32 }
+  }
+}
+
 extension NodeLowering {
   /// Adds a product with constant weights on the right. `m`, `n`, `k` and the activation of `params` are set; rows are dense.
   ///
@@ -121,6 +135,19 @@ extension NodeLowering {
         $0.assumingMemoryBound(to: Float.self))
     }
     let parts = kiln_gemm_parts(&params, threads)
-    try step(kiln_gemm_f32, "gemm", copying: params, left + [packed] + rest, parts: parts)
+    guard let prologue else {
+      try step(kiln_gemm_f32, "gemm", copying: params, left + [packed] + rest, parts: parts)
+      return
+    }
+    params.prologue.sources = Int32(prologue.sources.count)
+    params.prologue.widths = UnsafePointer(try keep(array: prologue.sources.map { Int64(width(of: $0)) }))
+    params.prologue.scale_rows = prologue.perSample ? params.m / Int64(max(1, inputShapes[0][0])) : 0
+    params.prologue.activation = prologue.activation.kernel
+    let scratch = temporary(byteCount: kiln_gemm_scratch_bytes(&params, parts))
+    try step(
+      kiln_gemm_f32, "gemm", copying: params,
+      [operand(prologue.sources[0]), packed] + rest
+        + [prologue.scale.map(operand) ?? .absent, prologue.shift.map(operand) ?? .absent, scratch]
+        + prologue.sources.dropFirst().map(operand), parts: parts)
   }
 }

@@ -11,10 +11,13 @@ package protocol CPUBinding: OpDefinition {
   func lower(_ node: NodeLowering) throws -> Bool
   /// Whether its work is one long sequence, which threads can hardly divide.
   var isSequential: Bool { get }
+  /// Whether the node applies a prologue to its first operand when there is one; `lower` must then do so.
+  func takesPrologue(_ node: Node, in graph: Graph) -> Bool
 }
 
 extension CPUBinding {
   package var isSequential: Bool { false }
+  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool { false }
 }
 
 /// Where a step's operand lives, before memory is planned.
@@ -61,6 +64,8 @@ package final class NodeLowering {
   package let options: PlanOptions
   /// Whether another sequential node, independent of this one, runs at the same time.
   package let hasCompanion: Bool
+  /// What the first operand goes through on its way in; that operand itself is then never made.
+  package let prologue: Prologue?
 
   private let graph: Graph
   private let isUsed: (ValueID) -> Bool
@@ -81,8 +86,9 @@ package final class NodeLowering {
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
-    hasCompanion: Bool = false
+    hasCompanion: Bool = false, prologue: Prologue? = nil
   ) throws {
+    self.prologue = prologue
     self.hasCompanion = hasCompanion
     self.node = node
     self.graph = graph
@@ -118,9 +124,16 @@ package final class NodeLowering {
   }
 
   package func input(_ index: Int, byteOffset: Int = 0) -> StepOperand {
-    if let tensor = constant(index) { return .memory(tensor.address + byteOffset) }
-    return .value(node.inputs[index], byteOffset: byteOffset)
+    operand(node.inputs[index]).advanced(by: byteOffset)
   }
+
+  package func operand(_ value: ValueID) -> StepOperand {
+    if let tensor = graph.constants[value] { return .memory(tensor.address) }
+    return .value(value, byteOffset: 0)
+  }
+
+  /// The length of a value's last axis.
+  package func width(of value: ValueID) -> Int { graph.type(of: value).shape?.last ?? 0 }
 
   /// The operand of that index, or an absent one.
   package func optionalInput(_ index: Int?) -> StepOperand { index.map { input($0) } ?? .absent }

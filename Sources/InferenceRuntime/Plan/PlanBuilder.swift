@@ -73,6 +73,7 @@ package struct PlanBuilder {
   var report = PlanReport()
   /// Nodes whose sequences run at the same time.
   let groups: [Range<Int>]
+  let prologues: Prologues
 
   /// The plan of `graph` for inputs of the given shapes.
   ///
@@ -100,8 +101,8 @@ package struct PlanBuilder {
   ) {
     self.overwritable = overwritable
     let paired = graph.groupingSequences(atMost: min(options.threads, Int(KILN_MOST_CONCURRENT)))
-    self.graph = paired.graph
     groups = paired.groups
+    (self.graph, prologues) = options.referenceOnly ? (paired.graph, Prologues()) : paired.graph.absorbingPrologues()
     self.options = options
     self.store = store
     self.pool = pool
@@ -115,6 +116,9 @@ package struct PlanBuilder {
     let end = graph.nodes.count
     for (index, node) in graph.nodes.enumerated() { for input in node.inputs { lastUse[input.index] = index } }
     for output in graph.outputs { lastUse[output.value.index] = end }
+    for (index, prologue) in prologues.byProduct {
+      for value in prologue.operands { lastUse[value.index] = max(lastUse[value.index], index) }
+    }
     for (index, input) in graph.inputs.enumerated() {
       if graph.type(of: input).dtype == .string { slot(input) } else {
         storage[input.index] = Storage(buffer: buffers.count, byteOffset: 0)
@@ -138,7 +142,10 @@ package struct PlanBuilder {
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
     let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
-    if isEmpty {
+    if prologues.absorbed.contains(index) {
+      entry.kernel = "in the product"
+      items.append(.native([], temporaries: [], firstFlag: 0))
+    } else if isEmpty {
       entry.kernel = "empty"
       for output in node.outputs { define(output, at: index) }
       items.append(.native([], temporaries: [], firstFlag: 0))
@@ -181,7 +188,8 @@ package struct PlanBuilder {
         return buffer.byteCount == (type.elementCount.fixed ?? 0) * type.dtype.byteCount
           && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
       },
-      options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) })
+      options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
+      prologue: prologues.byProduct[index])
     return try op.lower(lowering) ? lowering : nil
   }
 

@@ -1,0 +1,158 @@
+import CKernels
+import GraphModule
+import TensorModule
+
+/// What the rows of a product's left operand go through on their way in, in place of a pass over them before it:
+/// `activation(x * scale + shift)`, as batch normalization in front of a convolution and squeeze-and-excite leave it.
+package struct Prologue {
+  /// The operand before the prologue, in pieces of the last axis.
+  package var sources: [ValueID]
+  /// [channels], or [samples, channels] when `perSample`.
+  package var scale: ValueID?
+  package var perSample = false
+  /// [channels].
+  package var shift: ValueID?
+  package var activation: Activation = .identity
+
+  /// What the node computes, if it has that form.
+  init?(_ node: Node, in graph: Graph) {
+    guard let output = node.outputs.first, let shape = graph.type(of: output).shape, shape.count >= 2,
+      (node.inputs + node.outputs).allSatisfy({ graph.type(of: $0).dtype == .float32 })
+    else { return nil }
+    var steps: ArraySlice<ElementwiseChain.Step>
+    switch node.op {
+    case let chain as ElementwiseChain: steps = chain.steps[...]
+    case let single as Elementwise:
+      steps = [.init(single.function, single.parameters, node.inputs.indices.map { .input($0) })]
+    default: return nil
+    }
+    guard steps.count <= 3 else { return nil }
+    let channels = shape[shape.count - 1]
+    sources = []
+    // The running value is the first full operand, then the result of the step before.
+    func other(_ step: ElementwiseChain.Step, _ index: Int) -> (running: ElementwiseChain.Operand, value: ValueID)? {
+      for (running, extra) in [(0, 1), (1, 0)] {
+        guard case .input(let input) = step.operands[extra] else { continue }
+        if index > 0, step.operands[running] != .step(index - 1) { continue }
+        if index == 0 {
+          guard case .input(let first) = step.operands[running], graph.type(of: node.inputs[first]).shape == shape else { continue }
+        }
+        return (step.operands[running], node.inputs[input])
+      }
+      return nil
+    }
+    func isVector(_ value: ValueID) -> Bool {
+      guard let dims = graph.type(of: value).shape else { return false }
+      return dims.last == channels && dims.dropLast().allSatisfy { $0 == 1 }
+    }
+    func isPerSample(_ value: ValueID) -> Bool {
+      guard let dims = graph.type(of: value).shape, dims.count == shape.count else { return false }
+      return dims[0] == shape[0] && dims[dims.count - 1] == channels && dims[1..<(dims.count - 1)].allSatisfy { $0 == 1 }
+    }
+    var index = 0
+    var found: ValueID?
+    func take(_ running: ElementwiseChain.Operand) { if index == 0, case .input(let input) = running { found = node.inputs[input] } }
+    if let step = steps.first, step.function == .mul, let (running, value) = other(step, index),
+      isVector(value) || isPerSample(value)
+    {
+      (scale, perSample) = (value, !isVector(value))
+      take(running)
+      steps.removeFirst()
+      index += 1
+    }
+    if let step = steps.first, step.function == .add, let (running, value) = other(step, index), isVector(value) {
+      shift = value
+      take(running)
+      steps.removeFirst()
+      index += 1
+    }
+    if index > 0, let step = steps.first, step.function.arity == 1, step.operands == [.step(index - 1)] {
+      activation = Activation(step.function, step.parameters)
+      steps.removeFirst()
+    }
+    guard steps.isEmpty, let found else { return nil }
+    sources = [found]
+  }
+
+  /// Pieces that one step can take beside its other operands.
+  static let mostSources = Int(KILN_MAX_OPERANDS) - 8
+
+  var operands: [ValueID] { sources + [scale, shift].compactMap { $0 } }
+}
+
+/// Products with prologues.
+package struct Prologues {
+  /// By the product's node.
+  package var byProduct: [Int: Prologue] = [:]
+  /// Nodes that are left out.
+  package var absorbed: Set<Int> = []
+}
+
+extension Graph {
+  /// The prologues of products, whose nodes are left out, and the graph in which no other node reads what is left out.
+  func absorbingPrologues() -> (graph: Graph, prologues: Prologues) {
+    var readers = [[Int]](repeating: [], count: values.count)
+    var makers = [Int?](repeating: nil, count: values.count)
+    for (index, node) in nodes.enumerated() {
+      for input in node.inputs { readers[input.index].append(index) }
+      for output in node.outputs { makers[output.index] = index }
+    }
+    let results = Set(outputs.map(\.value))
+    var found = Prologues()
+    for (index, node) in nodes.enumerated() {
+      guard let op = node.op as? any CPUBinding, op.takesPrologue(node, in: self), readers[node.inputs[0].index] == [index],
+        !results.contains(node.inputs[0]), let maker = makers[node.inputs[0].index],
+        let prologue = Prologue(nodes[maker], in: self)
+      else { continue }
+      found.byProduct[index] = prologue
+      found.absorbed.insert(maker)
+    }
+    let absorbed = found.absorbed
+    let concats = concatsInPieces { value, reader in
+      absorbed.contains(reader) && Prologue(nodes[reader], in: self)?.sources == [value]
+        && nodes[reader].inputs.filter { $0 == value }.count == 1
+    }
+    found.absorbed.formUnion(concats)
+    func pieces(_ value: ValueID) -> [ValueID] {
+      guard let maker = makers[value.index], concats.contains(maker) else { return [value] }
+      return nodes[maker].inputs.flatMap(pieces)
+    }
+    for (index, prologue) in found.byProduct { found.byProduct[index]?.sources = prologue.sources.flatMap(pieces) }
+    var graph = self
+    for (index, node) in nodes.enumerated() where node.op is Concat && !concats.contains(index) {
+      graph.nodes[index].inputs = node.inputs.flatMap(pieces)
+    }
+    return (graph, found)
+  }
+
+  /// Concatenations of the last axis that only prologues and further such concatenations read, which can read the pieces.
+  private func concatsInPieces(isPrologueOf: (ValueID, Int) -> Bool) -> Set<Int> {
+    func isLastAxis(_ node: Node) -> Bool {
+      guard let op = node.op as? Concat, let output = node.outputs.first else { return false }
+      return op.axis == type(of: output).rank - 1
+    }
+    var readers = [[Int]](repeating: [], count: values.count)
+    // Pieces of a value if every concatenation goes.
+    var pieces = [Int](repeating: 1, count: values.count)
+    for (index, node) in nodes.enumerated() {
+      for input in node.inputs { readers[input.index].append(index) }
+      if isLastAxis(node) {
+        pieces[node.outputs[0].index] = node.inputs.reduce(0) { min(Prologue.mostSources + 1, $0 + pieces[$1.index]) }
+      }
+    }
+    let results = Set(outputs.map(\.value))
+    var found: Set<Int> = []
+    for (index, node) in nodes.enumerated() where isLastAxis(node) {
+      let output = node.outputs[0]
+      guard !results.contains(output), !readers[output.index].isEmpty,
+        readers[output.index].allSatisfy({ reader in
+          isPrologueOf(output, reader) && pieces[output.index] <= Prologue.mostSources
+            || isLastAxis(nodes[reader]) && pieces[nodes[reader].outputs[0].index] <= Prologue.mostSources
+        }),
+        node.inputs.allSatisfy({ constants[$0] == nil && (type(of: $0).elementCount.fixed ?? 0) > 0 })
+      else { continue }
+      found.insert(index)
+    }
+    return found
+  }
+}

@@ -1,0 +1,96 @@
+import GraphModule
+import InferenceRuntime
+import TensorModule
+import TestSupport
+import Testing
+
+/// Normalization, scaling and concatenation in front of a product, done by the product itself.
+@Suite struct PrologueTests {
+  private static let batch = Dim.symbol("batch")
+
+  /// What DenseNet is made of: concatenations read by batch norms, and by the next concatenation.
+  private static func dense(_ random: inout TestRandom, isOutput: Bool) throws -> Graph {
+    var graph = Graph(name: "dense")
+    let x = try graph.addInput("x", TensorType(.float32, [batch, 6, 6, 5]))
+    var y = x
+    var channels = 5
+    for block in 0..<3 {
+      let scale = graph.addConstant("scale\(block)", try random.tensor(TensorType(.float32, shape: [channels])))
+      let shift = graph.addConstant("shift\(block)", try random.tensor(TensorType(.float32, shape: [1, 1, 1, channels])))
+      let w = graph.addConstant("w\(block)", try random.tensor(TensorType(.float32, shape: [1, 1, channels, 7])))
+      let normal = try graph.addOne(
+        ElementwiseChain(
+          inputCount: 3,
+          steps: [
+            .init(.mul, [], [.input(0), .input(1)]), .init(.add, [], [.input(2), .step(0)]), .init(.relu, [], [.step(1)]),
+          ]), [y, scale, shift], name: "normal\(block)")
+      let made = try graph.addOne(Conv(strides: [1, 1]), [normal, w], name: "conv\(block)")
+      y = try graph.addOne(Concat(axis: 3), [y, made], name: "joined\(block)")
+      channels += 7
+    }
+    let last = graph.addConstant("last", try random.tensor(TensorType(.float32, shape: [channels])))
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [channels, 4])))
+    let scaled = try graph.addOne(Elementwise(.mul), [last, y], name: "scaled")
+    let z = try graph.addOne(MatMul(), [scaled, w], name: "z")
+    graph.outputs = [Graph.Output(name: "z", value: z)] + (isOutput ? [Graph.Output(name: "y", value: y)] : [])
+    return graph
+  }
+
+  @Test(arguments: [1, 2], [false, true]) func concatenationsAreReadInPlace(threads: Int, isOutput: Bool) throws {
+    var random = TestRandom(named: "dense")
+    let graph = try Self.dense(&random, isOutput: isOutput)
+    let feed = [try random.tensor(TensorType(.float32, shape: [2, 6, 6, 5]))]
+    let expected = try ReferenceBackend.run(graph, feed)
+    let (outputs, plan) = try run(graph, feed, threads: threads)
+    for (got, wanted) in zip(outputs, expected) {
+      #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-4) == nil)
+    }
+    // A concatenation that is a result as well is made.
+    let kernels = plan.report.nodes.map(\.kernel)
+    #expect(kernels.filter { $0 == "in the product" }.count == (isOutput ? 6 : 7))
+    #expect(kernels.filter { $0.contains("concat") }.count == (isOutput ? 1 : 0))
+  }
+
+  /// Squeeze and excite: a scale for each sample.
+  @Test func everySampleHasItsOwnScale() throws {
+    var random = TestRandom(named: "excite")
+    var graph = Graph(name: "excite")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 5, 7, 6]))
+    let squeezed = try graph.addOne(Reduce(.mean, axes: [1, 2], keepDims: true), [x], name: "squeezed")
+    let excited = try graph.addOne(Elementwise(.mul), [x, squeezed], name: "excited")
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [1, 1, 6, 9])))
+    let y = try graph.addOne(Conv(strides: [1, 1]), [excited, w], name: "y")
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    let feed = [try random.tensor(TensorType(.float32, shape: [3, 5, 7, 6]))]
+    let (outputs, plan) = try run(graph, feed, threads: 2)
+    #expect(firstDifference(outputs[0], try ReferenceBackend.run(graph, feed)[0], relative: 1e-4, absolute: 1e-5) == nil)
+    #expect(plan.report.nodes.contains { $0.kernel == "in the product" })
+  }
+
+  /// What others read as well, or what has another form, stays a pass of its own.
+  @Test(arguments: 0..<4) func othersStay(_ which: Int) throws {
+    var random = TestRandom(named: "stay")
+    var graph = Graph(name: "stay")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 4, 10, 6]))
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [1, 1, 6, 9])))
+    let vector = graph.addConstant("v", try random.tensor(TensorType(.float32, shape: [6])))
+    let scaled =
+      switch which {
+      case 0, 1: try graph.addOne(Elementwise(.mul), [x, vector], name: "scaled")
+      case 2: try graph.addOne(Elementwise(.mul), [x, x], name: "scaled")
+      default: try graph.addOne(Elementwise(.sub), [x, vector], name: "scaled")
+      }
+    let y = try graph.addOne(Conv(strides: [1, 1]), [scaled, w], name: "y")
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    if which == 0 { graph.outputs.append(Graph.Output(name: "scaled", value: scaled)) }
+    if which == 1 {
+      graph.outputs.append(Graph.Output(name: "z", value: try graph.addOne(Elementwise(.tanh), [scaled], name: "z")))
+    }
+    let feed = [try random.tensor(TensorType(.float32, shape: [1, 4, 10, 6]))]
+    let (outputs, plan) = try run(graph, feed)
+    for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+      #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-5) == nil)
+    }
+    #expect(!plan.report.nodes.contains { $0.kernel == "in the product" })
+  }
+}
