@@ -20,11 +20,25 @@ public final class Model: Sendable {
     /// How many bytes the results of one prediction may take at a time, weights apart; nil for what the machine has left. A
     /// prediction that needs more is refused before anything is allocated.
     public var memoryLimit: Int?
+    /// How weights are kept in layers that take as long as reading their weights: large dense layers on few samples.
+    public var weights: Weights
+    /// Leaves weights where the model file has them instead of keeping a faster layout beside them.
+    public var lowMemory: Bool
+
+    /// The bits of a weight; sums are float32 in all forms.
+    public enum Weights: String, Sendable, CaseIterable {
+      case float32 = "f32"
+      case bfloat16 = "bf16"
+      /// With a scale for each output channel.
+      case int8
+    }
 
     public init(
       threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16, maximumIterations: Int = 100_000_000,
-      memoryLimit: Int? = nil
+      memoryLimit: Int? = nil, weights: Weights = .float32, lowMemory: Bool = false
     ) {
+      self.weights = weights
+      self.lowMemory = lowMemory
       self.threads = threads
       self.exact = exact
       self.maximumPlans = maximumPlans
@@ -67,7 +81,16 @@ public final class Model: Sendable {
   ///
   /// - Throws: `KilnError` when the file cannot be read or is not a sound `.kiln` file.
   public convenience init(contentsOf path: String, options: Options = Options()) throws {
-    try self.init(graph: KilnFile.load(path: path).graph, options: options)
+    let (stored, checks) = try KilnFile.open(path: path)
+    // Checksums of large files are found beside what else is to be done.
+    let helpers = checks.byteCount < 1 << 22 ? 0 : min(ThreadPool.shared(options.threads).count - 1, 3)
+    for _ in 0..<helpers { BackgroundThread.start { checks.help() } }
+    do { try self.init(graph: stored.graph, options: options) } catch {
+      // A damaged tensor explains what else is wrong.
+      try checks.finish()
+      throw error
+    }
+    try checks.finish()
   }
 
   /// A model of a graph that is in memory already.
@@ -96,7 +119,8 @@ public final class Model: Sendable {
     plans = PlanCache(
       lifted,
       options: PlanOptions(
-        threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations, memoryLimit: options.memoryLimit),
+        threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations, memoryLimit: options.memoryLimit,
+        weights: WeightForm(rawValue: options.weights.rawValue) ?? .float32, lowMemory: options.lowMemory),
       pool: pool, limit: options.maximumPlans)
   }
 

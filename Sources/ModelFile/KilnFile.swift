@@ -67,9 +67,18 @@ package enum KilnFile {
   ///
   /// - Throws: `KilnError` (`badInput`) for anything that is not a sound `.kiln` file.
   ///
-  /// - Parameter checkOnly: the model is not used further; little of the file is then held in memory at a time.
+  /// - Parameters:
+  ///   - checkOnly: the model is not used further; little of the file is then held in memory at a time.
   @discardableResult
   package static func load(path: String, checkOnly: Bool = false) throws -> StoredModel {
+    let (model, checks) = try open(path: path, checkOnly: checkOnly)
+    try checks.finish()
+    return model
+  }
+
+  /// Maps a model whose tensors' checksums are not looked at yet: `finish` of the second result does that, on the calling
+  /// thread and on those that call `help` meanwhile. The model must not be used for results before.
+  package static func open(path: String, checkOnly: Bool = false) throws -> (model: StoredModel, checks: TensorChecks) {
     let file = try MappedFile(path: path)
     do { return try load(file, checkOnly) } catch let error as KilnError { throw error.inside(path) }
   }
@@ -80,7 +89,7 @@ package enum KilnFile {
     return length <= Safetensors.maximumHeader && length < bytes.count && bytes[8] == UInt8(ascii: "{")
   }
 
-  private static func load(_ file: MappedFile, _ checkOnly: Bool) throws -> StoredModel {
+  private static func load(_ file: MappedFile, _ checkOnly: Bool) throws -> (StoredModel, TensorChecks) {
     let header = try Safetensors.readHeader(file.bytes)
     guard let version = header.metadata["kiln.format"] else {
       throw KilnError(.badInput, "is a safetensors file without a Kiln graph")
@@ -99,14 +108,11 @@ package enum KilnFile {
     func isApart(_ name: String) -> Bool {
       trainingText != nil && name.hasPrefix(TrainingState.prefix) || hasLayers && name.hasPrefix(SourceLayers.prefix)
     }
-    for entry in header.entries where !isApart(entry.name) {
-      let bytes = UnsafeRawBufferPointer(rebasing: file.bytes[entry.range])
-      guard hashes[entry.name]?.stringValue == XXH64.text(bytes, pause: { if checkOnly { file.release(bytes) } }) else {
-        throw KilnError(.badInput, "tensor \(KilnError.quoted(entry.name)): the checksum is wrong (file damaged)")
-      }
-      if checkOnly { file.release(bytes) }
-      tensors[entry.name] = try Safetensors.tensor(entry, in: file)
-    }
+    let used = header.entries.filter { !isApart($0.name) }
+    let sums = TensorChecks(used.map { ($0, hashes[$0.name]?.stringValue) }, in: file, releases: checkOnly)
+    // One pass over the file, before its text is read into memory.
+    if checkOnly { try sums.finish() }
+    for entry in used { tensors[entry.name] = try Safetensors.tensor(entry, in: file) }
     func take(_ name: String, _ type: TensorType) throws -> Tensor {
       guard let stored = tensors.removeValue(forKey: name) else {
         throw KilnError(.badInput, "tensor \(KilnError.quoted(name)) is missing")
@@ -123,7 +129,7 @@ package enum KilnFile {
     }
     var model = StoredModel(graph: graph, checks: checks)
     model.trainingText = trainingText
-    return model
+    return (model, sums)
   }
 
   private static func digest(_ parts: String?...) -> String {

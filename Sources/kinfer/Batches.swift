@@ -32,6 +32,9 @@ struct Batches {
     self.size = size ?? Batches.defaultSize
   }
 
+  /// How many batches there are.
+  var count: Int { size > 0 ? (samples.count + size - 1) / size : 1 }
+
   func predict() throws -> Prediction {
     var parts: [[Tensor]] = []
     var bar = ProgressBar(total: samples.count, unit: "samples")

@@ -40,6 +40,36 @@ import Testing
     }
   }
 
+  /// Recurrent layers in slices of whole groups of rows.
+  @Test(arguments: [1, 2]) func recurrentLayersAreSliced(threads: Int) throws {
+    var random = TestRandom(named: "recurrent slices")
+    var graph = Graph(name: "recurrent")
+    let x = try graph.addInput("x", TensorType(.float32, [.symbol("batch"), 30, 5]))
+    func weights(_ name: String, _ shape: Shape) throws -> ValueID {
+      graph.addConstant(name, try random.tensor(TensorType(.float32, shape: shape), range: -0.3...0.3))
+    }
+    var sides: [ValueID] = []
+    for backwards in [false, true] {
+      let name = backwards ? "back" : "forth"
+      let operands = [x, try weights("\(name)/w", [5, 60]), try weights("\(name)/r", [20, 60]), try weights("\(name)/b", [2, 60])]
+      let rnn = RNN(cell: .gruResetAfter, goBackwards: backwards, returnSequences: true)
+      var side = try graph.add(rnn, operands, name: name)[0]
+      if backwards { side = try graph.addOne(Reverse(axes: [1]), [side], name: "turned") }
+      sides.append(side)
+    }
+    graph.outputs = [.init(name: "y", value: try graph.addOne(Concat(axis: 2), sides, name: "y"))]
+    for (batch, slice) in [(8, 4), (12, 4)] {
+      let feed = [try random.tensor(TensorType(.float32, shape: [batch, 30, 5]))]
+      let sliced = try BatchSlicing.sliced(graph, shapes: feed.map(\.shape), cachedBytes: 80_000)
+      let loop = sliced?.nodes.compactMap { $0.op as? Loop }.first
+      #expect((loop.flatMap { $0.body.type(of: $0.body.inputs[1]).dims.first?.fixed } ?? batch) == slice)
+      let (outputs, _) = try run(sliced ?? graph, feed, threads: threads)
+      for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+        #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-5) == nil)
+      }
+    }
+  }
+
   @Test func batchesThatFitTheCachesStayWhole() throws {
     var random = TestRandom(named: "whole")
     let (graph, feed) = try ExecutorTests.network(&random)

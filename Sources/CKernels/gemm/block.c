@@ -113,7 +113,8 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
 }
 
 int32_t kiln_worthwhile_parts(double nanoseconds, int32_t threads) {
-  const double least = 1500;  // one-thread work that pays for a share's wake-up
+  // One-thread work that pays for handing a share over: more where processors are far from each other.
+  const double far = 12 * kiln_handover_nanoseconds(), least = far > 1500 ? far : 1500;
   const double worth = nanoseconds / least;
   if (worth < 2) return 1;
   return worth < threads ? (int32_t)worth : threads < 1 ? 1 : threads;

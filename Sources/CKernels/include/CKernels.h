@@ -11,3 +11,4 @@
 #include "kiln_processors.h"
 #include "kiln_rnn.h"
 #include "kiln_training.h"
+#include "kiln_weights.h"

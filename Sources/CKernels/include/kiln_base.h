@@ -72,11 +72,27 @@ typedef struct kiln_pool kiln_pool;
 kiln_pool *kiln_pool_create(int32_t threads);
 void kiln_pool_destroy(kiln_pool *pool);
 int32_t kiln_pool_threads(const kiln_pool *pool);
+// Nanoseconds from handing a share to another thread until its answer is seen: the best of several tries, found when the
+// process makes its first pool; 0 before. Twice as long where two processors share no cache.
+double kiln_handover_nanoseconds(void);
 
 // Runs `count` steps in order. `bases[0]` is the call's arena. `pool` may be NULL.
 void kiln_execute(const kiln_step *steps, int32_t count, const kiln_operand *operands, void *const *bases, kiln_pool *pool);
-// The same, writing the nanoseconds of each step to `nanoseconds[count]`.
-void kiln_execute_timed(const kiln_step *steps, int32_t count, const kiln_operand *operands, void *const *bases, kiln_pool *pool, int64_t *nanoseconds);
+// What one thread did of one step: `thread` 0 is the caller's, times are nanoseconds of a monotonic clock.
+typedef struct {
+  int64_t begin, end;
+  int32_t step, thread;
+} kiln_event;
+// That clock.
+int64_t kiln_pool_now(void);
+// Takes the first `capacity` events; `count` goes on counting.
+typedef struct {
+  kiln_event *events;
+  int32_t capacity, count;
+} kiln_event_log;
+// The same, adding the nanoseconds of each step to `nanoseconds[count]`; `log` may be NULL.
+void kiln_execute_timed(const kiln_step *steps, int32_t count, const kiln_operand *operands, void *const *bases, kiln_pool *pool,
+                        int64_t *nanoseconds, kiln_event_log *log);
 
 // Elementwise functions: X(NAME, arity, parameters). Names are those of GraphModule's functions.
 // Parameters are p[0..2]; see the comment of each.

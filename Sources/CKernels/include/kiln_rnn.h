@@ -17,6 +17,13 @@ typedef enum {
   KILN_RNN_GRU_RESET_BEFORE = 3,  // z r h:   h' = z h + (1 - z) a(x_h + (r h) R_h + b_h)
 } kiln_rnn_cell;
 
+// Sums are float32 in all forms.
+typedef enum {
+  KILN_RNN_F32 = 0,
+  KILN_RNN_BF16 = 1,  // rounded to nearest even
+  KILN_RNN_I8 = 2,    // -127...127 times a scale for each gate of each unit
+} kiln_rnn_form;
+
 typedef struct {
   int32_t cell;               // kiln_rnn_cell
   int32_t go_backwards;       // 1: step s looks at input time - 1 - s
@@ -28,13 +35,15 @@ typedef struct {
   int64_t input_stride;       // elements between time steps of xproj; 0: gates * units. Batches are time * that apart
   int64_t output_batch_stride, output_time_stride;  // in elements; 0: dense ([batch, time, units] or [batch, units])
   kiln_activation activation, recurrent_activation;
+  int32_t form;               // a kiln_rnn_form: how the recurrent weights are packed
 } kiln_rnn_params;
 
 // The number of gates of a cell: 1, 4, 3, 3.
 int64_t kiln_rnn_gates(int32_t cell);
 
 // Packed recurrent weights: for each block of 16 units, for each of the `units` rows, 16 columns of each gate (so that
-// one block's stream gives all gates of 16 units); padded with zeros. For RESET_BEFORE gates z and r, then gate h.
+// one block's stream gives all gates of 16 units); padded with zeros. For RESET_BEFORE gates z and r, then gate h. With
+// KILN_RNN_I8 the scales follow, 16 for each gate of each block, in the same order.
 int64_t kiln_rnn_packed_bytes(const kiln_rnn_params *params);
 // `weights` is [units, gates * units] row-major, as Keras' recurrent kernel.
 void kiln_rnn_pack(const kiln_rnn_params *params, const float *weights, float *packed);

@@ -1,7 +1,7 @@
 #include "pool.h"
 
 static inline void walk(const kiln_step *steps, int32_t count, const kiln_operand *table, void *const *bases,
-                        kiln_pool *pool, int64_t *nanoseconds) {
+                        kiln_pool *pool, int64_t *nanoseconds, kiln_event_log *log) {
   // Workers wake once, at the start, and only for a plan that has work for them.
   bool wants_pool = false;
   for (int32_t i = 0; i < count && !wants_pool; i++) wants_pool = steps[i].parts > 1;
@@ -15,13 +15,16 @@ static inline void walk(const kiln_step *steps, int32_t count, const kiln_operan
       operands[o] = operand.base < 0 ? NULL : (char *)bases[operand.base] + operand.offset;
     }
     if (owner && step->parts > 1) {
-      kiln_pool_run(pool, step->kernel, step->params, operands, step->parts);
+      kiln_pool_run(pool, (kiln_region){step->kernel, step->params, operands, step->parts, 0, log, i});
+    } else if (log) {
+      const kiln_region alone = {step->kernel, step->params, operands, step->parts, 1, log, i};
+      kiln_region_run(&alone, 0, 0);
     } else {
       for (int32_t part = 0; part < step->parts; part++) step->kernel(step->params, operands, part, step->parts);
     }
     if (nanoseconds) {
       const int64_t after = kiln_pool_now();
-      nanoseconds[i] = after - before;
+      nanoseconds[i] += after - before;
       before = after;
     }
   }
@@ -29,10 +32,10 @@ static inline void walk(const kiln_step *steps, int32_t count, const kiln_operan
 }
 
 void kiln_execute(const kiln_step *steps, int32_t count, const kiln_operand *operands, void *const *bases, kiln_pool *pool) {
-  walk(steps, count, operands, bases, pool, NULL);
+  walk(steps, count, operands, bases, pool, NULL, NULL);
 }
 
 void kiln_execute_timed(const kiln_step *steps, int32_t count, const kiln_operand *operands, void *const *bases,
-                        kiln_pool *pool, int64_t *nanoseconds) {
-  walk(steps, count, operands, bases, pool, nanoseconds);
+                        kiln_pool *pool, int64_t *nanoseconds, kiln_event_log *log) {
+  walk(steps, count, operands, bases, pool, nanoseconds, log);
 }

@@ -21,6 +21,8 @@ typedef struct {
   void *const *operands;
   int32_t parts;
   int32_t slots;
+  kiln_event_log *log;  // NULL, or where each slot's time is noted
+  int32_t step;
 } kiln_region;
 
 typedef struct {
@@ -44,10 +46,10 @@ struct kiln_pool {
 // True if the caller now owns the pool (and its workers are awake); false if another prediction does.
 bool kiln_pool_begin(kiln_pool *pool);
 void kiln_pool_end(kiln_pool *pool);
-// Runs all parts; only for the owner. Returns when they are done.
-void kiln_pool_run(kiln_pool *pool, kiln_kernel kernel, const void *params, void *const *operands, int32_t parts);
+// Runs all parts; only for the owner. Returns when they are done. `slots` of the region is set here.
+void kiln_pool_run(kiln_pool *pool, kiln_region region);
 
-// A monotonic clock, in nanoseconds.
-int64_t kiln_pool_now(void);
+// Runs every `slots`-th part from `slot` on, and notes its time if the region has a log.
+void kiln_region_run(const kiln_region *region, int32_t slot, int32_t thread);
 
 #endif

@@ -1,5 +1,6 @@
 // Sequences: packing, state buffers, masks, where outputs go, and the walk over time. The arithmetic is in step.inc.h.
 // Scratch holds, per batch row and each padded to whole panels: h twice (old and new change places), c or z, and r h.
+#include <math.h>
 #include <string.h>
 #include "tier.h"
 
@@ -9,32 +10,81 @@
 int64_t kiln_rnn_gates(int32_t cell) { return cell == KILN_RNN_SIMPLE ? 1 : cell == KILN_RNN_LSTM ? 4 : 3; }
 static int64_t panels_of(const kiln_rnn_params *p) { return (p->units + PANEL - 1) / PANEL; }
 
+static int64_t element(const kiln_rnn_params *p) {
+  return p->form == KILN_RNN_I8 ? 1 : p->form == KILN_RNN_BF16 ? 2 : (int64_t)sizeof(float);
+}
+
+static int64_t columns_of(const kiln_rnn_params *p) { return panels_of(p) * PANEL * kiln_rnn_gates(p->cell); }
+
+static int64_t scales_at(const kiln_rnn_params *p) { return (columns_of(p) * p->units * element(p) + 63) / 64 * 64; }
+
 int64_t kiln_rnn_packed_bytes(const kiln_rnn_params *p) {
-  return panels_of(p) * PANEL * p->units * kiln_rnn_gates(p->cell) * (int64_t)sizeof(float);
+  return scales_at(p) + (p->form == KILN_RNN_I8 ? columns_of(p) * (int64_t)sizeof(float) : 0);
 }
 
 int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *p) {
   return p->batch * BUFFERS * panels_of(p) * PANEL * (int64_t)sizeof(float);
 }
 
-static float *pack_gates(const kiln_rnn_params *p, const float *weights, float *to, int64_t first, int64_t last) {
+// Where the next element and the next scale go.
+typedef struct {
+  char *element;
+  float *scale;
+} packing;
+
+static void put(packing *to, int32_t form, float x, float scale) {
+  switch (form) {
+    case KILN_RNN_I8:
+      *(int8_t *)to->element++ = scale > 0 ? (int8_t)fmaxf(-127, fminf(127, (x / scale + 12582912.0f) - 12582912.0f)) : 0;  // to nearest even
+      break;
+    case KILN_RNN_BF16: {
+      uint32_t bits;
+      memcpy(&bits, &x, sizeof bits);
+      const uint16_t high = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+      memcpy(to->element, &high, sizeof high);
+      to->element += sizeof high;
+      break;
+    }
+    default:
+      memcpy(to->element, &x, sizeof x);
+      to->element += sizeof x;
+  }
+}
+
+static void pack_gates(const kiln_rnn_params *p, const float *weights, packing *to, int64_t first, int64_t last) {
   const int64_t columns = kiln_rnn_gates(p->cell) * p->units;
   for (int64_t u = 0; u < p->units; u += PANEL) {
+    float scales[4 * PANEL] = {0};
+    if (p->form == KILN_RNN_I8) {
+      for (int64_t k = 0; k < p->units; k++) {
+        for (int64_t g = first; g < last; g++) {
+          for (int64_t j = 0; j < PANEL && u + j < p->units; j++) {
+            float *scale = &scales[(g - first) * PANEL + j];
+            *scale = fmaxf(*scale, fabsf(weights[k * columns + g * p->units + u + j]) / 127);
+          }
+        }
+      }
+      memcpy(to->scale, scales, (size_t)((last - first) * PANEL) * sizeof(float));
+      to->scale += (last - first) * PANEL;
+    }
     for (int64_t k = 0; k < p->units; k++) {
       for (int64_t g = first; g < last; g++) {
-        for (int64_t j = 0; j < PANEL; j++) *to++ = u + j < p->units ? weights[k * columns + g * p->units + u + j] : 0.0f;
+        for (int64_t j = 0; j < PANEL; j++) {
+          const float x = u + j < p->units ? weights[k * columns + g * p->units + u + j] : 0.0f;
+          put(to, p->form, x, scales[(g - first) * PANEL + j]);
+        }
       }
     }
   }
-  return to;
 }
 
 void kiln_rnn_pack(const kiln_rnn_params *p, const float *weights, float *packed) {
+  packing to = {(char *)packed, (float *)((char *)packed + scales_at(p))};
   if (p->cell == KILN_RNN_GRU_RESET_BEFORE) {
-    packed = pack_gates(p, weights, packed, 0, 2);
-    pack_gates(p, weights, packed, 2, 3);
+    pack_gates(p, weights, &to, 0, 2);
+    pack_gates(p, weights, &to, 2, 3);
   } else {
-    pack_gates(p, weights, packed, 0, kiln_rnn_gates(p->cell));
+    pack_gates(p, weights, &to, 0, kiln_rnn_gates(p->cell));
   }
 }
 
@@ -94,7 +144,8 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   float *output = (float *)operands[6] + first * batch_stride, *final_h = operands[7], *final_c = operands[8];
   const uint8_t *mask = operands[5];
   const sequence q = {
-    .step = {.p = p, .x_stride = p->time * input_stride, .weights = operands[1], .bias = operands[2],
+    .step = {.p = p, .x_stride = p->time * input_stride, .weights = operands[1],
+             .scales = (const float *)((const char *)operands[1] + scales_at(p)), .bias = operands[2],
              .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
              .mask_stride = p->time, .rows = rows, .padded = padded, .end = panels_of(p)},
     .x = (const float *)operands[0] + first * p->time * input_stride, .mask = mask ? mask + first * p->time : NULL,

@@ -11,6 +11,9 @@
 #endif
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+typedef int8_t bytes_any __attribute__((ext_vector_type(KV_WIDTH), aligned(1), may_alias));
+typedef uint16_t halves_any __attribute__((ext_vector_type(KV_WIDTH), aligned(2), may_alias));
+
 static __attribute__((noinline)) void any_activation(const kiln_activation *a, float *x) { kiln_apply_f32(*a, x, KV_WIDTH); }
 
 KV_INLINE vf activate(const kiln_activation *a, vf x) {
@@ -30,9 +33,17 @@ KV_INLINE vf activate(const kiln_activation *a, vf x) {
   }
 }
 
+// Element `at` and those beside it, as floats.
+KV_INLINE vf wide(const void *weights, int64_t at, int form) {
+  if (form == KILN_RNN_I8) return __builtin_convertvector(*(const bytes_any *)((const int8_t *)weights + at), vf);
+  if (form == KILN_RNN_BF16) return (vf)(__builtin_convertvector(*(const halves_any *)((const uint16_t *)weights + at), vu) << 16);
+  return v_load((const float *)weights + at);
+}
+
 // acc[r][g] += sum over k of h[r][k] * w[k][g]: `rows` x `gates` vectors, the k loop split in `split` chains of
-// accumulators to cover the latency of fused multiply-add.
-KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const float *w, int64_t n, int rows, int gates, int split) {
+// accumulators to cover the latency of fused multiply-add. `w` counts elements of `form`; `scales` are those of its columns.
+KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const void *weights, int64_t w, const float *scales,
+                   int64_t n, int rows, int gates, int split, int form) {
   vf s[8][ROW_BLOCK][4];
   UNROLL for (int j = 0; j < split; j++) {
     UNROLL for (int r = 0; r < rows; r++) {
@@ -43,14 +54,14 @@ KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const f
   for (; k + split <= n; k += split) {
     UNROLL for (int j = 0; j < split; j++) {
       UNROLL for (int g = 0; g < gates; g++) {
-        const vf column = v_load(w + ((k + j) * gates + g) * PANEL);
+        const vf column = wide(weights, w + ((k + j) * gates + g) * PANEL, form);
         UNROLL for (int r = 0; r < rows; r++) s[j][r][g] = v_fma(v_splat(h[r * stride + k + j]), column, s[j][r][g]);
       }
     }
   }
   for (; k < n; k++) {
     UNROLL for (int g = 0; g < gates; g++) {
-      const vf column = v_load(w + (k * gates + g) * PANEL);
+      const vf column = wide(weights, w + (k * gates + g) * PANEL, form);
       UNROLL for (int r = 0; r < rows; r++) s[0][r][g] = v_fma(v_splat(h[r * stride + k]), column, s[0][r][g]);
     }
   }
@@ -59,7 +70,7 @@ KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const f
       UNROLL for (int j = split / 2; j >= 1; j /= 2) {
         UNROLL for (int i = 0; i < j; i++) s[i][r][g] += s[i + j][r][g];
       }
-      acc[r][g] += s[0][r][g];
+      acc[r][g] += form == KILN_RNN_I8 ? s[0][r][g] * v_load(scales + g * PANEL) : s[0][r][g];
     }
   }
 }
@@ -69,7 +80,8 @@ enum { SIMPLE, LSTM, GRU_AFTER, GRU_GATES, GRU_CANDIDATE };
 KV_INLINE int gates_of(int kind) { return kind == LSTM ? 4 : kind == GRU_AFTER ? 3 : kind == GRU_GATES ? 2 : 1; }
 
 // `rows` batch rows from `row` on, KV_WIDTH units from `u` on. `standard`: the activations are tanh and sigmoid.
-KV_INLINE void block(const kiln_rnn_step *s, const float *w, int64_t row, int64_t u, int kind, int rows, int standard) {
+KV_INLINE void block(const kiln_rnn_step *s, const void *weights, int64_t w, const float *scales, int64_t row, int64_t u, int kind,
+                     int rows, int standard, int form) {
   const int64_t units = s->p->units, at = row * s->padded;
   const size_t count = units - u < KV_WIDTH ? (size_t)(units - u) : KV_WIDTH;
   const int gates = gates_of(kind), first = kind == GRU_CANDIDATE ? 2 : 0;
@@ -79,7 +91,7 @@ KV_INLINE void block(const kiln_rnn_step *s, const float *w, int64_t row, int64_
     const vf b = s->bias ? v_load_n(s->bias + (first + g) * units + u, count) : v_splat(0.0f);
     UNROLL for (int r = 0; r < rows; r++) acc[r][g] = b;
   }
-  dot(acc, (kind == GRU_CANDIDATE ? s->gated : s->h) + at, s->padded, w, units, rows, gates, split);
+  dot(acc, (kind == GRU_CANDIDATE ? s->gated : s->h) + at, s->padded, weights, w, scales, units, rows, gates, split, form);
 #define F(v) (standard ? v_sigmoid(v) : activate(&s->p->recurrent_activation, v))
 #define A(v) (standard ? v_tanh(v) : activate(&s->p->activation, v))
 #define INPUT(g) v_load_n(x + (g) * units + u, count)
@@ -118,23 +130,40 @@ KV_INLINE void block(const kiln_rnn_step *s, const float *w, int64_t row, int64_
 
 // The step's panels for all rows; a panel's weights serve every row before the next panel is read. Steps go through the
 // panels in turn up and down: those that the step before used last are still in the first-level cache.
-KV_INLINE void all_units(const kiln_rnn_step *s, const float *weights, int kind, int standard) {
+KV_INLINE void all_units(const kiln_rnn_step *s, const void *weights, const float *scales, int kind, int standard, int form) {
+  const int64_t units = s->p->units;
   for (int64_t i = s->first; i < s->end; i++) {
     const int64_t panel = s->falling ? s->first + s->end - 1 - i : i, u = panel * PANEL;
-    const float *w = weights + panel * s->p->units * gates_of(kind) * PANEL;
+    const int64_t w = panel * units * gates_of(kind) * PANEL;
+    const float *scale = scales + panel * gates_of(kind) * PANEL;
     int64_t row = 0;
     for (; row + ROW_BLOCK <= s->rows; row += ROW_BLOCK) {
-      for (int v = 0; v < PANEL && u + v < s->p->units; v += KV_WIDTH) block(s, w + v, row, u + v, kind, ROW_BLOCK, standard);
+      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, ROW_BLOCK, standard, form);
     }
+#if ROW_BLOCK > 2
+    for (; row + 2 <= s->rows; row += 2) {
+      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, 2, standard, form);
+    }
+#endif
     for (; row < s->rows; row++) {
-      for (int v = 0; v < PANEL && u + v < s->p->units; v += KV_WIDTH) block(s, w + v, row, u + v, kind, 1, standard);
+      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, 1, standard, form);
     }
   }
 }
 
-#define PASS(name, kind) \
-  static void name(const kiln_rnn_step *s, const float *w) { all_units(s, w, kind, 1); } \
-  static void name##_any(const kiln_rnn_step *s, const float *w) { all_units(s, w, kind, 0); }
+typedef void (*pass)(const kiln_rnn_step *s, const void *weights, const float *scales);
+
+// By form, then whether the activations are the standard ones.
+#define FORM(name, kind, form, standard) \
+  static void name(const kiln_rnn_step *s, const void *weights, const float *scales) { all_units(s, weights, scales, kind, standard, form); }
+#define PASS(name, kind)                              \
+  FORM(name##_f32_any, kind, KILN_RNN_F32, 0)         \
+  FORM(name##_f32, kind, KILN_RNN_F32, 1)             \
+  FORM(name##_bf16_any, kind, KILN_RNN_BF16, 0)       \
+  FORM(name##_bf16, kind, KILN_RNN_BF16, 1)           \
+  FORM(name##_i8_any, kind, KILN_RNN_I8, 0)           \
+  FORM(name##_i8, kind, KILN_RNN_I8, 1)               \
+  static const pass name[3][2] = {{name##_f32_any, name##_f32}, {name##_bf16_any, name##_bf16}, {name##_i8_any, name##_i8}};
 PASS(simple, SIMPLE)
 PASS(lstm, LSTM)
 PASS(gru_after, GRU_AFTER)
@@ -144,14 +173,15 @@ PASS(gru_candidate, GRU_CANDIDATE)
 void KV_NAME(kiln_rnn_step)(const kiln_rnn_step *s) {
   const int standard = s->p->activation.function == KILN_FN_tanh
                     && (s->p->recurrent_activation.function == KILN_FN_sigmoid || s->p->cell == KILN_RNN_SIMPLE);
+  const int form = s->p->form;
   switch (s->p->cell) {
-    case KILN_RNN_SIMPLE: (standard ? simple : simple_any)(s, s->weights); break;
-    case KILN_RNN_LSTM: (standard ? lstm : lstm_any)(s, s->weights); break;
-    case KILN_RNN_GRU_RESET_AFTER: (standard ? gru_after : gru_after_any)(s, s->weights); break;
+    case KILN_RNN_SIMPLE: simple[form][standard](s, s->weights, s->scales); break;
+    case KILN_RNN_LSTM: lstm[form][standard](s, s->weights, s->scales); break;
+    case KILN_RNN_GRU_RESET_AFTER: gru_after[form][standard](s, s->weights, s->scales); break;
     default: {
-      const int64_t panels = (s->p->units + PANEL - 1) / PANEL;
-      (standard ? gru_gates : gru_gates_any)(s, s->weights);
-      (standard ? gru_candidate : gru_candidate_any)(s, s->weights + panels * s->p->units * 2 * PANEL);
+      const int64_t panels = (s->p->units + PANEL - 1) / PANEL, size = form == KILN_RNN_I8 ? 1 : form == KILN_RNN_BF16 ? 2 : 4;
+      gru_gates[form][standard](s, s->weights, s->scales);
+      gru_candidate[form][standard](s, (const char *)s->weights + panels * s->p->units * 2 * PANEL * size, s->scales + panels * 2 * PANEL);
     }
   }
 }

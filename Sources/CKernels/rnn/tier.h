@@ -9,7 +9,9 @@ typedef struct {
   const kiln_rnn_params *p;
   const float *x;          // row 0's projection at this step's input time
   int64_t x_stride;        // between batch rows
-  const float *weights, *bias;
+  const void *weights;     // of p->form
+  const float *scales;     // KILN_RNN_I8
+  const float *bias;
   const float *h;          // the previous state of row 0; rows are `padded` apart here and below
   float *next;             // the new state
   float *c;                // LSTM: updated in place

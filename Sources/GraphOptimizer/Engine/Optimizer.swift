@@ -144,12 +144,12 @@ package enum Optimizer {
 struct Session {
   let workspace: Workspace
   let options: OptimizerOptions
-  private let rules: [Rule]
+  private let rules: [SharedRule]
   private(set) var trace = OptimizerTrace()
   private var phase = Phase.canonicalise
-  private var active: [(key: String, rule: Rule)] = []
-  private var byFunction: [ScalarFunction: [Rule]] = [:]
-  private var byOp: [String: [Rule]] = [:]
+  private var active: [(key: String, rule: SharedRule)] = []
+  private var byFunction: [ScalarFunction: [SharedRule]] = [:]
+  private var byOp: [String: [SharedRule]] = [:]
   private var builtIns: Set<BuiltIn> = []
   private var expressions: [ExpressionKey: Int] = [:]
   private var constantKeys: [ValueID: ConstantKey] = [:]
@@ -158,7 +158,7 @@ struct Session {
   init(_ graph: consuming Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
     workspace = Workspace(graph, scratch: options.scratch)
     self.options = options
-    self.rules = rules.filter { !options.disabledRules.contains($0.name) }
+    self.rules = rules.filter { !options.disabledRules.contains($0.name) }.map(SharedRule.init)
   }
 
   mutating func run() throws {
@@ -173,7 +173,7 @@ struct Session {
 
   /// Collects the rules of this phase and of those before it.
   private mutating func select() {
-    active = rules.filter { $0.phase <= phase && options.phases.contains($0.phase) }.map { ($0.rootKey, $0) }
+    active = rules.filter { $0.rule.phase <= phase && options.phases.contains($0.rule.phase) }.map { ($0.rule.rootKey, $0) }
     byFunction = [:]
     byOp = [:]
     builtIns = Set(
@@ -183,7 +183,7 @@ struct Session {
   }
 
   /// The rules that may be rooted at an op, in catalogue order.
-  private mutating func candidates(_ op: any OpDefinition) -> [Rule] {
+  private mutating func candidates(_ op: any OpDefinition) -> [SharedRule] {
     if let op = op as? Elementwise {
       if let known = byFunction[op.function] { return known }
       let keys = ["", Elementwise.name, "\(Elementwise.name).\(op.function.rawValue)"]
@@ -252,9 +252,10 @@ struct Session {
     return trace.isComplete && trace.firings.count > before
   }
 
-  private mutating func apply(_ rule: Rule, _ slot: Int, _ following: Int) throws -> Int? {
+  private mutating func apply(_ shared: SharedRule, _ slot: Int, _ following: Int) throws -> Int? {
     var resume: Int?
-    _ = try rule.find.firstMatch(at: slot, in: workspace) { match in
+    _ = try shared.find.firstMatch(at: slot, in: workspace) { match in
+      let rule = shared.rule
       guard rule.guardTest(match) else { return false }
       var draft = Draft(workspace, root: slot, consumed: match.consumed)
       let result: ValueID?
@@ -333,6 +334,8 @@ struct Session {
     for id in workspace.graph.constants.keys.sorted(by: { $0.index < $1.index }) where !workspace.isUnused(id) {
       guard let tensor = workspace.constant(id) else { continue }
       let key = constantKeys[id] ?? ConstantKey(tensor)
+      // An import keeps little of the file in memory; a model that is about to run needs its weights.
+      if constantKeys[id] == nil, options.scratch != nil { tensor.releaseMapping() }
       constantKeys[id] = key
       if let same = known[key]?.first(where: { workspace.constant($0) == tensor }) {
         guard begin() else { return }
@@ -483,6 +486,5 @@ private struct ConstantKey: Hashable {
     let bytes = tensor.dtype == .string ? nil : tensor.bytes
     let step = max(1, (bytes?.count ?? 0) / 61)
     sample = bytes.map { bytes in stride(from: 0, to: bytes.count, by: step).map { bytes[$0] } } ?? []
-    tensor.releaseMapping()
   }
 }

@@ -67,6 +67,17 @@ package struct Rule: Sendable {
   }
 }
 
+/// A rule that costs nothing to hand on.
+final class SharedRule: Sendable {
+  let rule: Rule
+  let find: Pattern
+
+  init(_ rule: Rule) {
+    self.rule = rule
+    find = rule.find
+  }
+}
+
 /// Collects a small graph with random shapes, as a rule's witness.
 package struct WitnessBuilder {
   package var graph: Graph

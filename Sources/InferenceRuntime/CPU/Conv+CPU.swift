@@ -16,12 +16,12 @@ extension Conv: CPUBinding {
     return try lowerWindow(node, window)
   }
 
-  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool {
+  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
     guard let input = graph.type(of: node.inputs[0]).shape, let kernel = graph.type(of: node.inputs[1]).shape,
       let output = graph.type(of: node.outputs[0]).shape
     else { return false }
     return graph.constants[node.inputs[1]] != nil && isPointwise(input, kernel, output)
-      && graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount)
+      && graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount, options)
   }
 
   private func isPointwise(_ input: Shape, _ kernel: Shape, _ output: Shape) -> Bool {
@@ -56,6 +56,7 @@ extension Conv: CPUBinding {
     (params.dilation_h, params.dilation_w) = window.dilations
     (params.pad_top, params.pad_left) = window.low
     params.activation = epilogue.activation.kernel
+    node.because("one input channel a group: a vector of channels along a row")
     let parts = kiln_depthwise_parts(&params, node.threads)
     try node.step(
       kiln_depthwise_f32, "depthwise", copying: params, [node.input(0), node.input(1)] + node.epilogueOperands(epilogue),
@@ -66,6 +67,16 @@ extension Conv: CPUBinding {
   private func lowerWindow(_ node: NodeLowering, _ window: SpatialWindow) throws -> Bool {
     var params = kiln_conv_params(window, groups: groups, activation: epilogue.activation)
     kiln_conv_choose(&params, node.threads, node.options.exact)
+    if params.algorithm != Int32(KILN_CONV_DIRECT.rawValue), node.constant(1) != nil,
+      !node.options.transforms(kiln_conv_packed_bytes(&params), positions: Int(params.batch) * Int(params.out_h) * Int(params.out_w))
+    {
+      params.algorithm = Int32(KILN_CONV_DIRECT.rawValue)
+    }
+    if params.algorithm == Int32(KILN_CONV_DIRECT.rawValue), let weights = node.constant(1),
+      try node.streamed(params, weights, [node.input(0)], node.epilogueOperands(epilogue))
+    {
+      return true
+    }
     let parts = kiln_conv_parts(&params, node.threads)
     let chosen = params
     let packed = try node.packedOrComputed(
@@ -80,6 +91,7 @@ extension Conv: CPUBinding {
         params?.assumingMemoryBound(to: kiln_conv_params.self), weights.assumingMemoryBound(to: Float.self),
         out.assumingMemoryBound(to: Float.self))
     }
+    node.because(params.reason(isExact: node.options.exact))
     let scratch = node.temporary(byteCount: kiln_conv_scratch_bytes(&params, parts))
     let label =
       switch kiln_conv_algorithm(UInt32(params.algorithm)) {

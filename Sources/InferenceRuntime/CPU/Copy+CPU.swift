@@ -84,6 +84,7 @@ extension Concat: CPUBinding {
       }
       at += width
     }
+    node.because("operands are computed in their places where they may be, else copied")
     return true
   }
 }

@@ -4,6 +4,7 @@ import TensorModule
 
 extension ElementwiseChain: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
+    node.because("\(steps.count) functions over blocks that stay in the cache")
     if try overflowsInside(node) { return try lowerStepwise(node) }
     let program = ChainProgram(
       shape: node.outputShapes[0],

@@ -12,11 +12,11 @@ extension MatMul: CPUBinding {
     return try lowerBatched(node)
   }
 
-  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool {
+  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
     guard let weights = graph.type(of: node.inputs[1]).shape, graph.constants[node.inputs[1]] != nil, !transposeA,
       weights.dropLast(2).allSatisfy({ $0 == 1 }), let output = graph.type(of: node.outputs[0]).shape
     else { return false }
-    return graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount)
+    return graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount, options)
   }
 
   /// Weights on the right: all rows of the left operand in one product with packed weights.
@@ -73,6 +73,7 @@ extension MatMul: CPUBinding {
     params.c_row = Int64(n)
     params.alpha = 1
     let parts = kiln_matmul_parts(&params, node.threads)
+    node.because("\(axes[0].length * axes[1].length) products of computed matrices [\(m), \(k)] x [\(k), \(n)]")
     let scratch = node.temporary(byteCount: kiln_matmul_scratch_bytes(&params, parts))
     try node.step(
       kiln_matmul_f32, "matmul", copying: params, [node.input(0), node.input(1), node.output(), scratch], parts: parts)
@@ -101,9 +102,11 @@ extension MatMul: CPUBinding {
 }
 
 extension Graph {
-  /// Whether a product in float32 by our kernels has rows enough that a pass over them is worth saving.
-  func isProductWorthPrologue(_ node: Node, rows: Int) -> Bool {
-    rows >= 32 && !OpenBLAS.isPreferred && (node.inputs + node.outputs).allSatisfy { type(of: $0).dtype == .float32 }
+  /// Whether a product in float32 by our kernels with packed weights has rows enough that a pass over them is worth saving.
+  func isProductWorthPrologue(_ node: Node, rows: Int, _ options: PlanOptions) -> Bool {
+    guard let weights = constants[node.inputs[1]] else { return false }
+    return rows >= 32 && !OpenBLAS.isPreferred && !options.streams(weights.byteCount)
+      && (node.inputs + node.outputs).allSatisfy { type(of: $0).dtype == .float32 }
   }
 }
 
@@ -118,10 +121,12 @@ extension NodeLowering {
   ) throws {
     (params.lda, params.ldc, params.ldr) = (params.k, params.n, params.n)
     let (n, k) = (params.n, params.k)
+    if try productWithoutPacking(params, weights, rowStride: rowStride, columnStride: columnStride, left, rest) { return }
     if OpenBLAS.isPreferred, let blas = OpenBLAS.library, [params.m, n, k].allSatisfy({ $0 < Int32.max }) {
       let own = OpenBLAS.Parameters(
         sgemm: blas.sgemm, m: Int(params.m), n: Int(n), k: Int(k), transposeB: columnStride != 1 || rowStride != Int(n),
         activation: params.activation)
+      because("OpenBLAS is preferred to the \(Machine.instructionSet) kernels")
       try step(
         OpenBLAS.gemmKernel, "openblas", copying: own, left + [.memory(weights.address)] + rest,
         parts: max(1, min(threads, Int32(clamping: params.m / 8))))
@@ -135,6 +140,7 @@ extension NodeLowering {
         $0.assumingMemoryBound(to: Float.self))
     }
     let parts = kiln_gemm_parts(&params, threads)
+    because(params.reason("constant weights, packed:", parts: parts))
     guard let prologue else {
       try step(kiln_gemm_f32, "gemm", copying: params, left + [packed] + rest, parts: parts)
       return

@@ -101,6 +101,7 @@ extension BatchNorm: CPUBinding {
     params.rows = Int64(Array(node.inputShapes[0].dropLast()).elementCount)
     params.channels = Int64(channels)
     params.activation = Activation.identity.kernel
+    node.because("constant statistics: one scale and shift a channel")
     node.allowInPlace(over: 0)
     try node.step(
       kiln_affine, "affine", copying: params,

@@ -38,6 +38,7 @@ extension Pool: CPUBinding {
 
   /// One window that is the whole image: a reduction over the positions.
   private func lowerGlobal(_ node: NodeLowering) throws -> Bool {
+    node.because("one window is the whole image: a reduction")
     let input = node.inputShapes[0]
     var params = kiln_reduce_params()
     params.outer = Int64(input[0])

@@ -44,9 +44,12 @@ extension RNN: CPUBinding {
     (params.batch, params.time, params.units) = (Int64(x[0]), Int64(x[1]), Int64(units))
     params.activation = activation.kernel
     params.recurrent_activation = recurrentActivation.kernel
+    if node.options.weights != .float32, units * width >= 1 << 17, node.constant(2)?.floats.allSatisfy(\.isFinite) ?? false {
+      params.form = Int32((node.options.weights == .int8 ? KILN_RNN_I8 : KILN_RNN_BF16).rawValue)
+    }
     let chosen = params
     let packed = try node.packedOrComputed(
-      2, layout: "rnn", key: [Int(params.cell), units], byteCount: Int(kiln_rnn_packed_bytes(&params)), params: params
+      2, layout: "rnn", key: [Int(params.cell), units, Int(params.form)], byteCount: Int(kiln_rnn_packed_bytes(&params)), params: params
     ) { weights, out in
       withUnsafePointer(to: chosen) { kiln_rnn_pack($0, weights, out) }
     } kernel: { params, operands, _, _ in
@@ -59,13 +62,16 @@ extension RNN: CPUBinding {
       cell == .gruResetAfter ? operands.bias.map { node.input($0, byteOffset: width * 4) } ?? .absent : .absent
     // Beside another sequence each has a thread of its own.
     let parts = node.hasCompanion && x[0] < node.threads ? 1 : kiln_rnn_parts(&params, node.threads)
+    node.because(
+      "the inputs of all \(x[1]) steps in one product, then \(units) units a step"
+        + (params.shared == 1 ? ", shared by \(parts) threads" : node.hasCompanion ? ", beside another sequence" : ""))
     var team = StepOperand.absent
     if params.shared == 1 {
       team = node.temporary(byteCount: Int(kiln_rnn_team_bytes()))
       try node.step(kiln_rnn_team_reset, "team", nil, [team])
     }
     try node.step(
-      kiln_rnn, "rnn/\(cell.rawValue)", copying: params,
+      kiln_rnn, "rnn/\(cell.rawValue)" + (params.form == 0 ? "" : "/\(node.options.weights.rawValue)"), copying: params,
       [
         projected, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
         node.optionalInput(operands.mask), node.output(0), node.optionalOutput(1), node.optionalOutput(2),

@@ -40,29 +40,17 @@ package final class Executor: Sendable {
     try withTensors(inputs) { try run($0) }
   }
 
-  /// The nanoseconds that each node of the plan's report took in one prediction.
-  package func timedNodes(_ inputs: [Tensor]) throws -> [Int64] {
-    var times = [Int64](repeating: 0, count: plan.stepCount)
-    var hostTimes = [Int64](repeating: 0, count: plan.hostActions.count)
+  /// Runs one prediction and notes what each node took.
+  ///
+  /// - Parameter keepsEvents: also when each thread did what.
+  package func timed(_ inputs: [Tensor], keepsEvents: Bool = false) throws -> StepRecorder {
+    let recorder = StepRecorder(plan, keepsEvents: keepsEvents)
     _ = try withTensors(inputs) { workspace in
-      for segment in plan.segments {
-        if segment.host >= 0 {
-          let clock = ContinuousClock()
-          let duration = try clock.measure { try plan.hostActions[Int(segment.host)].run(workspace, pool) }
-          hostTimes[Int(segment.host)] = duration.components.seconds * 1_000_000_000 + duration.components.attoseconds / 1_000_000_000
-        } else {
-          times.withUnsafeMutableBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            kiln_execute_timed(
-              plan.steps + Int(segment.firstStep), segment.stepCount, plan.operands, workspace.bases, pool.handle,
-              base + Int(segment.firstStep))
-          }
-        }
-      }
+      workspace.record(recorder)
+      defer { workspace.record(nil) }
+      try run(workspace)
     }
-    return plan.report.nodes.map { node in
-      hostTimes.indices.contains(node.host) ? hostTimes[node.host] : times[node.steps].reduce(0, +)
-    }
+    return recorder
   }
 
   private func withTensors(_ inputs: [Tensor], _ body: (Workspace) throws -> Void) throws -> [Tensor] {
@@ -102,6 +90,10 @@ package final class Executor: Sendable {
 
   /// Runs a plan, also one inside another, with the addresses that are in its workspace.
   static func run(_ plan: Plan, _ workspace: Workspace, _ pool: ThreadPool) throws {
+    if let recorder = workspace.recorder {
+      try recorder.run(workspace, pool)
+      return try workspace.checkFlags(plan.flagErrors)
+    }
     for segment in plan.segments {
       if segment.host >= 0 {
         try plan.hostActions[Int(segment.host)].run(workspace, pool)

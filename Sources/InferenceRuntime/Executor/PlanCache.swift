@@ -9,6 +9,8 @@ package final class PlanCache: Sendable {
   package let options: PlanOptions
   package let pool: ThreadPool
   package let weights = WeightStore()
+  /// How often plans made from now on will run, when that is known to be a few times.
+  private let expectation = Mutex<Int?>(nil)
 
   private struct Entry {
     let executor: Executor
@@ -38,6 +40,9 @@ package final class PlanCache: Sendable {
     staged = graph.hasDataSizes ? Result { try StagedGraph(graph, options, pool, weights) } : nil
   }
 
+  /// Says how often each plan made from now on will run; nil, as at first, is many times.
+  package func expect(runs: Int?) { expectation.withLock { $0 = runs } }
+
   /// The executor for inputs of these shapes, in the graph's order.
   ///
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
@@ -48,6 +53,8 @@ package final class PlanCache: Sendable {
     if let found = find(shapes) { return found }
     return try building.withLock { _ in
       if let found = find(shapes) { return found }
+      var options = options
+      options.expectedRuns = expectation.withLock { $0 } ?? options.expectedRuns
       let sliced = options.referenceOnly ? nil : try BatchSlicing.sliced(graph, shapes: shapes)
       let plan = try PlanBuilder.plan(sliced ?? graph, shapes: shapes, options: options, weights: weights, pool: pool)
       let executor = Executor(plan, pool: pool)

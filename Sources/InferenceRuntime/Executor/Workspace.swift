@@ -9,6 +9,8 @@ package final class Workspace: @unchecked Sendable {
   var strings: [Tensor?]
   /// The workspaces of the plans that this one runs: they lie in its arena.
   let nested: [Workspace]
+  /// Notes times, when someone asked for them.
+  private(set) var recorder: StepRecorder?
   /// Nil in the workspace of a nested plan.
   private let arena: RuntimeMemory?
 
@@ -50,6 +52,12 @@ package final class Workspace: @unchecked Sendable {
   @inline(__always)
   func clearFlags(_ plan: Plan) {
     if !plan.flagErrors.isEmpty { flags.initialize(repeating: 0, count: plan.flagErrors.count) }
+  }
+
+  /// Has what runs in this workspace timed from now on; nil ends it.
+  func record(_ recorder: StepRecorder?) {
+    self.recorder = recorder
+    for (index, inner) in nested.enumerated() { inner.record(recorder?.nested[index]) }
   }
 
   func allowIterations(_ count: Int) { iterations.pointee = count }

@@ -22,10 +22,13 @@ package enum ArenaPlanner {
     /// One for each request.
     package var offsets: [Int]
     package var byteCount: Int
+    /// Of the layout that takes the largest buffers first.
+    package var greedyByteCount = 0
   }
 
   package static let alignment = 64
 
+  private static let improvements = 12
   /// Above this many buffers only the first order is tried.
   private static let thoroughLimit = 1500
 
@@ -38,13 +41,30 @@ package enum ArenaPlanner {
       { ($0.first, $1.byteCount) < ($1.first, $0.byteCount) },
     ]
     var best = Layout(offsets: [], byteCount: Int.max)
+    var bestOrder: [Int] = []
+    var greedy: Int?
     for order in orders {
       let indices = requests.indices.sorted { order(requests[$0], requests[$1]) }
       let layout = place(requests, indices)
-      if layout.byteCount < best.byteCount { best = layout }
+      if greedy == nil { greedy = layout.byteCount }
+      if layout.byteCount < best.byteCount { (best, bestOrder) = (layout, indices) }
       if best.byteCount <= bound || requests.count > thoroughLimit { break }
     }
+    if best.byteCount > bound, requests.count <= thoroughLimit { improve(&best, requests, bestOrder, bound) }
+    best.greedyByteCount = greedy ?? best.byteCount
     return best
+  }
+
+  /// Has what lies on top placed first, again and again: it then lies low, and what lay there fills gaps.
+  private static func improve(_ best: inout Layout, _ requests: [Request], _ order: [Int], _ bound: Int) {
+    var (order, layout) = (order, best)
+    for _ in 0..<improvements where best.byteCount > bound {
+      guard let top = order.firstIndex(where: { layout.offsets[$0] + aligned(requests[$0].byteCount) == layout.byteCount }), top > 0
+      else { return }
+      order.insert(order.remove(at: top), at: 0)
+      layout = place(requests, order)
+      if layout.byteCount < best.byteCount { best = layout }
+    }
   }
 
   /// The most bytes that are alive at one time: no layout can be smaller.

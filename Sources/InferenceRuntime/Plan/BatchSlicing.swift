@@ -9,6 +9,10 @@ package enum BatchSlicing {
   /// Nanoseconds a byte: what an activation costs more from memory than from a cache, and weights from either.
   private static let activationCost = 0.04
   private static let weightCosts = (cached: 0.01, memory: 0.05)
+  /// Operations a nanosecond of a recurrence over four rows at a time.
+  private static let recurrentSpeed = 60.0
+  /// How much longer a row takes when one or two are left.
+  private static let (excessOfOne, excessOfTwo) = (0.5, 0.33)
 
   /// The graph as a loop over slices of its batch, or nil when the batch is better whole or its samples are not apart.
   ///
@@ -70,6 +74,10 @@ package enum BatchSlicing {
     case let op as Reduce: return op.axes.allSatisfy { inputs[0].axis($0) != 0 }
     case let op as Concat: return inputs[0].axis(op.axis) != 0 && !isBatched.contains(false)
     case let op as Transpose: return op.permutation.first == 0
+    case let op as Reverse: return !op.axes.contains(0)
+    case let op as RNN:
+      let perSample = [0, op.operands.mask, op.operands.h0, op.operands.c0].compactMap { $0 }
+      return inputs.indices.allSatisfy { isBatched[$0] == perSample.contains($0) }
     case let op as Pad: return op.low.first == 0 && op.high.first == 0
     case let op as Gather: return op.batchDims == 0 && !isBatched[0] && op.axis == 0
     default: return false
@@ -83,15 +91,25 @@ package enum BatchSlicing {
     let weights = single.constants.values.reduce(0) { $0 + $1.byteCount }
     let weightTime = Double(weights) * (weights > cachedBytes ? weightCosts.memory : weightCosts.cached)
     let activations = single.nodes.map { node in
-      (node.inputs.filter { single.constants[$0] == nil } + node.outputs).reduce(0) {
+      recurrence(node, single).bytes + (node.inputs.filter { single.constants[$0] == nil } + node.outputs).reduce(0) {
         $0 + (single.type(of: $1).elementCount.fixed ?? 0) * single.type(of: $1).dtype.byteCount
       }
     }
+    let recurrentTime = single.nodes.reduce(0.0) { $0 + recurrence($1, single).operations } / recurrentSpeed
     func cost(_ slice: Int) -> Double {
       let far = activations.filter { $0.multipliedReportingOverflow(by: slice).overflow || $0 * slice > cachedBytes }
-      return weightTime / Double(slice) + far.reduce(0) { $0 + Double($1) } * activationCost
+      let (pairs, ones) = (Double(slice % 4 / 2), Double(slice % 2))
+      let excess = (2 * pairs * excessOfTwo + ones * excessOfOne) / Double(slice)
+      return weightTime / Double(slice) + far.reduce(0) { $0 + Double($1) } * activationCost + recurrentTime * excess
     }
     return (1...batch).filter { batch % $0 == 0 }.reversed().min { cost($0) < cost($1) } ?? batch
+  }
+
+  /// What a recurrent node does in its steps, and the bytes of its projected inputs: written and read, and those of the other
+  /// direction beside them.
+  private static func recurrence(_ node: Node, _ single: Graph) -> (operations: Double, bytes: Int) {
+    guard node.op is RNN, let x = single.type(of: node.inputs[0]).shape, let weights = single.type(of: node.inputs[2]).shape else { return (0, 0) }
+    return (2 * Double(x[1]) * Double(weights.elementCount), 2 * x[1] * weights[1] * 4)
   }
 
   // MARK: The loop

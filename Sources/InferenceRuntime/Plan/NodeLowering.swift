@@ -12,12 +12,12 @@ package protocol CPUBinding: OpDefinition {
   /// Whether its work is one long sequence, which threads can hardly divide.
   var isSequential: Bool { get }
   /// Whether the node applies a prologue to its first operand when there is one; `lower` must then do so.
-  func takesPrologue(_ node: Node, in graph: Graph) -> Bool
+  func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool
 }
 
 extension CPUBinding {
   package var isSequential: Bool { false }
-  package func takesPrologue(_ node: Node, in graph: Graph) -> Bool { false }
+  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool { false }
 }
 
 /// Where a step's operand lives, before memory is planned.
@@ -79,6 +79,7 @@ package final class NodeLowering {
   private(set) var inPlace: [(output: Int, input: Int)] = []
   private(set) var weights: [RuntimeMemory] = []
   private(set) var labels: [String] = []
+  private(set) var reason = ""
   private(set) var errorMessages: [String] = []
   private(set) var merged: [(input: Int, byteOffset: Int)] = []
   private let canMerge: (Int) -> Bool
@@ -197,6 +198,9 @@ package final class NodeLowering {
     steps.append(PendingStep(kernel: kernel, params: params, operands: operands, parts: max(1, parts), isSequence: isSequence))
     labels.append(label)
   }
+
+  /// Says why the kernels are what they are, for reports.
+  package func because(_ reason: String) { self.reason = reason }
 
   /// Adds a step whose parameters are `value`.
   package func step<Value>(

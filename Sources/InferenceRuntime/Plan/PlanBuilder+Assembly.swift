@@ -33,6 +33,7 @@ extension PlanBuilder {
     for (position, index) in arenaBuffers.enumerated() { buffers[index].offset = layout.offsets[position] }
     report.arenaBytes = layout.byteCount
     report.arenaLowerBound = ArenaPlanner.lowerBound(requests)
+    report.arenaGreedyBytes = layout.greedyByteCount
 
     let anchor = weightsAnchor()
     let outputBase = Plan.firstInputBase + Int32(graph.inputs.count)

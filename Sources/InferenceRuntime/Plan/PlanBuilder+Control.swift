@@ -33,9 +33,10 @@ extension PlanBuilder {
   /// The plan of a subgraph, which shares packed weights with this one.
   ///
   /// - Parameter overwritable: inputs that it may write over, each with the output that takes its place.
-  private func nested(_ graph: Graph, _ inputs: [TensorType], overwritable: [Int: Int] = [:]) throws -> Plan {
+  /// - Parameter times: how often it runs in each run of this plan; nil when that is not known.
+  private func nested(_ graph: Graph, _ inputs: [TensorType], times: Int?, overwritable: [Int: Int] = [:]) throws -> Plan {
     try PlanBuilder.plan(
-      graph, shapes: inputs.compactMap(\.shape), options: options, weights: store, pool: pool, overwritable: overwritable)
+      graph, shapes: inputs.compactMap(\.shape), options: options.inside(times: times), weights: store, pool: pool, overwritable: overwritable)
   }
 
   func pending(_ op: any ControlFlowOp, _ node: Node, name: String) throws -> PendingControl {
@@ -51,8 +52,9 @@ extension PlanBuilder {
   private func loop(_ op: Loop, _ node: Node, _ name: String) throws -> PendingControl {
     let types = node.inputs.map(graph.type(of:))
     let pairs = Dictionary(uniqueKeysWithValues: (0..<op.carried).map { (1 + $0, $0) })
-    let body = try nested(op.body, op.bodyInputs(types), overwritable: pairs)
-    let condition = try op.condition.map { try nested($0, op.conditionInputs(types)) }
+    let times = op.condition == nil ? (op.sliced > 0 ? types[op.carried].shape?.first : op.maxTrips) : nil
+    let body = try nested(op.body, op.bodyInputs(types), times: times, overwritable: pairs)
+    let condition = try op.condition.map { try nested($0, op.conditionInputs(types), times: nil) }
     var pending = PendingControl(kind: .loop(op, body: body, condition: condition), name: name)
     pending.operands = [pending.temporary(8), pending.temporary(8), value(node.outputs[node.outputs.count - 1])]
     for index in 0..<op.carried {
@@ -69,7 +71,7 @@ extension PlanBuilder {
 
   /// Operands: the selector, captures, results, the arena.
   private func branch(_ op: Branch, _ node: Node, _ name: String) throws -> PendingControl {
-    let plans = try op.branches.map { try nested($0, node.inputs.dropFirst().map(graph.type(of:))) }
+    let plans = try op.branches.map { try nested($0, node.inputs.dropFirst().map(graph.type(of:)), times: 1) }
     var pending = PendingControl(kind: .branch(op, plans), name: name)
     pending.operands = node.inputs.map(operand) + node.outputs.map(value)
     pending.operands.append(pending.temporary(plans.map(\.workspaceBytes).max() ?? 0))

@@ -102,7 +102,7 @@ package struct PlanBuilder {
     self.overwritable = overwritable
     let paired = graph.groupingSequences(atMost: min(options.threads, Int(KILN_MOST_CONCURRENT)))
     groups = paired.groups
-    (self.graph, prologues) = options.referenceOnly ? (paired.graph, Prologues()) : paired.graph.absorbingPrologues()
+    (self.graph, prologues) = options.referenceOnly ? (paired.graph, Prologues()) : paired.graph.absorbingPrologues(options)
     self.options = options
     self.store = store
     self.pool = pool
@@ -144,9 +144,11 @@ package struct PlanBuilder {
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
     if prologues.absorbed.contains(index) {
       entry.kernel = "in the product"
+      entry.reason = "the product that follows does it on the way in"
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if isEmpty {
       entry.kernel = "empty"
+      entry.reason = "no elements"
       for output in node.outputs { define(output, at: index) }
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if !hasStrings, !options.referenceOnly, let op = node.op as? any CPUBinding,
@@ -158,11 +160,13 @@ package struct PlanBuilder {
         if graph.type(of: output).dtype == .string { slot(output) } else { define(output, at: index) }
       }
       entry.kernel = op.opName
+      entry.reason = Self.isPlannable(op) ? "its graphs have plans of their own" : "its graphs have strings or sizes known only when it runs"
       if Self.isPlannable(op) { items.append(.control(try pending(op, node, name: name))) } else {
         items.append(.host(.interpreted(try interpreted(op, node, name: name)), values: node.inputs, results: node.outputs))
       }
     } else {
       entry.kernel = PlanReport.referenceKernel
+      entry.reason = fallbackReason(node)
       for output in node.outputs {
         if graph.type(of: output).dtype == .string { slot(output) } else { define(output, at: index) }
       }
@@ -172,6 +176,15 @@ package struct PlanBuilder {
     }
     for input in node.inputs { extend(input, to: index) }
     report.nodes.append(entry)
+  }
+
+  /// Why a node runs by its op's definition.
+  func fallbackReason(_ node: Node) -> String {
+    if options.referenceOnly { return "asked for" }
+    guard node.op is any CPUBinding else { return "the op has no kernel" }
+    let types = (node.inputs + node.outputs).map { graph.type(of: $0).dtype.name }
+    let distinct = types.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    return "no kernel for \(distinct.joined(separator: ", ")) with these attributes"
   }
 
   func attempt(_ op: any CPUBinding, _ node: Node, _ index: Int) throws -> NodeLowering? {
@@ -226,6 +239,8 @@ package struct PlanBuilder {
     let steps = lowering.steps + aliasCopies
     entry.kernel = steps.isEmpty ? "alias" : lowering.labels.isEmpty ? "copy" : lowering.labels.joined(separator: " + ")
     entry.parts = Int(steps.map(\.parts).max() ?? 1)
+    entry.reason = lowering.reason
+    if entry.reason.isEmpty { entry.reason = steps.isEmpty ? "its bytes are those of an operand" : "the op's kernel for \(graph.type(of: node.outputs[0]).dtype.name)" }
     items.append(.native(steps, temporaries: lowering.temporaries, firstFlag: firstFlag))
   }
 

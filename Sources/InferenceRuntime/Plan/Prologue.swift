@@ -90,7 +90,7 @@ package struct Prologues {
 
 extension Graph {
   /// The prologues of products, whose nodes are left out, and the graph in which no other node reads what is left out.
-  func absorbingPrologues() -> (graph: Graph, prologues: Prologues) {
+  func absorbingPrologues(_ options: PlanOptions) -> (graph: Graph, prologues: Prologues) {
     var readers = [[Int]](repeating: [], count: values.count)
     var makers = [Int?](repeating: nil, count: values.count)
     for (index, node) in nodes.enumerated() {
@@ -100,7 +100,7 @@ extension Graph {
     let results = Set(outputs.map(\.value))
     var found = Prologues()
     for (index, node) in nodes.enumerated() {
-      guard let op = node.op as? any CPUBinding, op.takesPrologue(node, in: self), readers[node.inputs[0].index] == [index],
+      guard let op = node.op as? any CPUBinding, op.takesPrologue(node, in: self, options), readers[node.inputs[0].index] == [index],
         !results.contains(node.inputs[0]), let maker = makers[node.inputs[0].index],
         let prologue = Prologue(nodes[maker], in: self)
       else { continue }

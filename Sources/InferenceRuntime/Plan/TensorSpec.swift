@@ -23,12 +23,22 @@ package struct PlanOptions: Sendable {
   /// How many bytes the results of one prediction may take at a time; nil for what the machine has left when the plan is made.
   package var memoryLimit: Int?
 
+  /// How weights are kept in layers that take as long as reading their weights.
+  package var weights: WeightForm
+  /// Weights stay where the model file has them, and are not transformed, even where that takes longer.
+  package var lowMemory: Bool
+  /// How often the plan will run, when that is known to be a few times; nil for many times.
+  package var expectedRuns: Int?
+
   package static let defaultIterations = 100_000_000
 
   package init(
     threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false, maximumIterations: Int = defaultIterations,
-    memoryLimit: Int? = nil
+    memoryLimit: Int? = nil, weights: WeightForm = .float32, lowMemory: Bool = false, expectedRuns: Int? = nil
   ) {
+    self.weights = weights
+    self.lowMemory = lowMemory
+    self.expectedRuns = expectedRuns
     self.threads = threads
     self.exact = exact
     self.referenceOnly = referenceOnly
@@ -48,6 +58,8 @@ package struct PlanReport: Sendable {
     package var op: String
     /// The kernel, or `alias` when nothing runs, or `reference` for the slow path.
     package var kernel: String
+    /// Why that kernel.
+    package var reason = ""
     package var outputType: String
     package var flops: Int
     /// Bytes of all operands and results.
@@ -69,6 +81,8 @@ package struct PlanReport: Sendable {
   package var arenaBytes = 0
   /// The most bytes alive at one time: no arena could be smaller.
   package var arenaLowerBound = 0
+  /// What the usual offline packing, the largest buffer first, would take.
+  package var arenaGreedyBytes = 0
 
   package var flops: Int { nodes.reduce(0) { $0 + $1.flops } }
   /// The nodes without a fast kernel.

@@ -68,6 +68,20 @@ package final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: contents.count)
   }
 
+  /// Has the system make a part of `bytes` ready at once, which costs less than a fault for every few pages. Does nothing
+  /// where the system cannot.
+  package func prefetch(_ part: UnsafeRawBufferPointer) {
+    #if os(Linux)
+      guard !isDecoded, part.count >= 1 << 16, let start = part.baseAddress else { return }
+      let populateRead: Int32 = 22
+      let page = 4096
+      let first = Int(bitPattern: start) / page * page
+      if let address = UnsafeMutableRawPointer(bitPattern: first) {
+        madvise(address, Int(bitPattern: start) + part.count - first, populateRead)
+      }
+    #endif
+  }
+
   /// Lets go of the memory that holds a part of the file, and of what the system read around it; it is read again when
   /// it is used again.
   ///

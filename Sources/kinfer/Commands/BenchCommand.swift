@@ -48,7 +48,8 @@ struct BenchCommand: ParsableCommand {
     let first = ContinuousClock.now
     _ = try model.predict(inputs)
     let firstTime = ContinuousClock.now - first
-    try report(try measure(model, inputs), load: loaded - start, first: firstTime, difference)
+    let error = try model.weightError(inputs)
+    try report(try measure(model, inputs), load: loaded - start, first: firstTime, difference, error)
   }
 
   private func samples(_ model: Model) throws -> Samples? {
@@ -86,7 +87,7 @@ struct BenchCommand: ParsableCommand {
     return times.sorted()
   }
 
-  private func report(_ times: [Double], load: Duration, first: Duration, _ difference: Double?) throws {
+  private func report(_ times: [Double], load: Duration, first: Duration, _ difference: Double?, _ error: WeightError?) throws {
     let median = times.count % 2 == 1 ? times[times.count / 2] : (times[times.count / 2 - 1] + times[times.count / 2]) / 2
     let p99 = times[min(times.count - 1, Int((Double(times.count) * 0.99).rounded(.up)) - 1)]
     var usage = rusage()
@@ -104,6 +105,7 @@ struct BenchCommand: ParsableCommand {
         ("first_ms", .double(first.milliseconds)), ("peak_rss_mb", .double(memory)),
       ])
       if let difference { object["max_abs_diff"] = .double(difference) }
+      if let error { (object["weights"], object["weight_error"]) = (.string(options.weights.rawValue), error.json) }
       try Console.write(JSON.object(object).text() + "\n")
       return
     }
@@ -111,6 +113,7 @@ struct BenchCommand: ParsableCommand {
     var text = "median \(number(median)) ms, min \(number(times[0])), p99 \(number(p99)) over \(times.count) runs of batch \(batch)\n"
     text += "load \(number(load.milliseconds)) ms, first prediction \(number(first.milliseconds)) ms, peak memory \(number(memory)) MB\n"
     if let difference { text += "largest difference from the expected outputs \(number(difference))\n" }
+    if let error { text += "\(options.weights.rawValue) weights: \(error.text)\n" }
     try Console.write(text)
   }
 }

@@ -52,6 +52,8 @@ struct PredictCommand: ParsableCommand {
     let model = try options.load()
     let writer = OutputWriter(path: output, format: format, top: top, labels: given ?? Labels(of: model))
     let samples = try options.samples(input, texts: text, for: model)
-    try writer.write(try Batches(model: model, samples: samples, size: batchSize, resetsStates: resetStates).predict())
+    let batches = try Batches(model: model, samples: samples, size: batchSize, resetsStates: resetStates)
+    model.expect(predictions: batches.count)
+    try writer.write(try batches.predict())
   }
 }

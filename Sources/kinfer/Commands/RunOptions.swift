@@ -7,6 +7,8 @@ import Training
 struct RunOptions: ParsableArguments {
   enum Device: String, CaseIterable, ExpressibleByArgument { case auto, cpu, gpu }
 
+  enum Weights: String, CaseIterable, ExpressibleByArgument { case f32, bf16, int8 }
+
   enum Backend: String, CaseIterable, ExpressibleByArgument { case tensorflow, theano, cntk }
   enum DataFormat: String, CaseIterable, ExpressibleByArgument { case channelsFirst = "channels_first", channelsLast = "channels_last" }
 
@@ -23,6 +25,14 @@ struct RunOptions: ParsableArguments {
     help: ArgumentHelp(
       "The most memory that the results of one prediction may take (300M, 2G); what the machine has left without it.", valueName: "size"))
   var memoryLimit: ByteSize?
+
+  @Option(help: ArgumentHelp(
+    "How weights are kept in layers that take as long as reading them (large dense layers, up to 16 samples): f32, or bf16 and int8, which are faster and less exact; bench and profile print by how much.",
+    valueName: "form"))
+  var weights: Weights = .f32
+
+  @Flag(help: "Leave weights where the model file has them, without a second, faster layout in memory. predict does so by itself for a few samples.")
+  var lowMemory = false
 
   @Option(help: "Where the model runs.")
   var device: Device = .auto
@@ -63,7 +73,9 @@ struct RunOptions: ParsableArguments {
     let importOptions =
       (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
       + replaceLayer.flatMap { ["--replace-layer", $0] }
-    let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(threads: threads, memoryLimit: memoryLimit?.bytes))
+    let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(
+      threads: threads, memoryLimit: memoryLimit?.bytes, weights: Model.Options.Weights(rawValue: weights.rawValue) ?? .float32,
+      lowMemory: lowMemory))
     if let note = RunOptions.note(loaded.missingDevices) { Console.note(note) }
     return loaded
   }

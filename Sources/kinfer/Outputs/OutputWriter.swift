@@ -34,6 +34,11 @@ struct OutputWriter {
 
   private func put(_ bytes: [UInt8]) throws {
     guard let path, path != "-" else { return try bytes.withUnsafeBytes { try Console.write($0) } }
+    try OutputWriter.write(bytes, to: path)
+  }
+
+  /// Writes a file whole or not at all, over one that is there.
+  static func write(_ bytes: [UInt8], to path: String) throws {
     try Interruption.deferring {
       var file = try AtomicFile.create(path: path, overwriting: true)
       try file.write(bytes)
