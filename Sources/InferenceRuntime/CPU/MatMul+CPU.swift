@@ -121,7 +121,7 @@ extension NodeLowering {
   ) throws {
     (params.lda, params.ldc, params.ldr) = (params.k, params.n, params.n)
     let (n, k) = (params.n, params.k)
-    if try productWithoutPacking(params, weights, rowStride: rowStride, columnStride: columnStride, left, rest) { return }
+    if prologue == nil, try productWithoutPacking(params, weights, rowStride: rowStride, columnStride: columnStride, left, rest) { return }
     if OpenBLAS.isPreferred, let blas = OpenBLAS.library, [params.m, n, k].allSatisfy({ $0 < Int32.max }) {
       let own = OpenBLAS.Parameters(
         sgemm: blas.sgemm, m: Int(params.m), n: Int(n), k: Int(k), transposeB: columnStride != 1 || rowStride != Int(n),
