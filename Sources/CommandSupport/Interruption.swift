@@ -32,6 +32,21 @@ package enum Interruption {
     }
   }
 
+  /// Runs work that looks at `isPending` and throws when it is; the process ends by that error.
+  package static func watching<Result>(_ work: () throws -> Result) rethrows -> Result {
+    deferrals.add(1, ordering: .acquiringAndReleasing)
+    do {
+      let result = try work()
+      deferrals.subtract(1, ordering: .acquiringAndReleasing)
+      // A signal that came too late for the work takes effect now.
+      deferring {}
+      return result
+    } catch {
+      deferrals.subtract(1, ordering: .acquiringAndReleasing)
+      throw error
+    }
+  }
+
   /// Runs work that must not be cut off; a signal that came meanwhile takes effect after it.
   package static func deferring<Result>(_ work: () throws -> Result) rethrows -> Result {
     deferrals.add(1, ordering: .acquiringAndReleasing)

@@ -67,9 +67,16 @@ public final class FineTuning {
 
   private static func configuration(_ compile: JSON, _ model: TrainingModel, _ options: Options) throws -> TrainingConfiguration {
     var configuration: TrainingConfiguration
-    if let loss = options.loss {
+    if var loss = options.loss {
       let optimizer = try options.optimizer ?? (compile["optimizer"].flatMap { $0.isNull ? nil : try OptimizerConfiguration($0) } ?? OptimizerConfiguration("adam"))
-      configuration = TrainingConfiguration(optimizer: optimizer, losses: model.outputs.map { _ in loss })
+      configuration = TrainingConfiguration(optimizer: optimizer, losses: try model.outputs.map { output in
+        guard loss.function == LossConfiguration.custom else { return loss }
+        guard let text = model.graph.metadata["custom_loss \(output)"] else {
+          throw KilnError(.usage, "the model was imported without a loss of its own for the output \(KilnError.quoted(output))")
+        }
+        loss.graph = text
+        return loss
+      })
       // The file's metrics stay, as far as they are known.
       if let own = try? TrainingConfiguration(compile: compile, outputs: model.outputs) { configuration.metrics = own.metrics }
     } else {
@@ -119,10 +126,16 @@ public final class FineTuning {
     return trained
   }
 
+  private static let stateNote = "the optimizer's state is left out, training begins with a fresh one: "
+
   private func takeUp(_ state: TrainingState, _ options: Options) {
     let names = layers.description["optimizer"]?.arrayValue?.compactMap(\.stringValue) ?? []
-    // Of an optimizer that took no step Keras writes its counter and its rate.
-    if names.count <= 2 { return }
+    if names.isEmpty {
+      // Why, the importer has noted.
+      let notes = layers.description["notes"]?.arrayValue?.compactMap(\.stringValue) ?? []
+      stateProblem = notes.first { $0.hasPrefix(Self.stateNote) }.map { String($0.dropFirst(Self.stateNote.count)) }
+      return
+    }
     let known = Dictionary(state.variables.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
     do {
       let list = try names.map { name -> Tensor in
@@ -177,12 +190,12 @@ public final class FineTuning {
     }
     let state = TrainingState(configuration: compile, variables: zip(names, variables).map { ($0, $1) })
     var graph = try trainer.engine.trainedGraph()
-    graph.metadata[TrainingModel.metadataKey] = nil
+    graph.metadata = graph.metadata.filter { $0.key != TrainingModel.metadataKey && !$0.key.hasPrefix("custom_loss ") }
     if let classNames { graph.metadata["class_names"] = JSON.array(classNames.map { .string($0) }).text() }
     graph.outputs.removeAll { $0.name.hasPrefix(TrainingModel.maskPrefix) }
     graph = try Optimizer.run(withoutNoise(graph), .portable).graph
     try Verifier.verify(graph)
-    try KilnFile.save(StoredModel(graph: graph, training: state, layers: layers), to: path)
+    try KilnFile.save(StoredModel(graph: graph, checks: ReferenceCheck.vector(for: graph).map { [$0] } ?? [], training: state, layers: layers), to: path)
   }
 
   private func withoutNoise(_ graph: Graph) -> Graph {
@@ -197,7 +210,7 @@ public final class FineTuning {
     let configuration = trainer.configuration
     compile["optimizer"] = configuration.optimizer.json
     if trainer.usesOtherLoss(than: compile["loss"]) {
-      let losses = configuration.losses.map { $0.map { JSON.string($0.function) } ?? .null }
+      let losses = configuration.losses.map { $0.flatMap { $0.graph == nil ? JSON.string($0.function) : nil } ?? .null }
       compile["loss"] = losses.count == 1 ? losses[0] : .array(losses)
       compile["loss_weights"] = .null
       let metrics = configuration.metrics.map { JSON.array($0.map { .string($0.name) }) }

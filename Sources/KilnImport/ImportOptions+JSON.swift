@@ -17,7 +17,7 @@ extension ImportOptions {
         ("dataFormat", dataFormat.map { .string($0.rawValue) } ?? .null),
         ("replacements", .array(replacements.map { .array([.string($0.name), .string($0.expression)]) })),
         ("allowsExternalData", .bool(allowsExternalData)), ("keepsOptimizer", .bool(keepsOptimizer)), ("keepsLayers", .bool(keepsLayers)),
-        ("isForTraining", .bool(isForTraining)), ("byteBudget", byteBudget.map { .int($0) } ?? .null),
+        ("isForTraining", .bool(isForTraining)), ("lossExpression", lossExpression.map { .string($0) } ?? .null), ("byteBudget", byteBudget.map { .int($0) } ?? .null),
       ]))
   }
 
@@ -43,5 +43,6 @@ extension ImportOptions {
     keepsOptimizer = json["keepsOptimizer"]?.boolValue ?? true
     keepsLayers = json["keepsLayers"]?.boolValue ?? true
     isForTraining = json["isForTraining"]?.boolValue ?? false
+    lossExpression = json["lossExpression"]?.stringValue
   }
 }

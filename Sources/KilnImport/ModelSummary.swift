@@ -28,7 +28,7 @@ package struct ModelSummary {
   /// - Parameter depth: layers deeper than this are folded into the one that holds them; nil folds nothing.
   package init(_ model: StoredModel, depth: Int? = nil) {
     let graph = model.graph
-    let (bound, bindings) = ModelSummary.bound(graph)
+    let (bound, bindings) = ReferenceCheck.bound(graph)
     var order: [String] = []
     var nodes: [String: [Int]] = [:]
     for (index, node) in graph.nodes.enumerated() {
@@ -75,16 +75,5 @@ package struct ModelSummary {
 
   private static func opText(_ node: Node) -> String {
     (node.op as? Elementwise).map(\.function.rawValue) ?? node.op.opName
-  }
-
-  /// The graph for one sample. A free length other than the batch is tried until the ops take it.
-  static func bound(_ graph: Graph) -> (Graph?, [(symbol: String, length: Int)]) {
-    for length in [1, 16, 64, 256] {
-      let lengths = graph.symbols.map { (symbol: $0, length: $0 == "batch" ? 1 : length) }
-      let table = Dictionary(uniqueKeysWithValues: lengths.map { ($0.symbol, $0.length) })
-      let shapes = graph.inputs.compactMap { graph.type(of: $0).substituting(table).shape }
-      if shapes.count == graph.inputs.count, let bound = try? graph.specialized(to: shapes) { return (bound, lengths) }
-    }
-    return (nil, [])
   }
 }

@@ -9,7 +9,7 @@ public struct Batch: Sendable {
   public var inputs: [String: Tensor]
   /// What the model should give, by the names of its outputs. A single target may be called `y`.
   public var targets: [String: Tensor]
-  /// A weight for each sample, by the names of the outputs; float32 of shape [count]. A single one may be called `y`.
+  /// A weight for each sample, or for each of its steps, by the names of the outputs; float32 of shape [count] or [count, steps]. A single one may be called `y`.
   public var sampleWeights: [String: Tensor]
 
   public init(count: Int, inputs: [String: Tensor], targets: [String: Tensor] = [:], sampleWeights: [String: Tensor] = [:]) {

@@ -21,6 +21,7 @@ extension Trainer {
         tensors.append(("\(name)/\(model.variables[index].value)", try Tensor(values, shape: [values.count])))
       }
     }
+    for (index, kept) in try engine.keptStates().enumerated() { tensors.append(("state/\(index)", kept)) }
     var state = state
     state["iteration"] = .int(engine.optimizer.iteration)
     state["rate"] = .double(Double(engine.optimizer.learningRate))
@@ -47,6 +48,7 @@ extension Trainer {
       try engine.setValue(index, to: try tensor("weights/\(model.variables[index].value)"))
     }
     if weightsOnly { return }
+    for index in try engine.keptStates().indices { try engine.setState(index, to: try tensor("state/\(index)")) }
     for (name, block) in engine.optimizer.blocks {
       for (place, index) in engine.trained.enumerated() { try block.set(place, to: try tensor("\(name)/\(model.variables[index].value)")) }
     }

@@ -24,6 +24,8 @@ public final class Trainer {
   var goesOnInEpoch = false
   /// Called with each batch that the model is evaluated on and its predictions, which the next step overwrites.
   package var onEvaluated: ((Batch, [Tensor?]) -> Void)?
+  /// Who follows `fit`, told in this order.
+  public var callbacks: [any TrainingCallback] = []
   /// Epochs done.
   public internal(set) var epoch = 0
 
@@ -44,7 +46,7 @@ public final class Trainer {
     }
     for layer in model.layers {
       // Frozen layers drop out too; their regularizers do nothing.
-      let problems = layer.unsupported.filter { trainedLayers.contains(layer.path) || $0.hasSuffix("dropout") }
+      let problems = layer.unsupported.filter { trainedLayers.contains(layer.path) || $0.hasSuffix("dropout") || $0 == "activity_regularizer" }
       if let problem = problems.first { throw KilnError(.unsupportedModel, "\(problem) is not supported in training", at: [layer.path]) }
     }
     if let masked = moving.first(where: \.isMasked) {
@@ -73,19 +75,24 @@ public final class Trainer {
   /// - Parameters:
   ///   - epochs: how many in all; those that are done already count.
   ///   - onStep: called after each step; an error that it throws ends training.
-  ///   - onEpoch: called after each epoch; false ends training.
+  ///   - onEpoch: called after each epoch; false ends training. `callbacks` are told after these.
   public func fit(
     _ source: any BatchSource, validation: (any BatchSource)? = nil, epochs: Int, firstBatch: Int = 0,
     onStep: (StepReport) throws -> Void = { _ in }, onEpoch: (EpochReport) throws -> Bool = { _ in true }
   ) throws {
     var firstBatch = firstBatch
+    for callback in callbacks { try callback.willBeginTraining() }
     while epoch < epochs {
+      for callback in callbacks { try callback.willBeginEpoch(epoch) }
       let report = try trainEpoch(source, validation, epochs, firstBatch, onStep)
       firstBatch = 0
       epoch += 1
-      if try !onEpoch(report) { break }
+      var goesOn = try onEpoch(report)
+      for callback in callbacks { if try !callback.didEndEpoch(report) { goesOn = false } }
+      if !goesOn { break }
     }
     engine.finish()
+    for callback in callbacks { try callback.didEndTraining() }
   }
 
   private func trainEpoch(
@@ -104,21 +111,33 @@ public final class Trainer {
       rate = currentRate
       guard rate.isFinite, rate >= 0 else { throw KilnError(.failed, "the learning rate is \(rate) at step \(engine.stepNumber + 1)") }
       let prepared = try prepare(batch)
-      let result = try engine.train(prepared, rate: rate)
+      let result = try train(prepared, rate, step: steps)
       running.add(result, batch.count)
       updateMetrics(result, prepared)
       steps += 1
-      try onStep(
-        StepReport(
-          epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: running.samples, metrics: values(running), learningRate: rate))
+      let report = StepReport(
+        epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: running.samples, metrics: values(running), learningRate: rate)
+      try onStep(report)
+      for callback in callbacks { try callback.didEndStep(report) }
     }
-    guard steps > 0 else { throw KilnError(.badInput, "the training data have no samples") }
+    guard steps > 0 else {
+      let skipped = source.skippedCount
+      throw KilnError(.badInput, skipped == 0 ? "the training data have no samples" : "none of the \(skipped) samples of the training data can be read")
+    }
     let duration = (ContinuousClock.now - start).components
     var report = EpochReport(
       epoch: epoch, epochCount: epochs, training: values(running), learningRate: rate, stepCount: steps, sampleCount: running.samples,
       skippedCount: source.skippedCount, seconds: Double(duration.seconds) + Double(duration.attoseconds) * 1e-18)
     if let validation { report.validation = try evaluate(validation) }
     return report
+  }
+
+  /// Takes a step; what is wrong with its numbers is said with the place and what is kept of the training.
+  private func train(_ batch: StepBatch, _ rate: Double, step: Int) throws -> StepResult {
+    do { return try engine.train(batch, rate: rate) } catch let error as KilnError {
+      guard error.code == .failed else { throw error }
+      throw KilnError(error.code, "\(error.message), step \(step + 1) of epoch \(epoch + 1)", hint: "the learning rate may be too large; the last checkpoint stays as it is")
+    }
   }
 
   /// The loss and metrics over a source.
@@ -145,8 +164,22 @@ public final class Trainer {
   private func updateMetrics(_ result: StepResult, _ batch: StepBatch) {
     for (index, prediction) in result.predictions.enumerated() where !metrics[index].isEmpty {
       guard let prediction, let target = batch.targets[index] else { continue }
-      for place in metrics[index].indices { metrics[index][place].update(target: target, prediction: prediction, weights: nil) }
+      let weights = batch.weights[index]?.doubles
+      let mask = result.masks[index]?.doubles
+      for place in metrics[index].indices {
+        let metric = metrics[index][place].configuration
+        let own = Self.weights(metric.isWeighted ? weights : nil, mask: metric.heedsMasks ? mask : nil)
+        metrics[index][place].update(target: target, prediction: prediction, weights: own)
+      }
     }
+  }
+
+  /// What rows count: by the weights of their samples or steps, and not at all where the mask leaves them out.
+  private static func weights(_ weights: [Double]?, mask: [Double]?) -> [Double]? {
+    guard let weights, let mask else { return weights ?? mask }
+    guard !weights.isEmpty, !mask.isEmpty else { return weights }
+    let count = max(weights.count, mask.count)
+    return (0..<count).map { weights[$0 * weights.count / count] * mask[$0 * mask.count / count] }
   }
 
   /// The numbers under Keras's names: the loss, each output's loss and metrics with the output's name before it.
@@ -154,10 +187,20 @@ public final class Trainer {
     var list = [MetricValue(name: "loss", value: running.mean)]
     let names = model.outputs
     for (index, states) in metrics.enumerated() {
-      if names.count > 1, let own = running.mean(of: index) { list.append(MetricValue(name: "\(names[index])_loss", value: own)) }
-      for state in states {
-        let name = names.count > 1 ? "\(names[index])_\(state.configuration.name)" : state.configuration.name
-        list.append(MetricValue(name: name, value: state.value))
+      if configuration.losses.count(where: { $0 != nil }) > 1, let own = running.mean(of: index) { list.append(MetricValue(name: "\(names[index])_loss", value: own)) }
+    }
+    // Unweighted ones first: what is weighted gets another name where it would have the same.
+    var counts: [String: Int] = [:]
+    for isWeighted in [false, true] {
+      for (index, states) in metrics.enumerated() {
+        for state in states where state.configuration.isWeighted == isWeighted {
+          func full(_ name: String) -> String { names.count > 1 ? "\(names[index])_\(name)" : name }
+          var name = full(state.configuration.name)
+          if isWeighted, counts[name] != nil { name = full("weighted_\(state.configuration.name)") }
+          let before = counts[name, default: 0]
+          counts[name] = before + 1
+          list.append(MetricValue(name: before == 0 ? name : "\(name)_\(before)", value: state.value))
+        }
       }
     }
     return list

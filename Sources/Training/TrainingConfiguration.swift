@@ -38,7 +38,11 @@ public struct TrainingConfiguration: Sendable {
       guard let json = compile[key], !json.isNull else { continue }
       let own = outputs.count == 1 && json.arrayValue?.contains(where: { $0.arrayValue != nil }) != true && json.objectValue == nil ? [json] : Self.spread(json, outputs)
       for (index, list) in own.enumerated() {
-        for item in list?.arrayValue ?? list.map({ [$0] }) ?? [] where !item.isNull { metrics[index].append(try MetricConfiguration(item)) }
+        for item in list?.arrayValue ?? list.map({ [$0] }) ?? [] where !item.isNull {
+          var metric = try MetricConfiguration(item)
+          metric.isWeighted = key == "weighted_metrics"
+          metrics[index].append(metric)
+        }
       }
     }
   }

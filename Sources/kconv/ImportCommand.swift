@@ -31,6 +31,9 @@ struct ImportCommand: ParsableCommand {
   @Flag(help: ArgumentHelp("A .kiln to train: as the source has it, with its dropout.", visibility: .hidden))
   var forTraining = false
 
+  @Option(help: ArgumentHelp("A loss of your own for --for-training.", visibility: .hidden))
+  var loss: String?
+
   @Flag(help: "Replace an existing .kiln file.")
   var force = false
 
@@ -46,6 +49,7 @@ struct ImportCommand: ParsableCommand {
     options.keepsOptimizer = !withoutOptimizer
     options.keepsLayers = !withoutLayers
     options.isForTraining = forTraining
+    options.lossExpression = loss
     var checkFiles: CheckFiles?
     if let check {
       guard let colon = check.lastIndex(of: ":"), colon != check.startIndex, check.index(after: colon) != check.endIndex else {

@@ -9,8 +9,10 @@ struct TrainingFiles {
 
   /// A `.kiln` for training of any file of Keras, or of a `.kiln` of one.
   ///
-  /// - Parameter newHead: an output for so many other classes first.
-  func imported(_ path: String, newHead: Int?, seed: Int) throws -> String {
+  /// - Parameters:
+  ///   - newHead: an output for so many other classes first.
+  ///   - loss: an expression that becomes the loss.
+  func imported(_ path: String, newHead: Int?, seed: Int, loss: String? = nil) throws -> String {
     var source = path
     if let newHead {
       source = folder + "/source.keras"
@@ -20,7 +22,7 @@ struct TrainingFiles {
       try convert(["export", path, "--output", source, "--no-check"])
     }
     let target = folder + "/training.kiln"
-    try convert(["import", source, "--output", target, "--force", "--quiet", "--for-training", "--program-name", "kinfer"])
+    try convert(["import", source, "--output", target, "--force", "--quiet", "--for-training", "--program-name", "kinfer"] + (loss.map { ["--loss", $0] } ?? []))
     return target
   }
 

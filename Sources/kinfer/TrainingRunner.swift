@@ -71,14 +71,28 @@ final class TrainingRunner {
     epochStart = ContinuousClock.now
     let resumed = firstBatch * source.batchSize
     let line = ProgressLine(epochCount: command.epochs, sampleCount: source.sampleCount, batchSize: source.batchSize)
-    try tuning.trainer.fit(
-      source, validation: validation, epochs: command.epochs, firstBatch: firstBatch,
-      onStep: { step in
-        show(line, step, resumed)
-        if Interruption.isPending { throw KilnError(.failed, "was interrupted") }
-        guard let every = command.every, (step.step + 1) % every == 0 else { return }
-        try checkpoints?.save(try checkpoint(batch: step.step + 1))
-      }, onEpoch: { try end($0) })
+    try Interruption.watching {
+      try tuning.trainer.fit(
+        source, validation: validation, epochs: command.epochs, firstBatch: firstBatch,
+        onStep: { step in
+          show(line, step, resumed)
+          let isTurn = command.every.map { (step.step + 1) % $0 == 0 } ?? false
+          if isTurn || Interruption.isPending { try checkpoints?.save(try checkpoint(batch: step.step + 1)) }
+          try endIfInterrupted("step \(step.step + 1) of epoch \(step.epoch + 1)")
+        },
+        onEpoch: { report in
+          let goesOn = try end(report)
+          if goesOn { try endIfInterrupted("the end of epoch \(report.epoch + 1)") }
+          return goesOn
+        })
+    }
+  }
+
+  private func endIfInterrupted(_ place: String) throws {
+    guard Interruption.isPending else { return }
+    ProgressBar.clear()
+    throw KilnError(
+      .failed, "training was interrupted at \(place)", hint: checkpoints.map { "--checkpoint \($0.path) --resume goes on from there" } ?? "--checkpoint keeps what was done")
   }
 
   /// Keeps the pictures that a model of one output is most wrong about.

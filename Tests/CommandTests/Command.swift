@@ -55,7 +55,15 @@ struct Command {
     var entries: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") } + [nil]
     defer { for pointer in argv + entries { free(pointer) } }
     var process: pid_t = 0
-    let status = posix_spawn(&process, executable, &actions, nil, &argv, &entries)
+    // The threads of tests may hold signals back, which a child would do too.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+    let status = posix_spawn(&process, executable, &actions, &attributes, &argv, &entries)
     guard status == 0 else { throw Failure(message: "\(executable): \(String(cString: strerror(status)))") }
     let start = ContinuousClock.now
     started(process)

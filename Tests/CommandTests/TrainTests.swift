@@ -35,6 +35,20 @@ import Testing
     }
   }
 
+  @Test(arguments: [SIGINT, SIGTERM]) func anInterruptionKeepsTheStep(_ signal: Int32) throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder, count: 640)
+    let cut = try Command.run("kinfer", arguments(data, folder.file("cut.kiln"), ["--epochs", "100000", "--checkpoint", folder.file("b")])) { process in
+      // Once it trains it has kept an epoch.
+      for _ in 0..<600 where access(folder.file("b/last.safetensors"), F_OK) != 0 { usleep(20_000) }
+      kill(process, signal)
+    }
+    #expect(cut.exitCode == 1 && cut.signal == 0, "\(cut.errors)")
+    #expect(cut.errors.contains("interrupted at") && cut.errors.contains("--resume"), "\(cut.errors)")
+    #expect(access(folder.file("cut.kiln"), F_OK) != 0)
+    #expect(access(folder.file("b/last.safetensors"), F_OK) == 0)
+  }
+
   @Test func aKillLosesNothing() throws {
     let folder = TemporaryFolder()
     let data = try data(folder)

@@ -43,6 +43,24 @@ import Training
     #expect(steps.targets["dense"]?.shape == [2, 3])
   }
 
+  @Test func weightsOfStepsOutputsAndRows() throws {
+    let folder = TemporaryFolder()
+    let x = try Tensor([1, 2, 3, 4] as [Float], shape: [2, 2])
+    let form = DataForm(
+      inputs: [DataForm.Input("x", dims: [2])],
+      targets: [DataForm.Target("p", dims: [3, 4], labels: .indices), DataForm.Target("q", dims: [1], labels: .numbers)])
+    let labels = try Tensor([0, 1, 2, 3, 1, 0] as [Int64], shape: [2, 3])
+    let weights = try Tensor([1, 2, 3, 4, 5, 6] as [Float], shape: [2, 3])
+    let path = try DataSupport.npz(
+      folder, [("x", x), ("p", labels), ("q", try Tensor([7, 8] as [Float], shape: [2])), ("sample_weight_p", weights), ("sample_weight", try Tensor([9, 10] as [Float], shape: [2]))])
+    let batch = try first(try SampleStore.load(path, for: form))
+    #expect(batch.sampleWeights["p"]?.shape == [2, 3] && batch.sampleWeights["p"]?.floats == [1, 2, 3, 4, 5, 6])
+    #expect(batch.sampleWeights["q"]?.shape == [2] && batch.sampleWeights["q"]?.floats == [9, 10])
+    let table = try folder.write("t.csv", Array("a,sample_weight,b,y\n1,0.5,2,0\n3,2,4,1\n".utf8))
+    let rows = try first(try SampleStore.load(table, for: DataSupport.form([2], [2], .indices)))
+    #expect(rows.inputs["input_1"]?.floats == [1, 2, 3, 4] && rows.sampleWeights["dense"]?.floats == [0.5, 2])
+  }
+
   @Test func severalInputsAndWeights() throws {
     let form = DataForm(
       inputs: [DataForm.Input("a", dims: [2]), DataForm.Input("b", aliases: ["bee"], dtype: .int32, dims: [1])],

@@ -40,6 +40,8 @@ public struct ImportOptions: Sendable {
   public var keepsLayers = true
   /// Whether the graph is to be trained: noise layers stay, and layers tell what training needs of them.
   public var isForTraining = false
+  /// Of a graph to be trained: a loss of the caller's own, an expression of `y_true` and `y_pred` as `Docs/replace-layer.md` describes it.
+  public var lossExpression: String?
 
   public init() {}
 }

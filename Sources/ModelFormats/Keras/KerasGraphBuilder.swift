@@ -10,6 +10,8 @@ final class KerasGraphBuilder {
   let diagnostics: ImportDiagnostics
   /// The results of each layer's first call, by the layer's path.
   private(set) var results: [String: [ValueID]] = [:]
+  /// What the calls of each layer give whose activity is penalized.
+  private(set) var activities: [String: [ValueID]] = [:]
   /// Integers that are known as lengths of the inputs' axes, whatever the data.
   var lengths: [ValueID: KnownLengths] = [:]
   /// The imaginary parts of complex values.
@@ -196,6 +198,12 @@ final class KerasGraphBuilder {
     }
   }
 
+  /// Keeps what a layer gives when its activity is penalized, for training.
+  func noteActivity(of layer: KerasLayer, _ outputs: [KerasTensor]) {
+    guard layer.className == "ActivityRegularization" || layer.config.object["activity_regularizer"].map({ !$0.isNull }) == true else { return }
+    activities[layer.path, default: []] += outputs.map(\.value)
+  }
+
   private func buildChecked(
     _ layer: KerasLayer, _ arguments: [KerasTree<KerasTensor>],
     _ keywords: [(key: String, value: KerasTree<KerasTensor>)]
@@ -229,6 +237,7 @@ final class KerasGraphBuilder {
       }
     }
     if results[call.name] == nil { results[call.name] = outputs.map(\.value) }
+    noteActivity(of: layer, outputs)
     let given = (arguments + keywords.map(\.value)).flatMap(\.leaves)
     if layer.resultTypes.isEmpty { layer.inputTypes = given.map { graph.type(of: $0.value) } }
     if given.contains(where: { $0.mask != nil }) || keywords.contains(where: { $0.key == "mask" && !$0.value.leaves.isEmpty }) { layer.isMasked = true }

@@ -64,7 +64,7 @@ struct KerasH5 {
     let dataset = try file.dataset(path, allowingUnmarked: true)
     let file = file
     let isUnmarked = dataset.isUnmarked
-    return StoredWeight(path: path, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked) {
+    return StoredWeight(path: path, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked, isAsStored: true) {
       try file.read(path, allowingUnmarked: isUnmarked)
     }
   }

@@ -82,6 +82,11 @@ final class KerasImporter: SourceImporter {
       }
     }
     graph.metadata = metadata(facts, source.format)
+    if options.isForTraining, let loss = options.lossExpression {
+      for output in graph.outputs where !output.name.hasPrefix("mask of ") {
+        graph.metadata[LossExpression.key(output.name)] = TextForm.print(try LossExpression.graph(loss, output: graph.type(of: output.value), dialect))
+      }
+    }
     graph = try cut(graph, builder).compacted()
     try Verifier.verify(graph)
     if options.keepsOptimizer { readTraining(source) }

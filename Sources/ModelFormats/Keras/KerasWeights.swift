@@ -9,6 +9,8 @@ struct StoredWeight {
   /// Whether the file does not say that its 2-byte elements are bfloat16, as `.h5` files of Keras 3 do not; the layer's
   /// dtype policy must.
   var isUnmarked = false
+  /// Whether the elements are in the order of the file.
+  var isAsStored = false
   var load: () throws -> Tensor
 
   /// Why a layer cannot have it in a slot: only the dtype policy tells that unmarked elements are bfloat16.

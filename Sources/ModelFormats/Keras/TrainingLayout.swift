@@ -26,11 +26,12 @@ enum TrainingLayout {
     var variables: [JSON] = []
     var layers: [JSON] = []
 
-    mutating func add(_ layer: KerasLayer, isTrainable: Bool) {
+    mutating func add(_ layer: KerasLayer, isTrainable: Bool, isInTimeDistributed: Bool = false) {
       let isTrainable = isTrainable && layer.isTrainable
-      addLayer(layer, isTrainable)
+      addLayer(layer, isTrainable, isInTimeDistributed)
       for slot in layer.reader.weights { addVariable(slot, of: layer, isTrainable) }
-      for child in layer.reader.children { add(child, isTrainable: isTrainable) }
+      let isInTimeDistributed = isInTimeDistributed || layer.reader is TimeDistributed
+      for child in layer.reader.children { add(child, isTrainable: isTrainable, isInTimeDistributed: isInTimeDistributed) }
     }
 
     private mutating func addVariable(_ slot: WeightSlot, of layer: KerasLayer, _ isTrainable: Bool) {
@@ -62,7 +63,7 @@ enum TrainingLayout {
       return slot
     }
 
-    private mutating func addLayer(_ layer: KerasLayer, _ isTrainable: Bool) {
+    private mutating func addLayer(_ layer: KerasLayer, _ isTrainable: Bool, _ isInTimeDistributed: Bool) {
       var out = JSONObject([
         ("path", .string(layer.path)), ("class", .string(ConfigRewrite.currentClassName(layer.className))), ("trainable", .bool(isTrainable)),
       ])
@@ -74,8 +75,13 @@ enum TrainingLayout {
         out["activity_regularizer"] = .object(
           JSONObject([("class_name", .string("L1L2")), ("config", .object(JSONObject([("l1", config["l1"] ?? .null), ("l2", config["l2"] ?? .null)])))]))
       }
-      if let results = builder.results[layer.path]?.first { out["result"] = .string(builder.graph[results].name) }
       var problems: [JSON] = []
+      if out["activity_regularizer"] != nil {
+        let results = builder.activities[layer.path] ?? []
+        out["results"] = .array(results.map { .string(builder.graph[$0].name) })
+        // A wrapper computes the layer inside it all at once, or not as a layer.
+        if results.isEmpty || isInTimeDistributed { problems.append(.string("activity_regularizer")) }
+      }
       for key in ["dropout", "recurrent_dropout"] where (config[key]?.doubleValue ?? 0) > 0 { problems.append(.string(key)) }
       for key in ["renorm"] where config[key]?.boolValue == true { problems.append(.string(key)) }
       let slots = Set(layer.reader.weights.map { Self.stem($0.name) })

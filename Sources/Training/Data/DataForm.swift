@@ -36,7 +36,7 @@ public struct DataForm: Sendable {
       let name = loss.lowercased().filter { $0 != "_" }
       if name.hasPrefix("sparsecategorical") {
         self = .indices
-      } else if name.hasPrefix("categorical") {
+      } else if name.hasPrefix("categorical") || name == "custom" && dims.last != 1 && !dims.isEmpty {
         self = .oneHot
       } else if name.hasPrefix("binary"), dims.isEmpty || dims.last == 1 {
         self = .binary

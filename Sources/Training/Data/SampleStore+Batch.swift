@@ -96,14 +96,17 @@ extension SampleStore {
   private func weights(_ samples: [Int], _ settings: BatchSettings) throws -> [String: Tensor] {
     var found: [String: Tensor] = [:]
     for target in targets {
-      let own = weights[target.target.name] ?? weights["y"]
+      let own = weights[target.target.name]
       let classes = settings.classWeights != nil && target.labelCount == settings.classWeights?.count ? settings.classWeights : nil
       guard own != nil || classes != nil else { continue }
       let ownValues = own?.floats
-      let values = samples.map { sample in
-        (ownValues.map { $0[sample] } ?? 1) * (classes.flatMap { weights in target.label(sample).map { weights[$0] } } ?? 1)
+      let inner = Array(own?.shape.dropFirst() ?? [])
+      let size = inner.elementCount
+      let values = samples.flatMap { sample in
+        let factor = classes.flatMap { weights in target.label(sample).map { weights[$0] } } ?? 1
+        return (0..<size).map { place in (ownValues.map { $0[sample * size + place] } ?? 1) * factor }
       }
-      found[target.target.name] = try Tensor(values, shape: [samples.count])
+      found[target.target.name] = try Tensor(values, shape: [samples.count] + inner)
     }
     return found
   }

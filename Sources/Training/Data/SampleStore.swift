@@ -26,7 +26,7 @@ public struct SampleStore: Sendable {
   public let path: String
   let inputs: [Input]
   let targets: [TargetColumn]
-  /// A weight for each sample by the names of outputs.
+  /// A weight for each sample, or for each of its steps, by the names of outputs.
   let weights: [String: Tensor]
   /// What the integers of the targets stand for.
   public let classNames: [String]?

@@ -14,6 +14,21 @@ public struct LossConfiguration: Sendable, Hashable {
   /// Options of the function: `from_logits`, `label_smoothing`, `delta`, `axis`, `ignore_class`, `alpha`, `gamma`.
   public var options: [String: Double] = [:]
 
+  /// The graph of a loss of the caller's own, of `y_true` and `y_pred`, as text.
+  package var graph: String?
+
+  /// What stands for the function of a loss of the caller's own.
+  package static let custom = "custom"
+
+  /// A loss of the caller's own, which the imported model holds for its outputs (`ImportOptions.lossExpression`).
+  public static let imported: LossConfiguration = {
+    var loss = LossConfiguration(function: custom)
+    loss.reduction = .sumOverBatchSize
+    return loss
+  }()
+
+  private init(function: String) { self.function = function }
+
   /// - Parameter name: of Keras's function or class.
   /// - Throws: `KilnError` (`usage`) for a name that is not known.
   public init(_ name: String) throws {

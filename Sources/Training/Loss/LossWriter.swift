@@ -77,6 +77,10 @@ struct LossWriter {
 
   private func values(_ target: ValueID, _ prediction: ValueID) throws -> (ValueID, ignored: ValueID?) {
     if loss.hasClassTargets { return try sparse(target, prediction) }
+    if let text = loss.graph {
+      let (t, p) = try matched(target, prediction)
+      return (try custom(text, t, p), nil)
+    }
     let isPlain = !loss.function.contains("crossentropy") && !loss.function.contains("hinge")
     let (t, p) = isPlain ? try matched(target, prediction) : (target, prediction)
     let (wanted, found) = (try graph.shape(p), try graph.shape(t))
@@ -84,6 +88,27 @@ struct LossWriter {
       throw KilnError(.badInput, "targets of shape \(found.shapeText) for an output of shape \(wanted.shapeText)", hint: loss.function == "categorical_crossentropy" ? "sparse_categorical_crossentropy takes class numbers" : nil)
     }
     return (try dense(t, p), nil)
+  }
+
+  /// The nodes of a loss of the caller's own.
+  private func custom(_ text: String, _ t: ValueID, _ p: ValueID) throws -> ValueID {
+    let shapes = try [t, p].map(graph.shape)
+    guard shapes[0] == shapes[1] else {
+      throw KilnError(.badInput, "targets of shape \(shapes[0].shapeText) for an output of shape \(shapes[1].shapeText)")
+    }
+    let own = try TextForm.parse(text).specialized(to: shapes)
+    var map = Dictionary(zip(own.inputs, [t, p]), uniquingKeysWith: { first, _ in first })
+    for (id, tensor) in own.constants.sorted(by: { $0.key.index < $1.key.index }) { map[id] = graph.tape.graph.addConstant(own[id].name, tensor) }
+    func value(_ id: ValueID) throws -> ValueID {
+      guard let found = map[id] else { throw KilnError(.internal, "the loss uses a value before it is made") }
+      return found
+    }
+    for node in own.nodes {
+      let made = try graph.tape.graph.add(node.op, try node.inputs.map(value), name: node.outputs.first.map { own[$0].name } ?? "loss", scope: graph.scope)
+      for (old, new) in zip(node.outputs, made) { map[old] = new }
+    }
+    guard let output = own.outputs.first else { throw KilnError(.internal, "the loss has no result") }
+    return try value(output.value)
   }
 
   private func dense(_ t: ValueID, _ p: ValueID) throws -> ValueID {

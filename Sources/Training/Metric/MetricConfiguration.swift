@@ -31,6 +31,8 @@ public struct MetricConfiguration: Sendable, Hashable {
   public var name: String
   /// `k`, `threshold`, `num_thresholds`.
   public var options: [String: Double] = [:]
+  /// Whether samples count by their weights, as Keras's `weighted_metrics` do.
+  public var isWeighted = false
 
   private static let functions: [String: Kind] = [
     "acc": .accuracy, "Accuracy": .accuracy, "BinaryAccuracy": .binaryAccuracy, "CategoricalAccuracy": .categoricalAccuracy,
@@ -98,6 +100,11 @@ public struct MetricConfiguration: Sendable, Hashable {
       if let value = config?[key]?.stringValue, value != usual { throw refused(key) }
     }
     if config?["multi_label"]?.boolValue == true { throw refused("multi_label") }
+  }
+
+  /// Whether steps that a mask leaves out do not count: in Keras means of functions leave them out, counts do not.
+  var heedsMasks: Bool {
+    ![.precision, .recall, .truePositives, .falsePositives, .trueNegatives, .falseNegatives, .auc, .rootMeanSquaredError].contains(kind)
   }
 
   /// As Keras 3 writes it.

@@ -48,19 +48,18 @@ struct MetricState {
   ///
   /// - Parameters:
   ///   - target, prediction: of float32 (targets also int32).
-  ///   - weights: one for each sample; nil: 1.
+  ///   - weights: one for each sample, or for each row of predictions; nil: 1.
   mutating func update(target: Tensor, prediction: Tensor, weights: [Double]?) {
     let p = prediction.address.assumingMemoryBound(to: Float.self)
     let columns = max(1, prediction.shape.count > 1 ? prediction.shape[prediction.shape.count - 1] : 1)
     let rows = prediction.count / columns
-    let samples = max(1, prediction.shape.first ?? 1)
     let isSparse = target.count == rows && columns > 1
     let t: (Int) -> Double =
       target.dtype == .int32
       ? { [a = target.address.assumingMemoryBound(to: Int32.self)] in Double(a[$0]) }
       : { [a = target.address.assumingMemoryBound(to: Float.self)] in Double(a[$0]) }
     guard target.count == prediction.count || isSparse else { return }
-    func rowWeight(_ row: Int) -> Double { weights.map { $0[row * samples / max(rows, 1)] } ?? 1 }
+    func rowWeight(_ row: Int) -> Double { weights.map { $0[row * $0.count / max(rows, 1)] } ?? 1 }
     let kind = resolved(columns, isSparse)
     if !thresholds.isEmpty {
       for index in 0..<target.count { count(t(index) != 0, Double(p[index]), rowWeight(index / columns)) }

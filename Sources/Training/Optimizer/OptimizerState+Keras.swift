@@ -61,7 +61,8 @@ extension OptimizerState {
       if let place = order[index] { try block.set(place, to: tensor) }
     }
     func fillAll(_ block: ParameterMemoryBlock) throws { for index in order.indices { try fill(block, index) } }
-    let steps = try take().integers.first ?? 0
+    let counter = try take().doubles.first ?? 0
+    let steps = counter.rounded() == counter ? Int64(exactly: counter) ?? -1 : -1
     guard (0...Int64(1) << 40).contains(steps) else { throw KilnError(.badInput, "the optimizer has taken \(steps) steps") }
     let rate = try take().doubles.first ?? 0
     // An optimizer that has not taken a step keeps nothing yet.

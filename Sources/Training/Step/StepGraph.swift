@@ -18,6 +18,8 @@ package struct StepGraph {
     /// The number of the step, for noise.
     case counter
     case variable(Int)
+    /// What a stateful layer kept from the batch before.
+    case state(Int)
   }
 
   package enum Output: Hashable {
@@ -25,11 +27,15 @@ package struct StepGraph {
     /// The loss of one output, without its weight.
     case outputLoss(Int)
     case prediction(Int)
+    /// Keras's mask of an output, for metrics.
+    case mask(Int)
     case gradient(Int)
     /// The sum of squares or absolute values of what a table's gradient is the sum of: one for each row that was picked.
     case rows(Int)
     /// The statistic of this batch that moves a variable.
     case statistic(variable: Int)
+    /// What a stateful layer keeps for the next batch.
+    case state(Int)
   }
 }
 

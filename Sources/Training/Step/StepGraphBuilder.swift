@@ -28,14 +28,15 @@ struct StepGraphBuilder {
     self.options = options
     self.shapes = shapes
     self.isTraining = isTraining
-    bound = try model.graph.specialized(to: shapes.data)
+    let (lifted, states) = model.graph.liftingStates()
+    bound = try lifted.specialized(to: shapes.data + states.map(\.shape))
     tape = GradientTape(Graph(name: model.graph.name))
   }
 
   private mutating func build() throws -> StepGraph {
     for (index, input) in bound.inputs.enumerated() {
       map[input] = try tape.graph.addInput(bound[input].name, bound.type(of: input))
-      inputs.append(.data(index))
+      inputs.append(index < shapes.data.count ? .data(index) : .state(index - shapes.data.count))
     }
     // Variables that move are inputs; the others stay constants, which kernels pack once.
     var constants: [ValueID: Int] = [:]
@@ -54,6 +55,7 @@ struct StepGraphBuilder {
     var outputs: [(StepGraph.Output, ValueID)] = []
     let loss = try addLosses(&outputs)
     outputs.insert((.loss, loss), at: 0)
+    for (index, output) in bound.outputs.dropFirst(model.graph.outputs.count).enumerated() { outputs.append((.state(index), try operand(output.value))) }
     if isTraining {
       let trained = options.trained.sorted()
       let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] })
@@ -224,6 +226,7 @@ struct StepGraphBuilder {
       let own = try LossWriter(graph: writer, loss: loss).write(
         target: target, prediction: try writer.cast(prediction, .float32), weight: weight, mask: mask)
       if options.losses.count > 1 { outputs.append((.outputLoss(index), own)) }
+      if let mask, options.givesPredictions { outputs.append((.mask(index), try writer.cast(mask, .float32))) }
       try join(try writer.affine(own, options.lossWeights[index]))
     }
     for (index, variable) in model.variables.enumerated() where options.trained.contains(index) {
@@ -231,9 +234,12 @@ struct StepGraphBuilder {
       if let penalty = try Regularizer(json).penalty(value, writer) { try join(penalty) }
     }
     for layer in model.layers {
-      guard let json = layer.activityRegularizer, let result = layer.result.flatMap({ bound.value(named: $0) }), let value = map[result]
-      else { continue }
-      if let penalty = try Regularizer(json).penalty(value, writer) {
+      guard let json = layer.activityRegularizer else { continue }
+      for name in layer.results {
+        guard let value = bound.value(named: name).flatMap({ map[$0] }) else {
+          throw KilnError(.unsupportedModel, "an activity that is penalized is no part of the graph", at: [layer.path])
+        }
+        guard let penalty = try Regularizer(json).penalty(value, writer) else { continue }
         // By the sample, so that the size of batches makes no difference.
         try join(try writer.affine(penalty, 1 / Double(max(1, try writer.shape(value).first ?? 1))))
       }

@@ -43,9 +43,10 @@ final class StepPlan {
   ///
   /// - Parameters:
   ///   - batch: of the plan's shapes and dtypes.
+  ///   - states: the memory of what stateful layers keep, which the step replaces.
   ///   - variable, gradient: where the variables are, and where their gradients go.
   func run(
-    _ batch: StepBatch, number: Int, variable: (Int) throws -> UnsafeRawPointer,
+    _ batch: StepBatch, number: Int, states: [RuntimeMemory], variable: (Int) throws -> UnsafeRawPointer,
     gradient: (Int) throws -> UnsafeMutableRawPointer
   ) throws {
     counter.pointee = Int64(number)
@@ -56,12 +57,16 @@ final class StepPlan {
       case .sampleWeight(let index): inputs[place] = batch.weights[index]?.address
       case .counter: inputs[place] = UnsafeRawPointer(counter)
       case .variable(let index): inputs[place] = try variable(index)
+      case .state(let index): inputs[place] = UnsafeRawPointer(states[index].base)
       }
     }
     for (place, role) in step.outputs.enumerated() {
       if case .gradient(let index) = role { outputs[place] = try gradient(index) }
     }
     try executor.run(inputs, outputs)
+    for (place, role) in step.outputs.enumerated() {
+      if case .state(let index) = role, let made = memories[place] { states[index].base.copyMemory(from: made.base, byteCount: executor.plan.outputs[place].byteCount) }
+    }
   }
 
   /// Where an output of the last run is; nil when the step does not have it.

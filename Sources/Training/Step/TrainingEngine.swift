@@ -20,6 +20,8 @@ package final class TrainingEngine {
   /// Statistics that move, by place in the model's list.
   private let statistics: [Int: (memory: RuntimeMemory, count: Int, momentum: Float)]
   private let constraints: [(place: Int, constraint: Constraint)]
+  /// What stateful layers keep from batch to batch, and what they begin with.
+  private let states: [(memory: RuntimeMemory, initial: Tensor)]
   private var plans: [PlanKey: StepPlan] = [:]
   private let packed = WeightStore()
 
@@ -66,6 +68,11 @@ package final class TrainingEngine {
       statistics[index] = (memory, tensor.count, Float(momentum))
     }
     self.statistics = statistics
+    states = try model.graph.liftingStates().initial.map { tensor in
+      let memory = try RuntimeMemory(byteCount: max(1, tensor.byteCount))
+      memory.base.copyMemory(from: tensor.address, byteCount: tensor.byteCount)
+      return (memory, tensor)
+    }
     constraints = try trained.enumerated().compactMap { place, index in
       try model.variables[index].constraint.map { (place, try Constraint($0, shape: layout.shapes[place])) }
     }
@@ -106,7 +113,7 @@ package final class TrainingEngine {
 
   private func run(_ plan: StepPlan, _ batch: StepBatch) throws {
     try plan.run(
-      batch, number: stepNumber,
+      batch, number: stepNumber, states: states.map(\.memory),
       variable: { index in
         if let place = places[index] { return UnsafeRawPointer(weights[place]) }
         guard let statistic = statistics[index] else { throw KilnError(.internal, "variable \(index) has no memory") }
@@ -122,7 +129,7 @@ package final class TrainingEngine {
     StepResult(
       loss: Double(plan.result(.loss)?.pointee ?? .nan),
       outputLosses: options.losses.indices.map { plan.result(.outputLoss($0)).map { Double($0.pointee) } },
-      predictions: options.losses.indices.map { plan.tensor(.prediction($0)) })
+      predictions: options.losses.indices.map { plan.tensor(.prediction($0)) }, masks: options.losses.indices.map { plan.tensor(.mask($0)) })
   }
 
   private func plan(_ batch: StepBatch, isTraining: Bool) throws -> StepPlan {
@@ -173,6 +180,21 @@ package final class TrainingEngine {
     }
   }
 
+  /// What stateful layers keep.
+  package func keptStates() throws -> [Tensor] {
+    try states.map { state in
+      try Tensor(dtype: state.initial.dtype, shape: state.initial.shape) { $0.baseAddress?.copyMemory(from: state.memory.base, byteCount: state.initial.byteCount) }
+    }
+  }
+
+  /// - Throws: `KilnError` (`badInput`) for states of another model.
+  package func setState(_ index: Int, to tensor: Tensor) throws {
+    guard states[index].initial.shape == tensor.shape, states[index].initial.dtype == tensor.dtype else {
+      throw KilnError(.badInput, "the checkpoint is one of another model")
+    }
+    states[index].memory.base.copyMemory(from: tensor.address, byteCount: tensor.byteCount)
+  }
+
   /// The model's graph with the present values of its variables.
   package func trainedGraph() throws -> Graph {
     var graph = model.graph
@@ -189,4 +211,6 @@ package struct StepResult {
   /// The loss of each output, when there are several.
   package var outputLosses: [Double?]
   package var predictions: [Tensor?]
+  /// Keras's masks of the outputs.
+  package var masks: [Tensor?]
 }

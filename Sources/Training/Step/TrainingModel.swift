@@ -27,8 +27,8 @@ package struct TrainingModel: Sendable {
     package var momentum: Double
     package var isMasked: Bool
     package var activityRegularizer: JSON?
-    /// The name of the layer's first result.
-    package var result: String?
+    /// The names of what its calls give, of a layer whose activity is penalized.
+    package var results: [String]
     /// Options that training does not support.
     package var unsupported: [String]
   }
@@ -58,7 +58,7 @@ package struct TrainingModel: Sendable {
       Layer(
         path: $0["path"]?.stringValue ?? "", className: $0["class"]?.stringValue ?? "", isTrainable: $0["trainable"]?.boolValue ?? true,
         momentum: $0["momentum"]?.doubleValue ?? 0.99, isMasked: $0["masked"]?.boolValue ?? false,
-        activityRegularizer: $0["activity_regularizer"], result: $0["result"]?.stringValue,
+        activityRegularizer: $0["activity_regularizer"], results: $0["results"]?.arrayValue?.compactMap(\.stringValue) ?? [],
         unsupported: $0["unsupported"]?.arrayValue?.compactMap(\.stringValue) ?? [])
     }
     // A variable that the outputs do not depend on is no constant of the graph any more.

@@ -69,7 +69,7 @@ struct TrainCommand: ParsableCommand {
     guard access(String(place), W_OK | X_OK) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [out]) }
     let folder = try PrivateFolder.system()
     let files = TrainingFiles(folder: folder.path)
-    let tuning = try FineTuning(contentsOf: try files.imported(model, newHead: choices.newHead, seed: choices.seed), options: try choices.options())
+    let tuning = try FineTuning(contentsOf: try files.imported(model, newHead: choices.newHead, seed: choices.seed, loss: choices.lossExpression), options: try choices.options())
     if let problem = tuning.stateProblem { Console.note("note: the optimizer starts afresh: \(problem)") }
     let (source, validation) = try data.sources(for: tuning.form, seed: UInt64(choices.seed), threads: choices.threads)
     tuning.classNames = source.classNames ?? tuning.classNames

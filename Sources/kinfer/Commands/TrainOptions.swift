@@ -92,7 +92,7 @@ struct TrainChoices: ParsableArguments {
   @Option(help: ArgumentHelp("How it changes over the training: cosine, step, exponential, one-cycle, plateau.", valueName: "name"))
   var schedule: String?
 
-  @Option(help: "The loss by its Keras name.")
+  @Option(help: "The loss by its Keras name, or an expression of y_true and y_pred.")
   var loss: String?
 
   @Option(help: ArgumentHelp("Metrics by their Keras names.", valueName: "a,b"))
@@ -130,11 +130,14 @@ struct TrainChoices: ParsableArguments {
     if let clipNorm, !(clipNorm.isFinite && clipNorm > 0) { throw ValidationError("--clip-norm must be a number over 0, found \(clipNorm)") }
   }
 
+  /// The loss when it is an expression and no name.
+  var lossExpression: String? { loss.flatMap { text in text.contains { "()+-*/[ ".contains($0) } ? text : nil } }
+
   func options() throws -> FineTuning.Options {
     var options = FineTuning.Options()
     options.optimizer = try optimizer.map { try OptimizerConfiguration($0) }
     options.learningRate = learningRate
-    options.loss = try loss.map { try LossConfiguration($0) }
+    options.loss = try lossExpression != nil ? .imported : loss.map { try LossConfiguration($0) }
     options.metrics = try metrics.map { try $0.split(separator: ",").map { try MetricConfiguration(String($0)) } }
     options.clipNorm = clipNorm
     (options.freeze, options.unfreeze, options.trainLast) = (freeze, unfreeze, trainLast)

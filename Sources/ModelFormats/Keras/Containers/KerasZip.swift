@@ -64,7 +64,7 @@ struct KerasZip {
           stack.append(place)
         } else {
           let dataset = try file.dataset(place)
-          found.append(StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape) { try file.read(place) })
+          found.append(StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape, isAsStored: true) { try file.read(place) })
         }
       }
     }

@@ -67,7 +67,7 @@ final class VariableTree {
       found.append(
         (
           name,
-          StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked) {
+          StoredWeight(path: place, dtype: dataset.dtype, shape: dataset.shape, isUnmarked: isUnmarked, isAsStored: true) {
             try file.read(place, allowingUnmarked: isUnmarked)
           }
         ))

@@ -71,7 +71,9 @@ struct Bidirectional: KerasLayerReader {
       // tf.keras forces zeros at masked steps of sequences; Keras 3 does too, and writes it in the inner layers' configs.
       if call.dialect.isTensorFlowKeras { reader.zeroOutputForMask = reader.returnsSequences }
       let inner = LayerCall(builder: call.builder, layer: layer, arguments: call.arguments, keywords: [])
-      return try reader.run(inner, x, mask: steps, states: states.map(\.value))
+      let results = try reader.run(inner, x, mask: steps, states: states.map(\.value))
+      call.builder.noteActivity(of: layer, results)
+      return results
     }
     let a = try run(forward, first, states.prefix(half))
     let b = try run(backward, second, states.suffix(half))

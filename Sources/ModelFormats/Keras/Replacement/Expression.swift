@@ -34,13 +34,18 @@ struct LayerExpression {
   let text: String
   /// The name that the layer's input has in the expression, beside `x` and `inputs`.
   let parameter: String
+  /// The names of a lambda's further parameters.
+  let others: [String]
   let root: Expression
 
   /// - Throws: `KilnError` (`usage`) that says where the text goes wrong.
   init(_ text: String) throws {
     self.text = text
     var parser = try ExpressionParser(text)
-    (parameter, root) = try parser.whole()
+    let (parameters, root) = try parser.whole()
+    self.root = root
+    parameter = parameters.first ?? "x"
+    others = Array(parameters.dropFirst())
   }
 
   /// The function's name when the whole is one function of the input alone: `tf.nn.relu(x)` is `relu`.

@@ -11,8 +11,11 @@ final class ExpressionEvaluator {
   private let constants: [(key: String, value: JSON)]
   private let input: Value
   private let inputs: [KerasTensor]
+  /// Whether the two inputs are the targets and predictions of a loss.
+  private let isLoss: Bool
 
-  init(_ call: LayerCall, _ expression: LayerExpression, constants: [(key: String, value: JSON)]) throws {
+  init(_ call: LayerCall, _ expression: LayerExpression, constants: [(key: String, value: JSON)], isLoss: Bool = false) throws {
+    self.isLoss = isLoss
     self.call = call
     self.expression = expression
     self.constants = constants
@@ -65,6 +68,10 @@ final class ExpressionEvaluator {
   }
 
   private func named(_ name: String) throws -> Value? {
+    if isLoss {
+      if name == "y_true" || !expression.others.isEmpty && name == expression.parameter { return .leaf(inputs[0]) }
+      if name == "y_pred" || name == expression.others.first { return .leaf(inputs[1]) }
+    }
     if name == expression.parameter || name == "x" || name == "inputs" { return input }
     if name.hasPrefix("x"), let index = Int(name.dropFirst()), inputs.indices.contains(index), String(index) == name.dropFirst() {
       return .leaf(inputs[index])
@@ -83,7 +90,8 @@ final class ExpressionEvaluator {
   ]
 
   private func unknown(_ name: String, _ column: Int) -> KilnError {
-    let known = ["x", "inputs"] + inputs.indices.map { "x\($0)" } + constants.map(\.key)
+    let own = isLoss ? ["y_true", "y_pred"] : ["x", "inputs"]
+    let known = own + inputs.indices.map { "x\($0)" } + constants.map(\.key)
     return error("unknown name \(KilnError.quoted(name)) (there are \(known.joined(separator: ", ")), and functions)", column)
   }
 

@@ -101,22 +101,23 @@ struct ExpressionParser {
   // MARK: Expressions
 
   /// The whole text: an expression, or several with commas between, perhaps after `lambda NAME:`.
-  mutating func whole() throws -> (parameter: String, root: Expression) {
-    var parameter = "x"
+  mutating func whole() throws -> (parameters: [String], root: Expression) {
+    var parameters = ["x"]
     if next == .name("lambda") {
       position += 1
       guard case .name(let name) = next else { throw error("expected a name") }
-      parameter = name
+      parameters = [name]
       position += 1
       while take(",") {
-        guard case .name = next else { throw error("expected a name") }
+        guard case .name(let name) = next else { throw error("expected a name") }
+        parameters.append(name)
         position += 1
       }
       try expect(":")
     }
     let root = try tuple(until: .end)
     guard next == .end else { throw error("expected an operator or the end") }
-    return (parameter, root)
+    return (parameters, root)
   }
 
   /// An expression, or a list where a comma follows.

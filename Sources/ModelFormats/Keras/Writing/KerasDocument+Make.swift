@@ -17,43 +17,83 @@ extension KerasDocument {
     return document
   }
 
-  /// The training configuration, and the optimizer's variables in the order of Keras 3: iteration, learning rate, then for each
-  /// variable what the optimizer keeps of it.
+  /// The training configuration, and the optimizer's variables in the order of `OptimizerOrder.document`.
   private mutating func addTraining(_ training: ImportedTraining, _ dialect: KerasDialect) {
-    let names = training.variables.map(\.name)
-    if training.configuration["optimizer"] != nil {
-      compileConfig = training.configuration
-      if names == names.indices.map({ "optimizer/vars/\($0)" }) { optimizerVariables = names }
+    if dialect.isKeras3, training.configuration["optimizer_config"] == nil {
+      // Keras's own archives may lack the optimizer; it takes its default then.
+      if (training.configuration.objectValue?.count ?? 0) > 0 { compileConfig = training.configuration }
     } else {
-      compileConfig = KerasTraining.modern(training.configuration, &notes)
-      if dialect.isKeras3 { optimizerVariables = names } else { optimizerVariables = legacyState(training) ?? [] }
+      // The archives of tf.keras say `optimizer` as Keras 3 does.
+      var configuration = training.configuration.objectValue ?? JSONObject()
+      if let optimizer = configuration["optimizer"] { configuration["optimizer_config"] = optimizer }
+      compileConfig = KerasTraining.modern(.object(configuration), &notes)
     }
-    if compileConfig != nil, !names.isEmpty, optimizerVariables.isEmpty {
-      notes.append("the optimizer's state is left out; training begins with a fresh one")
+    guard compileConfig != nil, training.variables.count > 1 else { return }
+    switch state(training, dialect) {
+    case .success(let names): optimizerVariables = names
+    // An optimizer that took no step has its counter and its rate.
+    case .failure where training.variables.allSatisfy { $0.tensor.shape.isEmpty }: break
+    case .failure(let reason): notes.append("the optimizer's state is left out, training begins with a fresh one: \(reason.text)")
     }
   }
 
-  /// The state of Adam and of SGD with momentum of tf.keras; nil for others, and where the variables are no longer the same.
-  private func legacyState(_ training: ImportedTraining) -> [String]? {
-    guard let optimizer = compileConfig?["optimizer"], let rate = optimizer["config"]?["learning_rate"]?.doubleValue, notes.isEmpty,
-      training.variables.first?.tensor.dtype == .int64, training.variables.first?.tensor.shape == []
-    else { return nil }
-    let trainable = variables.filter(\.isTrainable).map(\.tensor.shape)
-    let kept = Array(training.variables.dropFirst())
-    let names = kept.map(\.name)
-    let slots: Int
-    switch optimizer["class_name"]?.stringValue {
-    case "Adam" where optimizer["config"]?["amsgrad"]?.boolValue != true: slots = 2
-    case "SGD" where (optimizer["config"]?["momentum"]?.doubleValue ?? 0) > 0: slots = 1
+  private struct Reason: Error { let text: String }
+
+  private func state(_ training: ImportedTraining, _ dialect: KerasDialect) -> Result<[String], Reason> {
+    let trained = variables.filter(\.isTrainable)
+    guard let optimizer = compileConfig?["optimizer"], let order = OptimizerOrder(optimizer, variableCount: trained.count) else {
+      return .failure(Reason(text: "the optimizer is not one that Kiln trains with"))
+    }
+    if let other = trained.first(where: { $0.sourceName == nil }) {
+      return .failure(Reason(text: "\(KilnError.quoted("\(other.layer)/\(other.name)")) is laid out otherwise than in the file"))
+    }
+    let matcher = OptimizerMatcher(trained, training.variables.map { ($0.name, $0.tensor.shape) })
+    var stored = order
+    // Up to 2.0.5 sorted by the names of the variables in the file.
+    if dialect.isBefore(2, 0, 6), !dialect.isTensorFlowKeras {
+      let names = trained.map { $0.sourceName?.split(separator: "/").suffix(dialect.generation == .keras1 ? 1 : 2).joined(separator: "/") ?? "" }
+      stored.variables = trained.indices.sorted { names[$0].utf8.lexicographicallyPrecedes(names[$1].utf8) }
+    }
+    let orders = dialect.isKeras3 ? [dialect.isBefore(3, 10) ? stored.keras30 : stored.keras3] : [stored.tfKeras(trained.map(\.tensor.shape))] + stored.legacy
+    guard let found = matcher.match(orders) else {
+      return .failure(Reason(text: "its \(training.variables.count) variables are not those that \(order.className) keeps of \(trained.count) weights"))
+    }
+    let known = Dictionary(training.variables.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
+    let steps = found[OptimizerEntry(.iteration)].flatMap { known[$0]?.doubles.first } ?? 0
+    var names: [String] = []
+    for entry in order.document {
+      if let name = found[entry] {
+        names.append(name)
+      } else if let number = missing(entry, optimizer, steps, trained.map(\.tensor.shape)) {
+        names.append("\(KerasDocument.number)\(number)")
+      } else {
+        return .failure(Reason(text: "it lacks what \(order.className) of Keras 3 keeps"))
+      }
+    }
+    return .success(names)
+  }
+
+  /// A number that some Kerases do not keep, since it follows from others.
+  private func missing(_ entry: OptimizerEntry, _ optimizer: JSON, _ steps: Double, _ shapes: [Shape]) -> Float? {
+    let config = optimizer["config"]
+    switch entry.kind {
+    case .iteration: return 0
+    case .learningRate:
+      let rate = config?["learning_rate"]
+      return Float(rate?.doubleValue ?? rate?["config"]?["initial_learning_rate"]?.doubleValue ?? 0)
+    case .rowMeans, .columnMeans: return entry.shape(shapes) == [] ? 0 : nil
+    case .momentumProduct:
+      guard steps >= 0 else { return nil }
+      let beta = config?["beta_1"]?.doubleValue ?? 0.9
+      var (product, power) = (1.0, 1.0)
+      // Behind so many steps it moves no more.
+      for _ in 0..<Int(min(steps, 1e6)) where product > 0 {
+        power *= 0.96
+        product *= beta * (1 - 0.5 * power)
+      }
+      return Float(product)
     default: return nil
     }
-    guard !trainable.isEmpty, kept.count == slots * trainable.count else { return nil }
-    // All first moments, then all second ones before tf.keras 2.11; both of each variable since.
-    let byVariable = kept.map(\.tensor.shape) == trainable.flatMap { [Shape](repeating: $0, count: slots) } && (slots == 1 || names[1].contains("/v/"))
-    let byMoment = kept.map(\.tensor.shape) == (0..<slots).flatMap { _ in trainable }
-    guard byVariable || byMoment else { return nil }
-    let order = byVariable ? names : trainable.indices.flatMap { index in (0..<slots).map { names[$0 * trainable.count + index] } }
-    return [training.variables[0].name, "\(KerasDocument.number)\(Float(rate))"] + order
   }
 
   /// What a number begins with that stands for a variable of the optimizer which the source does not keep.

@@ -17,6 +17,8 @@ package struct KerasDocument: Sendable {
     package var places: [String]
     package var isTrainable: Bool
     package var tensor: Tensor
+    /// Its name in the source, when it is laid out as there: the optimizer's variables of the source belong to its elements.
+    package var sourceName: String?
 
     package init(layer: String, name: String, group: String, places: [String], isTrainable: Bool, tensor: Tensor) {
       self.layer = layer
@@ -63,10 +65,11 @@ extension KerasDocument {
       for (isTrainable, list) in [(true, slots.trainable), (false, slots.other)] {
         for (owner, slot) in list {
           guard let weight = owner.stored[slot.name], let places = collector.found[ObjectIdentifier(owner)]?[slot.name] else { continue }
-          variables.append(
-            Variable(
-              layer: collector.paths[ObjectIdentifier(owner)] ?? owner.name, name: slot.name, group: layer.name, places: places,
-              isTrainable: isTrainable, tensor: try weight.load()))
+          var variable = Variable(
+            layer: collector.paths[ObjectIdentifier(owner)] ?? owner.name, name: slot.name, group: layer.name, places: places,
+            isTrainable: isTrainable, tensor: try weight.load())
+          if weight.isAsStored { variable.sourceName = weight.path }
+          variables.append(variable)
         }
       }
     }

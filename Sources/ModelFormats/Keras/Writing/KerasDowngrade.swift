@@ -24,6 +24,8 @@ final class KerasDowngrade {
     var out = document
     out.model = model
     out.variables = try document.variables.map { try down.unscaled($0) }
+    // The optimizer's variables are those of the gates as they were.
+    if !down.scaled.isEmpty { out.optimizerVariables = [] }
     return (out, document.compileConfig)
   }
 
@@ -195,6 +197,13 @@ final class KerasDowngrade {
 
   // MARK: Layers
 
+  /// Whether TensorFlow takes the name for that of a scope, as tf_keras gives it one when it makes the layer.
+  private static func isScope(_ name: String) -> Bool {
+    func isWord(_ byte: UInt8) -> Bool { UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte | 0x20 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+    guard let first = name.utf8.first, isWord(first) || first == UInt8(ascii: ".") else { return name.isEmpty }
+    return name.utf8.dropFirst().allSatisfy { isWord($0) || "_.\\/>-".utf8.contains($0) }
+  }
+
   private func layer(_ json: JSON, path: String, depth: Int) throws -> JSON {
     guard depth < 2 * KerasModelReader.maximumDepth, let className = json["class_name"]?.stringValue, let config = json["config"]?.objectValue else {
       throw KilnError(.badInput, "the description of the layer \(KilnError.quoted(path)) is malformed")
@@ -202,6 +211,8 @@ final class KerasDowngrade {
     if className == "Functional" || className == "Sequential" { return try model(json, path: path, depth: depth) }
     if KerasDowngrade.isOperation(json) { return .object(JSONObject()) }
     checkMasks(className, path, config)
+    let name = config["name"]?.stringValue ?? ""
+    if !KerasDowngrade.isScope(name) { problem(path, className, "its name is none that TensorFlow has: letters and digits of ASCII, and _ . \\ / > - behind the first") }
     var out = JSONObject()
     // tf_keras has this class, and does not find it when it loads.
     guard className != "SpectralNormalization", let allowed = KerasArguments.layer(className, keras3: false) else {
@@ -300,7 +311,7 @@ final class KerasDowngrade {
 
   /// An option that Keras 2 lacks may have no effect only.
   private func check(_ key: String, _ value: JSON, _ path: String, _ className: String) {
-    let harmless: Set = ["autocast", "use_cudnn", "lora_alpha", "flash_attention", "seed", "build_config", "optional", "fill_value", "value_range", "synchronized"]
+    let harmless: Set = ["autocast", "use_cudnn", "lora_alpha", "flash_attention", "seed", "build_config", "optional", "fill_value", "value_range", "synchronized", "vocabulary_size"]
     if value.isNull || value == .bool(false) || harmless.contains(key) || className.hasPrefix("Random") { return }
     let defaults: [String: JSON] = ["data_format": .string("channels_last"), "fill_mode": .string("constant"), "zero_output_for_mask": .bool(true), "oov_method": .string("floormod")]
     if defaults[key] == value { return }

@@ -18,11 +18,7 @@ struct KerasH5Writer {
       try file.attribute("model_config", document.model.text(nonFinite: nil), of: "")
       if let compile {
         try file.attribute("training_config", KerasTraining.legacy(compile, keras3: isKeras3).text(nonFinite: nil), of: "")
-        // Adam of Keras 2 keeps the same but for the learning rate, which is the second of Keras 3; others keep other things.
-        if var state, isKeras3 || compile["optimizer"]?["class_name"]?.stringValue == "Adam" {
-          if !isKeras3, state.count > 1 { state.remove(at: 1) }
-          try optimizer(state, file)
-        }
+        if let state, !document.optimizerVariables.isEmpty { try optimizer(state, file) }
       }
     }
     try file.close()

@@ -19,11 +19,17 @@ enum KerasTraining {
     return .object(out)
   }
 
+  /// The class of an optimizer that older files or a compile call by another name.
+  static func optimizerClass(_ name: String) -> String {
+    let known = ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb", "Adafactor"]
+    return known.first { $0.lowercased() == name.lowercased() } ?? name
+  }
+
   private static func optimizer(_ json: JSON, _ notes: inout [String]) -> JSON? {
     guard let whole = json["class_name"]?.stringValue, let config = json["config"]?.objectValue else { return nil }
     // tf.keras 2.11 and later write `Custom>Adam`.
     let name = whole.hasPrefix("Custom>") ? String(whole.dropFirst("Custom>".count)) : whole
-    let className = ["adam": "Adam", "sgd": "SGD", "rmsprop": "RMSprop", "RMSProp": "RMSprop"][name] ?? name
+    let className = optimizerClass(name)
     guard let allowed = KerasArguments.optimizer(className, keras3: true) else { return nil }
     var out = JSONObject()
     for (key, value) in config.entries where !value.isNull {
@@ -130,7 +136,7 @@ enum KerasTraining {
       var values = JSONObject()
       let allowed = KerasArguments.optimizer(name, keras3: keras3)
       for (key, value) in config.entries where allowed?.contains(key) ?? true || key == "name" { values[key] = keras3 ? value : plain(value) }
-      out["optimizer_config"] = .object(JSONObject([("class_name", .string(name)), ("config", .object(values))]))
+      out["optimizer_config"] = .object(JSONObject([("class_name", .string(keras3 ? name : "Custom>\(name)")), ("config", .object(values))]))
     }
     return .object(out)
   }

@@ -25,7 +25,7 @@ package enum KerasWriter {
     if !overwriting, FileStatus.exists(path) { throw KilnError(.failed, "exists already", at: [path], hint: "--force overwrites it") }
     let folder = try PrivateFolder(beside: path)
     let temporary = folder.path + "/" + (target == .keras3Archive ? "model.keras" : "model.h5")
-    let state = try self.state(document, optimizer)
+    let state = try self.state(document, optimizer, isKeras3: target != .keras2H5)
     switch target {
     case .keras3Archive: try archive(document, state, folder.path, temporary)
     case .keras3Weights:
@@ -40,16 +40,30 @@ package enum KerasWriter {
     try FileStatus.publish(temporary, as: path)
   }
 
-  /// The optimizer's variables in Keras 3's order; nil when there are none.
-  private static func state(_ document: KerasDocument, _ optimizer: [(name: String, tensor: Tensor)]) throws -> [Tensor]? {
+  /// The optimizer's variables in the target's order; nil when there are none.
+  private static func state(_ document: KerasDocument, _ optimizer: [(name: String, tensor: Tensor)], isKeras3: Bool) throws -> [Tensor]? {
     guard document.compileConfig != nil, !document.optimizerVariables.isEmpty, !optimizer.isEmpty else { return nil }
+    let shapes = document.variables.filter(\.isTrainable).map(\.tensor.shape)
+    guard let order = document.compileConfig?["optimizer"].flatMap({ OptimizerOrder($0, variableCount: shapes.count) }),
+      order.document.count == document.optimizerVariables.count
+    else { return nil }
     let byName = Dictionary(optimizer.map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
-    return try document.optimizerVariables.map { name in
+    var known: [OptimizerEntry: Tensor] = [:]
+    for (entry, name) in zip(order.document, document.optimizerVariables) {
+      let tensor: Tensor
       if name.hasPrefix(KerasDocument.number), let value = Double(name.dropFirst(KerasDocument.number.count)) {
-        return try Tensor(converting: [value], to: .float32, shape: [])
+        tensor = try Tensor(converting: [value], to: .float32, shape: [])
+      } else {
+        guard let found = byName[name] else { throw KilnError(.badInput, "the optimizer's variable \(KilnError.quoted(name)) is missing") }
+        tensor = found
       }
-      guard let tensor = byName[name] else { throw KilnError(.badInput, "the optimizer's variable \(KilnError.quoted(name)) is missing") }
-      return tensor
+      known[entry] = entry.kind == .iteration ? try Tensor(converting: tensor.doubles, to: .int64, shape: []) : tensor
+    }
+    let wanted = isKeras3 ? order.keras3 : order.tfKeras(shapes)
+    return try wanted.map { entry in
+      if let tensor = known[entry] { return tensor }
+      let shape = entry.shape(shapes) ?? []
+      return try Tensor(converting: [Double](repeating: 0, count: shape.elementCount), to: .float32, shape: shape)
     }
   }
 

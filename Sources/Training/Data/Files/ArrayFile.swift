@@ -1,7 +1,7 @@
 import TensorModule
 
 /// A `.npz` file: `x` and `y` (or `x_train` and `y_train`, as Keras's own data sets have them), or arrays by the names of
-/// inputs and outputs; `sample_weight` is optional.
+/// inputs and outputs; `sample_weight`, or `sample_weight_NAME` for an output, is optional.
 enum ArrayFile {
   static func store(_ path: String, _ form: DataForm, _ options: DataOptions) throws -> SampleStore {
     let arrays = Dictionary(try NumPyFile.read(npz: path).map { ($0.name, $0.tensor) }, uniquingKeysWith: { first, _ in first })
@@ -32,11 +32,18 @@ enum ArrayFile {
       return try at(name) { try TargetColumn.of(target, tensor, names: &classNames) }
     }
     var weights: [String: Tensor] = [:]
-    if let weight = arrays["sample_weight"] {
-      try counted("sample_weight", weight)
-      weights["y"] = try at("sample_weight") {
+    for target in targets {
+      let own = target.target
+      // One for all outputs, or one for this.
+      guard let name = ([own.name] + own.aliases).map({ "sample_weight_\($0)" }).first(where: { arrays[$0] != nil })
+        ?? (arrays["sample_weight"] != nil ? "sample_weight" : nil), let weight = arrays[name]
+      else { continue }
+      try counted(name, weight)
+      weights[own.name] = try at(name) {
         try ArrayChecks.finite(weight)
-        return try ArrayChecks.shaped(weight, [], "weights").converted(to: .float32)
+        let inner = Array(weight.shape.dropFirst())
+        let isForSteps = inner.count > 0 && inner.count <= target.rowShape.count && inner == Array(target.rowShape.prefix(inner.count))
+        return try (isForSteps ? weight : ArrayChecks.shaped(weight, [], "weights")).converted(to: .float32)
       }
     }
     return try SampleStore(path: path, count: count, inputs: inputs, targets: targets, weights: weights, classNames: classNames)

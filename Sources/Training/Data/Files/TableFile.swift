@@ -38,6 +38,11 @@ enum TableFile {
         throw error.inside("column \(KilnError.quoted(name))")
       }
     }
+    var weights: [String: Tensor] = [:]
+    if rest.contains(weightColumn), !form.inputs.contains(where: { ([$0.name] + $0.aliases).contains(weightColumn) }) {
+      let values = try numbers(column(try take([weightColumn], "weights")), weightColumn)
+      for target in targets { weights[target.target.name] = try Tensor(values.map { Float($0) }, shape: [values.count]) }
+    }
     let inputs = try form.inputs.map { input in
       let names = form.inputs.count == 1 ? rest : try columns(input, rest, take)
       guard input.dtype != .string else {
@@ -46,8 +51,11 @@ enum TableFile {
       let numbers = try names.map { name in try TableFile.numbers(column(name), name) }
       return SampleStore.Input(form: input, column: .array(try joined(numbers, rows.count, input)))
     }
-    return try SampleStore(path: path, count: rows.count, inputs: inputs, targets: targets, classNames: classNames)
+    return try SampleStore(path: path, count: rows.count, inputs: inputs, targets: targets, weights: weights, classNames: classNames)
   }
+
+  /// The column that weighs samples.
+  private static let weightColumn = "sample_weight"
 
   /// The columns of one of several inputs: of its name, or its name with 0, 1, … after a `_` or `.`.
   private static func columns(

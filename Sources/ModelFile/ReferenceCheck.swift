@@ -1,9 +1,8 @@
 import GraphModule
-import ModelFile
 import TensorModule
 
 /// A check vector of Kiln's own: inputs from a fixed seed and the reference backend's outputs.
-enum ReferenceCheck {
+package enum ReferenceCheck {
   /// The reference backend is plain loops; a model of more work or weights goes without a check.
   private static let maximumFlops = 100_000_000
   private static let maximumWeights = 16 << 20
@@ -14,10 +13,10 @@ enum ReferenceCheck {
   private static let maximumTrips = 100
 
   /// nil for a model that is too large, takes strings, or has lengths that cannot be chosen, and where a loop does not end.
-  static func vector(for graph: Graph) -> CheckVector? {
+  package static func vector(for graph: Graph) -> CheckVector? {
     let weights = graph.constants.values.reduce(0) { $0 + $1.count }
     guard weights <= maximumWeights, graph.inputs.allSatisfy({ graph.type(of: $0).dtype != .string }) else { return nil }
-    let (bound, _) = ModelSummary.bound(graph)
+    let (bound, _) = bound(graph)
     guard let bound, work(bound) <= maximumFlops, isSmall(bound) else { return nil }
     // Integers may be indices: 0 and 1 are in range of nearly every table.
     for largest: UInt64 in [2, 1] {
@@ -32,6 +31,17 @@ enum ReferenceCheck {
         outputs: zip(bound.outputs, outputs).map { ($0.name, $1) })
     }
     return nil
+  }
+
+  /// The graph for one sample. A free length other than the batch is tried until the ops take it.
+  package static func bound(_ graph: Graph) -> (graph: Graph?, lengths: [(symbol: String, length: Int)]) {
+    for length in [1, 16, 64, 256] {
+      let lengths = graph.symbols.map { (symbol: $0, length: $0 == "batch" ? 1 : length) }
+      let table = Dictionary(uniqueKeysWithValues: lengths.map { ($0.symbol, $0.length) })
+      let shapes = graph.inputs.compactMap { graph.type(of: $0).substituting(table).shape }
+      if shapes.count == graph.inputs.count, let bound = try? graph.specialized(to: shapes) { return (bound, lengths) }
+    }
+    return (nil, [])
   }
 
   private static func run(_ graph: Graph, _ inputs: [Tensor]) throws -> [Tensor] {
