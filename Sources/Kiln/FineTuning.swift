@@ -67,6 +67,13 @@ public final class FineTuning {
 
   private static func configuration(_ compile: JSON, _ model: TrainingModel, _ options: Options) throws -> TrainingConfiguration {
     var configuration: TrainingConfiguration
+    var compile = compile
+    if var object = compile.objectValue {
+      // What options take the place of need not be known.
+      if options.optimizer != nil { object["optimizer"] = nil }
+      if options.metrics != nil { (object["metrics"], object["weighted_metrics"]) = (nil, nil) }
+      compile = .object(object)
+    }
     if var loss = options.loss {
       let optimizer = try options.optimizer ?? (compile["optimizer"].flatMap { $0.isNull ? nil : try OptimizerConfiguration($0) } ?? OptimizerConfiguration("adam"))
       configuration = TrainingConfiguration(optimizer: optimizer, losses: try model.outputs.map { output in
@@ -186,6 +193,8 @@ public final class FineTuning {
     if var description = layers.description.objectValue {
       description["compile_config"] = compile
       description["optimizer"] = .array(names.map { .string($0) })
+      // The file has the state of the training now.
+      description["notes"] = .array((description["notes"]?.arrayValue ?? []).filter { $0.stringValue?.hasPrefix(Self.stateNote) != true })
       layers.description = .object(description)
     }
     let state = TrainingState(configuration: compile, variables: zip(names, variables).map { ($0, $1) })

@@ -32,8 +32,9 @@ struct AttentionOperands {
   /// Each projection is an object of its own.
   static func objects(_ quantization: KerasQuantization?, usesGate: Bool, usesBias: Bool) -> [VariableObject] {
     projections(usesGate).map { slot, attribute in
+      // MultiHeadAttention has no property for the gate's.
       VariableObject(
-        "\(attribute)_dense", "_\(attribute)_dense",
+        slot == "gate" ? "_gate_dense" : "\(attribute)_dense", slot == "gate" ? "gate_dense" : "_\(attribute)_dense",
         slots: KerasQuantization.slots(quantization, "\(slot)/", usesBias: usesBias).map(\.name))
     }
   }

@@ -48,7 +48,7 @@ extension KerasDocument {
       // This class alone keeps its projections under the older attributes.
       out.objects = layer.objects.map { object in
         var object = object
-        object.paths = object.paths.reversed()
+        object.paths = object.paths.sorted { $0.hasPrefix("_") && !$1.hasPrefix("_") }
         return object
       }
     }

@@ -28,6 +28,11 @@ extension KerasDocument {
       if let optimizer = configuration["optimizer"] { configuration["optimizer_config"] = optimizer }
       compileConfig = KerasTraining.modern(.object(configuration), &notes)
     }
+    if let optimizer = compileConfig?["optimizer"], KerasTraining.withoutLossScale(optimizer) != optimizer, var object = compileConfig?.objectValue {
+      // Keras scales losses again where the model's policy asks for it.
+      object["optimizer"] = KerasTraining.withoutLossScale(optimizer)
+      compileConfig = .object(object)
+    }
     guard compileConfig != nil, training.variables.count > 1 else { return }
     switch state(training, dialect) {
     case .success(let names): optimizerVariables = names
@@ -47,7 +52,7 @@ extension KerasDocument {
     if let other = trained.first(where: { $0.sourceName == nil }) {
       return .failure(Reason(text: "\(KilnError.quoted("\(other.layer)/\(other.name)")) is laid out otherwise than in the file"))
     }
-    let matcher = OptimizerMatcher(trained, training.variables.map { ($0.name, $0.tensor.shape) })
+    let matcher = OptimizerMatcher(trained, Self.withoutLossScale(training.variables).map { ($0.name, $0.tensor.shape) })
     var stored = order
     // Up to 2.0.5 sorted by the names of the variables in the file.
     if dialect.isBefore(2, 0, 6), !dialect.isTensorFlowKeras {
@@ -71,6 +76,17 @@ extension KerasDocument {
       }
     }
     return .success(names)
+  }
+
+  /// An optimizer that scales losses keeps its own numbers beside the variables of the one inside it.
+  private static func withoutLossScale(_ variables: [(name: String, tensor: Tensor)]) -> [(name: String, tensor: Tensor)] {
+    let inner = variables.filter { $0.name.contains("inner_optimizer/") }
+    if !inner.isEmpty { return inner }
+    let own: Set = ["step_counter", "dynamic_scale", "current_loss_scale", "good_steps"]
+    func isOwn(_ name: String) -> Bool {
+      name.hasPrefix("loss_scale_optimizer/") || own.contains(name.split(separator: "/").last?.split(separator: ":").first.map(String.init) ?? "")
+    }
+    return variables.filter { !($0.tensor.shape.isEmpty && isOwn($0.name)) }
   }
 
   /// A number that some Kerases do not keep, since it follows from others.

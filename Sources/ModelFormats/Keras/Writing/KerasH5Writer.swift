@@ -7,7 +7,7 @@ struct KerasH5Writer {
   func write(_ document: KerasDocument, _ state: [Tensor]?, to path: String, weightsOnly: Bool) throws {
     var document = document
     var compile = document.compileConfig
-    if !isKeras3 { (document, compile) = try KerasDowngrade.document(document) }
+    if !isKeras3 { (document, compile) = try KerasDowngrade.document(document) } else { try check(document) }
     let version = isKeras3 ? KerasWriter.version3 : KerasWriter.version2
     let file = try HDF5Writer(path: path)
     let root = weightsOnly ? "" : "model_weights"
@@ -22,6 +22,24 @@ struct KerasH5Writer {
       }
     }
     try file.close()
+  }
+
+  /// What Keras 3 keeps in archives and does not read in its `.h5` files.
+  private func check(_ document: KerasDocument) throws {
+    func refused(_ text: String) -> KilnError { KilnError(.unsupportedModel, text, hint: "a .keras file has it") }
+    if let one = document.variables.first(where: { $0.name.hasSuffix("_amax_history") }) {
+      throw refused("layer \(KilnError.quoted(one.layer)): float8 is not written in an .h5 of Keras 3")
+    }
+    if let one = document.variables.first(where: { $0.name == "idf_weights" }) {
+      throw refused("layer \(KilnError.quoted(one.layer)): Keras 3 does not read the weights of tf_idf in an .h5")
+    }
+    if Self.hasEllipsis(document.model) { throw refused("Keras 3 does not read an ellipsis among indices in an .h5") }
+  }
+
+  private static func hasEllipsis(_ json: JSON) -> Bool {
+    if let items = json.arrayValue { return items.contains(where: hasEllipsis) }
+    guard let object = json.objectValue else { return false }
+    return object["class_name"]?.stringValue == "__ellipsis__" || object.entries.contains { hasEllipsis($0.value) }
   }
 
   private func layers(_ document: KerasDocument, in root: String, _ version: String, _ file: HDF5Writer) throws {

@@ -26,6 +26,7 @@ enum KerasTraining {
   }
 
   private static func optimizer(_ json: JSON, _ notes: inout [String]) -> JSON? {
+    let json = withoutLossScale(json)
     guard let whole = json["class_name"]?.stringValue, let config = json["config"]?.objectValue else { return nil }
     // tf.keras 2.11 and later write `Custom>Adam`.
     let name = whole.hasPrefix("Custom>") ? String(whole.dropFirst("Custom>".count)) : whole
@@ -34,7 +35,6 @@ enum KerasTraining {
     var out = JSONObject()
     for (key, value) in config.entries where !value.isNull {
       let key = key == "lr" ? "learning_rate" : key
-      if key == "decay", value.doubleValue ?? 0 != 0 { notes.append("the optimizer's decay of the learning rate is left out: Keras 3 has schedules for it") }
       guard allowed.contains(key) else { continue }
       if value.objectValue != nil {
         guard key == "learning_rate", let schedule = schedule(value) else {
@@ -46,7 +46,25 @@ enum KerasTraining {
         out[key] = value
       }
     }
+    // `lr / (1 + decay · steps)`; Nadam's decay is another.
+    if let decay = config["decay"]?.doubleValue, decay != 0, className != "Nadam" {
+      if let rate = out["learning_rate"]?.doubleValue {
+        out["learning_rate"] = object(
+          "keras.optimizers.schedules", "InverseTimeDecay",
+          JSONObject([
+            ("initial_learning_rate", .double(rate)), ("decay_steps", .int(1)), ("decay_rate", .double(decay)), ("staircase", .bool(false)),
+            ("name", .string("InverseTimeDecay")),
+          ]))
+      } else {
+        notes.append("the optimizer's decay of the learning rate is left out")
+      }
+    }
     return object("keras.optimizers", className, out)
+  }
+
+  /// The optimizer that another one scales the loss for.
+  static func withoutLossScale(_ optimizer: JSON) -> JSON {
+    optimizer["class_name"]?.stringValue?.contains("LossScaleOptimizer") == true ? optimizer["config"]?["inner_optimizer"] ?? optimizer : optimizer
   }
 
   private static let schedules: Set = [
