@@ -60,8 +60,8 @@ extension RNN: CPUBinding {
     }
     let recurrentBias: StepOperand =
       cell == .gruResetAfter ? operands.bias.map { node.input($0, byteOffset: width * 4) } ?? .absent : .absent
-    // Beside another sequence each has a thread of its own.
-    let parts = node.hasCompanion && x[0] < node.threads ? 1 : kiln_rnn_parts(&params, node.threads)
+    // Beside another sequence each has a thread of its own, and all rows, of which several share the weights.
+    let parts = node.hasCompanion && (x[0] < node.threads || node.threads == 2) ? 1 : kiln_rnn_parts(&params, node.threads)
     node.because(
       "the inputs of all \(x[1]) steps in one product, then \(units) units a step"
         + (params.shared == 1 ? ", shared by \(parts) threads" : node.hasCompanion ? ", beside another sequence" : ""))
