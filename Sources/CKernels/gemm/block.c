@@ -2,11 +2,11 @@
 
 #include <math.h>
 
-#define KILN_TILE_SET(tier, name, lanes, vectors, rows) extern const kiln_tile_function kiln_tiles_##name[];
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) extern const kiln_tile_function kiln_tiles_##name[], kiln_transposed_##name[];
 #include "kernels.inc"
 #undef KILN_TILE_SET
 
-#define KILN_TILE_SET(tier, name, lanes, vectors, rows) [tier] = {lanes, vectors, rows, kiln_tiles_##name},
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) [tier] = {lanes, vectors, rows, kiln_tiles_##name, kiln_transposed_##name},
 static const kiln_tile_set sets[] = {
 #include "kernels.inc"
 };
@@ -82,7 +82,7 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
   const kiln_tile_set *set = block->set;
   kiln_tile tile = {
       .outer = block->outer, .inner = block->inner, .k = block->k,
-      .outer_stride = block->outer_stride, .inner_stride = block->inner_stride,
+      .outer_stride = block->outer_stride, .inner_stride = block->inner_stride, .step = block->step,
       .ldr = block->ldr, .ldc = block->ldc,
   };
   const bool finishes = kiln_finish_of(block->activation, &tile.finish, tile.p);
@@ -106,7 +106,7 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       tile.ahead = height < 4 ? kiln_ahead_of_few(tile.b, bytes) : kiln_ahead(tile.b + block->depth * width, block->depth, i, bytes);
       tile.residual = residual ? residual + r * block->ldr + panel.column : NULL;
       tile.c = c + r * block->ldc + panel.column;
-      set->functions[(height - 1) * set->vectors + panel.vectors - 1](&tile);
+      (block->step ? set->transposed : set->functions)[(height - 1) * set->vectors + panel.vectors - 1](&tile);
       if (!finishes) kiln_apply_rows_f32(block->activation, tile.c, (size_t)height, (size_t)tile.columns, (size_t)block->ldc);
     }
   }

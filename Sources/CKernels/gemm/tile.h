@@ -37,6 +37,7 @@ typedef struct {
   const float *ahead;  // NULL, or what to bring towards the core meanwhile: up to 32 floats a depth
   int32_t outer, inner;
   int64_t k, outer_stride, inner_stride;
+  int64_t step;           // of tiles over a transposed A: floats between two depths of rows[0], whose rows lie side by side
   const float *bias;      // NULL or `columns` values
   const float *residual;  // NULL or rows x columns
   float *c;
@@ -51,10 +52,10 @@ bool kiln_finish_of(kiln_activation activation, kiln_finish *finish, float *p);
 
 typedef void (*kiln_tile_function)(const kiln_tile *tile);
 
-// A tier's tiles: functions[(rows - 1) * vectors + (v - 1)].
+// A tier's tiles: functions[(rows - 1) * vectors + (v - 1)]; `transposed` those over columns of A, of one segment.
 typedef struct {
   int32_t lanes, vectors, rows;
-  const kiln_tile_function *functions;
+  const kiln_tile_function *functions, *transposed;
 } kiln_tile_set;
 
 const kiln_tile_set *kiln_tiles(void);  // the current tier's
@@ -94,6 +95,7 @@ typedef struct {
   int64_t first_panel, end_panel;
   int32_t outer, inner;
   int64_t k, outer_stride, inner_stride;
+  int64_t step;  // over a transposed A: floats between its rows; rows[i] are then pointers to adjacent columns. Else 0
   const float *bias;
   int64_t ldr, ldc;
   kiln_activation activation;

@@ -9,12 +9,13 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 // One depth: sum[r][v] += rows[r][k] * b[v].
-#define STEP(sum, offset, depth)                                                  \
+#define STEP(sum, offset, depth) STEP_OF(sum, row[r] + (offset), depth)
+#define STEP_OF(sum, element, depth)                                              \
   do {                                                                            \
     __m256 column[2];                                                             \
     UNROLL for (int v = 0; v < vectors; v++) column[v] = _mm256_loadu_ps((depth) + 8 * v); \
     UNROLL for (int r = 0; r < rows; r++) {                                       \
-      const __m256 a = _mm256_broadcast_ss(row[r] + (offset));                    \
+      const __m256 a = _mm256_broadcast_ss(element);                              \
       UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = _mm256_fmadd_ps(a, column[v], sum[r][v]); \
     }                                                                             \
   } while (0)
@@ -32,7 +33,7 @@ static inline __attribute__((always_inline)) __m256 load(const float *p, bool wh
   return whole ? _mm256_loadu_ps(p) : _mm256_maskload_ps(p, mask);
 }
 
-static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors) {
+static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors, const bool transposed) {
   const int sets = rows == 1 ? 4 : rows * vectors < 5 ? 2 : 1;
   __m256 sums[4][6][2];
   UNROLL for (int s = 0; s < sets; s++)
@@ -41,7 +42,16 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
 
   const float *b = t->b, *ahead = t->ahead;
   const int64_t ldb = t->ldb;
-  for (int32_t o = 0; o < t->outer; o++) {
+  if (transposed) {
+    const float *from = t->rows[0];
+    const int64_t step = t->step;
+    int64_t k = 0;
+    if (sets > 1)
+      for (; k + sets <= t->k; k += sets)
+        UNROLL for (int s = 0; s < sets; s++, b += ldb, from += step) STEP_OF(sums[s], from + r, b);
+    for (; k < t->k; k++, b += ldb, from += step) STEP_OF(sums[0], from + r, b);
+  }
+  for (int32_t o = 0; o < (transposed ? 0 : t->outer); o++) {
     for (int32_t i = 0; i < t->inner; i++) {
       const int64_t at = o * t->outer_stride + i * t->inner_stride;
       const float *row[6];
@@ -115,8 +125,10 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
 }
 
 #define TILES(rows)                                               \
-  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1); } \
-  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2); }
+  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1, false); } \
+  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2, false); } \
+  static void columns##rows##x1(const kiln_tile *t) { run(t, rows, 1, true); } \
+  static void columns##rows##x2(const kiln_tile *t) { run(t, rows, 2, true); }
 TILES(1)
 TILES(2)
 TILES(3)
@@ -126,7 +138,7 @@ TILES(6)
 
 #pragma clang attribute pop
 
-#define ENTRIES(rows) tile##rows##x1, tile##rows##x2
-const kiln_tile_function kiln_tiles_avx2[] = {ENTRIES(1), ENTRIES(2), ENTRIES(3),
-                                              ENTRIES(4), ENTRIES(5), ENTRIES(6)};
+#define ENTRIES(kind, rows) kind##rows##x1, kind##rows##x2
+#define ALL(kind) ENTRIES(kind, 1), ENTRIES(kind, 2), ENTRIES(kind, 3), ENTRIES(kind, 4), ENTRIES(kind, 5), ENTRIES(kind, 6)
+const kiln_tile_function kiln_tiles_avx2[] = {ALL(tile)}, kiln_transposed_avx2[] = {ALL(columns)};
 #endif

@@ -9,12 +9,13 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 // One depth: sum[r][v] += rows[r][k] * b[v].
-#define STEP(sum, offset, depth)                                                  \
+#define STEP(sum, offset, depth) STEP_OF(sum, row[r][offset], depth)
+#define STEP_OF(sum, element, depth)                                              \
   do {                                                                            \
     __m512 column[3];                                                             \
     UNROLL for (int v = 0; v < vectors; v++) column[v] = _mm512_loadu_ps((depth) + 16 * v); \
     UNROLL for (int r = 0; r < rows; r++) {                                       \
-      const __m512 a = _mm512_set1_ps(row[r][offset]);                            \
+      const __m512 a = _mm512_set1_ps(element);                                   \
       UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = _mm512_fmadd_ps(a, column[v], sum[r][v]); \
     }                                                                             \
   } while (0)
@@ -28,7 +29,7 @@
     }                                                          \
   }
 
-static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors) {
+static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors, const bool transposed) {
   // Few rows leave too few independent sums to hide the latency of an FMA: they keep up to four sets, one a depth.
   const int sets = rows == 1 ? 4 : rows * vectors < 8 ? 2 : 1;
   __m512 sums[4][8][3];
@@ -38,7 +39,16 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
 
   const float *b = t->b, *ahead = t->ahead;
   const int64_t ldb = t->ldb;
-  for (int32_t o = 0; o < t->outer; o++) {
+  if (transposed) {
+    const float *from = t->rows[0];
+    const int64_t step = t->step;
+    int64_t k = 0;
+    if (sets > 1)
+      for (; k + sets <= t->k; k += sets)
+        UNROLL for (int s = 0; s < sets; s++, b += ldb, from += step) STEP_OF(sums[s], from[r], b);
+    for (; k < t->k; k++, b += ldb, from += step) STEP_OF(sums[0], from[r], b);
+  }
+  for (int32_t o = 0; o < (transposed ? 0 : t->outer); o++) {
     for (int32_t i = 0; i < t->inner; i++) {
       const int64_t at = o * t->outer_stride + i * t->inner_stride;
       const float *row[8];
@@ -119,9 +129,12 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
 }
 
 #define TILES(rows)                                               \
-  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1); } \
-  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2); } \
-  static void tile##rows##x3(const kiln_tile *t) { run(t, rows, 3); }
+  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1, false); } \
+  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2, false); } \
+  static void tile##rows##x3(const kiln_tile *t) { run(t, rows, 3, false); } \
+  static void columns##rows##x1(const kiln_tile *t) { run(t, rows, 1, true); } \
+  static void columns##rows##x2(const kiln_tile *t) { run(t, rows, 2, true); } \
+  static void columns##rows##x3(const kiln_tile *t) { run(t, rows, 3, true); }
 TILES(1)
 TILES(2)
 TILES(3)
@@ -133,7 +146,7 @@ TILES(8)
 
 #pragma clang attribute pop
 
-#define ENTRIES(rows) tile##rows##x1, tile##rows##x2, tile##rows##x3
-const kiln_tile_function kiln_tiles_avx512[] = {ENTRIES(1), ENTRIES(2), ENTRIES(3), ENTRIES(4),
-                                                ENTRIES(5), ENTRIES(6), ENTRIES(7), ENTRIES(8)};
+#define ENTRIES(kind, rows) kind##rows##x1, kind##rows##x2, kind##rows##x3
+#define ALL(kind) ENTRIES(kind, 1), ENTRIES(kind, 2), ENTRIES(kind, 3), ENTRIES(kind, 4), ENTRIES(kind, 5), ENTRIES(kind, 6), ENTRIES(kind, 7), ENTRIES(kind, 8)
+const kiln_tile_function kiln_tiles_avx512[] = {ALL(tile)}, kiln_transposed_avx512[] = {ALL(columns)};
 #endif

@@ -3,10 +3,15 @@
 
 enum { LANES = 8, ROWS = 4 };
 
-static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows) {
+static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const bool transposed) {
   float sum[ROWS][LANES] = {{0}};
   const float *b = t->b;
-  for (int32_t o = 0; o < t->outer; o++) {
+  if (transposed) {
+    for (int64_t k = 0; k < t->k; k++, b += t->ldb)
+      for (int r = 0; r < rows; r++)
+        for (int j = 0; j < LANES; j++) sum[r][j] += t->rows[0][k * t->step + r] * b[j];
+  }
+  for (int32_t o = 0; o < (transposed ? 0 : t->outer); o++) {
     for (int32_t i = 0; i < t->inner; i++) {
       const int64_t at = o * t->outer_stride + i * t->inner_stride;
       for (int64_t k = 0; k < t->k; k++, b += t->ldb)
@@ -24,9 +29,12 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
   }
 }
 
-static void rows1(const kiln_tile *t) { run(t, 1); }
-static void rows2(const kiln_tile *t) { run(t, 2); }
-static void rows3(const kiln_tile *t) { run(t, 3); }
-static void rows4(const kiln_tile *t) { run(t, 4); }
+#define TILES(n)                                                  \
+  static void rows##n(const kiln_tile *t) { run(t, n, false); } \
+  static void columns##n(const kiln_tile *t) { run(t, n, true); }
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
 
-const kiln_tile_function kiln_tiles_scalar[] = {rows1, rows2, rows3, rows4};
+const kiln_tile_function kiln_tiles_scalar[] = {rows1, rows2, rows3, rows4}, kiln_transposed_scalar[] = {columns1, columns2, columns3, columns4};

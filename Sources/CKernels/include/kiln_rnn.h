@@ -41,6 +41,11 @@ typedef struct {
 // The number of gates of a cell: 1, 4, 3, 3.
 int64_t kiln_rnn_gates(int32_t cell);
 
+// The trace is what a derivative needs of the forward pass, [batch, time, fields * units]:
+//   simple h' h | LSTM i f c o, then c and h before | GRU z r h~, with RESET_AFTER the product that r multiplies, then h before
+// with gates after their activations. At a masked step all but the states before are zeros.
+int64_t kiln_rnn_trace_fields(int32_t cell);
+
 // Packed recurrent weights: for each block of 16 units, for each of the `units` rows, 16 columns of each gate (so that
 // one block's stream gives all gates of 16 units); padded with zeros. For RESET_BEFORE gates z and r, then gate h. With
 // KILN_RNN_I8 the scales follow, 16 for each gate of each block, in the same order.
@@ -54,7 +59,8 @@ int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *params);
 //  0 xproj [batch, time, gates * units]     1 packed recurrent weights        2 recurrent bias [gates * units] | NULL
 //  3 initial h [batch, units] | NULL (0)    4 initial c | NULL                5 mask u8 [batch, time] | NULL (0: masked)
 //  6 output                                 7 final h [batch, units] | NULL   8 final c | NULL
-//  9 scratch, 64-byte aligned             10 with `shared`: a team, kiln_rnn_team_bytes long, 64-byte aligned
+//  9 scratch, 64-byte aligned             10 with `shared`: a team, kiln_rnn_team_bytes long, 64-byte aligned, or NULL
+// 11 trace | NULL
 // A masked step keeps h and c. The initial and final states may share memory. With time == 0 the last output is 0 and the
 // final state the initial one. Parts share the batch's rows, or the units of each step (all parts of a step at once or in
 // rising order; kiln_rnn_team_reset runs before).

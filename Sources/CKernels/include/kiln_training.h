@@ -87,21 +87,27 @@ typedef struct {
 } kiln_scatter_add_params;
 void kiln_scatter_add_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
 
-// Backpropagation through time of an LSTM. Operands:
-//  0 x's projection [batch, time, 4 units]   1 packed recurrent kernel   2 packed transposed recurrent kernel (kiln_gemm_pack)
-//  3 bias [4 units] | NULL   4 initial h | NULL   5 initial c | NULL   6 mask u8 [batch, time] | NULL
-//  7 the output's cotangent   8 of the final h   9 of the final c
-// 10 cotangent of the gates' sums [batch, time, 4 units]   11 h before each step [batch, time, units]
-// 12 cotangent of the initial h | NULL   13 of the initial c | NULL   14 scratch
+// Backpropagation through time, from the trace that the forward pass kept (kiln_rnn.h). Operands:
+//  0 trace   1 packed transposed recurrent kernel (kiln_rnn_gradient_pack)   2 mask u8 [batch, time] | NULL
+//  3 the output's cotangent   4 of the final h   5 of the final c (LSTM)
+//  6 cotangent of the gates' sums with the inputs [batch, time, gates * units]
+//  7 of their sums with the states, the same but for the candidate (GRU_RESET_AFTER)
+//  8 r h, which the candidate's recurrent kernel multiplies, [batch, time, units] (GRU_RESET_BEFORE)
+//  9 cotangent of the initial h | NULL   10 of the initial c | NULL   11 scratch
 typedef struct {
-  int64_t batch, time, units;
+  int32_t cell;  // kiln_rnn_cell
   int32_t go_backwards, return_sequences, zero_masked_output;
-  kiln_activation activation, recurrent_activation;
-} kiln_lstm_gradient_params;
-void kiln_lstm_gradient_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
-int32_t kiln_lstm_gradient_parts(const kiln_lstm_gradient_params *params, int32_t threads);
-// Bytes of scratch for any number of parts.
-size_t kiln_lstm_gradient_scratch_bytes(const kiln_lstm_gradient_params *params);
+  int64_t batch, time, units;
+  kiln_activation activation, recurrent_activation;  // those whose value tells their slope: kiln_rnn_gradient_knows
+} kiln_rnn_gradient_params;
+bool kiln_rnn_gradient_knows(int32_t function);
+void kiln_rnn_gradient_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+int32_t kiln_rnn_gradient_parts(const kiln_rnn_gradient_params *params, int32_t threads);
+// Bytes of scratch for any number of parts, and of the packed recurrent kernel.
+size_t kiln_rnn_gradient_scratch_bytes(const kiln_rnn_gradient_params *params);
+size_t kiln_rnn_gradient_packed_bytes(const kiln_rnn_gradient_params *params);
+// Operands: recurrent kernel [units, gates * units], packed.
+void kiln_rnn_gradient_pack(const void *params, void *const *operands, int32_t part, int32_t parts);
 
 #ifdef __cplusplus
 }

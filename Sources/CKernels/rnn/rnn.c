@@ -8,6 +8,9 @@
 #define BUFFERS 4
 
 int64_t kiln_rnn_gates(int32_t cell) { return cell == KILN_RNN_SIMPLE ? 1 : cell == KILN_RNN_LSTM ? 4 : 3; }
+int64_t kiln_rnn_trace_fields(int32_t cell) {
+  return cell == KILN_RNN_SIMPLE ? 2 : cell == KILN_RNN_LSTM ? 6 : cell == KILN_RNN_GRU_RESET_AFTER ? 5 : 4;
+}
 static int64_t panels_of(const kiln_rnn_params *p) { return (p->units + PANEL - 1) / PANEL; }
 
 static int64_t element(const kiln_rnn_params *p) {
@@ -114,6 +117,7 @@ typedef struct {
   const uint8_t *mask;
   float *h[2];  // the state after an even number of steps, and after an odd one
   int64_t input_stride;
+  float *trace;
 } sequence;
 
 static kiln_rnn_step step_of(const void *context, int64_t t) {
@@ -123,6 +127,7 @@ static kiln_rnn_step step_of(const void *context, int64_t t) {
   kiln_rnn_step s = q->step;
   s.x = q->x + at * q->input_stride;
   s.mask = q->mask ? q->mask + at : NULL;
+  s.trace = q->trace ? q->trace + at * (s.trace_stride / p->time) : NULL;
   s.h = q->h[t % 2];
   s.next = q->h[(t + 1) % 2];
   s.falling = t % 2;
@@ -143,13 +148,15 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   float *scratch = (float *)operands[9] + first * BUFFERS * padded;
   float *output = (float *)operands[6] + first * batch_stride, *final_h = operands[7], *final_c = operands[8];
   const uint8_t *mask = operands[5];
+  const int64_t trace_stride = p->time * kiln_rnn_trace_fields(p->cell) * units;
   const sequence q = {
     .step = {.p = p, .x_stride = p->time * input_stride, .weights = operands[1],
              .scales = (const float *)((const char *)operands[1] + scales_at(p)), .bias = operands[2],
              .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
-             .mask_stride = p->time, .rows = rows, .padded = padded, .end = panels_of(p)},
+             .mask_stride = p->time, .trace_stride = trace_stride, .rows = rows, .padded = padded, .end = panels_of(p)},
     .x = (const float *)operands[0] + first * p->time * input_stride, .mask = mask ? mask + first * p->time : NULL,
     .h = {scratch, scratch + block}, .input_stride = input_stride,
+    .trace = operands[11] ? (float *)operands[11] + first * trace_stride : NULL,
   };
   const kiln_rnn_step_function run = step_function();
   if (team && part > 0) {

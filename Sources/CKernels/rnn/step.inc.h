@@ -94,35 +94,64 @@ KV_INLINE void block(const kiln_rnn_step *s, const void *weights, int64_t w, con
   dot(acc, (kind == GRU_CANDIDATE ? s->gated : s->h) + at, s->padded, weights, w, scales, units, rows, gates, split, form);
 #define F(v) (standard ? v_sigmoid(v) : activate(&s->p->recurrent_activation, v))
 #define A(v) (standard ? v_tanh(v) : activate(&s->p->activation, v))
+#define KEEP(field, value) v_store_n(trace + (field) * units, value, count)
 #define INPUT(g) v_load_n(x + (g) * units + u, count)
   UNROLL for (int r = 0; r < rows; r++) {
     const float *x = s->x + (row + r) * s->x_stride;
     const int64_t here = at + r * s->padded + u;
     const vf h = v_load(s->h + here);
+    float *trace = s->trace ? s->trace + (row + r) * s->trace_stride + u : NULL;
     if (kind == GRU_GATES) {
-      v_store(s->z + here, F(acc[r][0] + INPUT(0)));
-      v_store(s->gated + here, F(acc[r][1] + INPUT(1)) * h);
+      const vf z = F(acc[r][0] + INPUT(0)), reset = F(acc[r][1] + INPUT(1));
+      v_store(s->z + here, z);
+      v_store(s->gated + here, reset * h);
+      if (trace) {
+        KEEP(0, z);
+        KEEP(1, reset);
+      }
       continue;
+    }
+    if (trace) {
+      if (kind == LSTM) KEEP(4, v_load(s->c + here));
+      KEEP(kind == SIMPLE ? 1 : kind == LSTM ? 5 : kind == GRU_AFTER ? 4 : 3, h);
     }
     if (s->mask && !s->mask[(row + r) * s->mask_stride]) {
       v_store(s->next + here, h);
+      const int fields = kind == SIMPLE ? 1 : kind == GRU_CANDIDATE ? 3 : 4;
+      if (trace) for (int field = 0; field < fields; field++) KEEP(field, v_splat(0.0f));
       continue;
     }
     if (kind == SIMPLE) {
-      v_store(s->next + here, A(acc[r][0] + INPUT(0)));
+      const vf y = A(acc[r][0] + INPUT(0));
+      v_store(s->next + here, y);
+      if (trace) KEEP(0, y);
     } else if (kind == LSTM) {
       const vf i = F(acc[r][0] + INPUT(0)), f = F(acc[r][1] + INPUT(1)), g = A(acc[r][2] + INPUT(2)), o = F(acc[r][3] + INPUT(3));
       const vf c = v_fma(f, v_load(s->c + here), i * g);
       v_store(s->c + here, c);
       v_store(s->next + here, o * A(c));
+      if (trace) {
+        KEEP(0, i);
+        KEEP(1, f);
+        KEEP(2, g);
+        KEEP(3, o);
+      }
     } else if (kind == GRU_AFTER) {
       const vf z = F(acc[r][0] + INPUT(0)), reset = F(acc[r][1] + INPUT(1)), g = A(v_fma(reset, acc[r][2], INPUT(2)));
       v_store(s->next + here, v_fma(z, h, (1.0f - z) * g));
+      if (trace) {
+        KEEP(0, z);
+        KEEP(1, reset);
+        KEEP(2, g);
+        KEEP(3, acc[r][2]);
+      }
     } else {
       const vf z = v_load(s->z + here), g = A(acc[r][0] + INPUT(2));
       v_store(s->next + here, v_fma(z, h, (1.0f - z) * g));
+      if (trace) KEEP(2, g);
     }
   }
+#undef KEEP
 #undef F
 #undef A
 #undef INPUT

@@ -18,6 +18,8 @@ typedef struct {
   float *z, *gated;        // RESET_BEFORE: the update gate, and r h
   const uint8_t *mask;     // row 0's mask at this step, or NULL
   int64_t mask_stride;
+  float *trace;            // row 0's trace at this step's input time, or NULL
+  int64_t trace_stride;    // between batch rows
   int64_t rows, padded;
   int64_t first, end;      // panels of units that this call computes
   bool falling;            // from the last panel to the first

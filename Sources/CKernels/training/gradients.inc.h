@@ -1,4 +1,5 @@
-// Derivatives for one tier: loops over channels that the compiler turns into vectors. Compiled once for each tier.
+// Derivatives for one tier: loops over channels that the compiler turns into vectors. Compiled once for each tier, behind
+// rnn_gradient.inc.h.
 #include "kiln_training.h"
 
 // dw[tap, channel of the group, out] += x * dy, any groups; w of one input channel a group (depthwise) has the fast loop.
@@ -86,47 +87,7 @@ static void KV_NAME(pool)(const kiln_pool_gradient_params *p, const float *x, co
   }
 }
 
-// One row of a cell, forward: `g` holds the sums of its gates, and takes the gates; h and c are moved. The activations of all
-// gates were applied before, but for the reset gate's product in GRUs.
-static void KV_NAME(lstm_forward)(int64_t units, const float *restrict g, float *restrict c, float *restrict raw) {
-  for (int64_t u = 0; u < units; u++) {
-    c[u] = g[units + u] * c[u] + g[u] * g[2 * units + u];
-    raw[u] = c[u];
-  }
-}
-
-static inline float KV_NAME(slope)(int32_t function, float factor, float y) {
-  switch (function) {
-    case KILN_FN_tanh: return 1 - y * y;
-    case KILN_FN_sigmoid: return y * (1 - y);
-    case KILN_FN_relu: return y > 0 ? 1.0f : 0.0f;
-    case KILN_FN_hard_sigmoid: return y > 0 && y < 1 ? factor : 0.0f;
-    case KILN_FN_exp: return y;
-    default: return 1.0f;
-  }
-}
-
-#define LSTM_BACKWARD(ACT, GATE) \
-  for (int64_t u = 0; u < units; u++) { \
-    const float i = g[u], f = g[units + u], a = g[2 * units + u], o = g[3 * units + u], t = squashed[u]; \
-    const float down = dc[u] + dh[u] * o * KV_NAME(slope)(ACT, fa, t); \
-    dz[3 * units + u] = dh[u] * t * KV_NAME(slope)(GATE, fg, o); \
-    dz[u] = down * a * KV_NAME(slope)(GATE, fg, i); \
-    dz[units + u] = down * old[u] * KV_NAME(slope)(GATE, fg, f); \
-    dz[2 * units + u] = down * i * KV_NAME(slope)(ACT, fa, a); \
-    dc[u] = down * f; \
-  }
-
-static void KV_NAME(lstm_backward)(int64_t units, int32_t act, float fa, int32_t gate, float fg, const float *restrict g, const float *restrict squashed, const float *restrict old,
-                                   const float *restrict dh, float *restrict dc, float *restrict dz) {
-  if (act == KILN_FN_tanh && gate == KILN_FN_sigmoid) {
-    LSTM_BACKWARD(KILN_FN_tanh, KILN_FN_sigmoid)
-  } else {
-    LSTM_BACKWARD(act, gate)
-  }
-}
-
 const kiln_gradient_tier *KV_NAME(kiln_gradient)(void) {
-  static const kiln_gradient_tier tier = {KV_NAME(grouped_kernel), KV_NAME(add), KV_NAME(pool), KV_NAME(lstm_forward), KV_NAME(lstm_backward)};
+  static const kiln_gradient_tier tier = {KV_NAME(grouped_kernel), KV_NAME(add), KV_NAME(pool), KV_NAME(rnn_backward), KV_NAME(gru_reset)};
   return &tier;
 }

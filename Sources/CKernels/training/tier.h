@@ -15,9 +15,11 @@ typedef struct {
   void (*grouped_kernel)(const kiln_conv_gradient_params *p, const float *x, const float *dy, float *dw, int64_t first_row, int64_t end_row);
   void (*add)(int64_t n, float *y, const float *x);
   void (*pool)(const kiln_pool_gradient_params *p, const float *x, const float *dy, float *dx, int64_t first_image, int64_t end_image);
-  void (*lstm_forward)(int64_t units, const float *g, float *c, float *raw);
-  void (*lstm_backward)(int64_t units, int32_t act, float fa, int32_t gate, float fg, const float *g, const float *squashed, const float *old, const float *dh,
-                        float *dc, float *dz);
+  // One row of one step: the cotangents of the gates' sums from those of the new state, `trace` the row's. `dh` becomes what
+  // reaches the state before without the recurrent kernel. `ds`: the sums with the state (RESET_AFTER).
+  void (*rnn_backward)(const kiln_rnn_gradient_params *p, const float *trace, float *dh, float *dc, float *dz, float *ds);
+  // RESET_BEFORE's second half, `product` the cotangent of r h.
+  void (*gru_reset)(const kiln_rnn_gradient_params *p, const float *trace, const float *product, float *dh, float *dz, float *gated);
 } kiln_gradient_tier;
 
 const kiln_gradient_tier *kiln_gradient_scalar(void);

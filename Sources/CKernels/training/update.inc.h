@@ -2,6 +2,9 @@
 #include <stddef.h>
 #include "kiln_training.h"
 
+// Without errno, so that loops become vectors.
+#define ROOT(x) __builtin_elementwise_sqrt(x)
+
 // One loop for each way to have the gradient's square: clipped, given, plain. Most have the last.
 #define LOOP(GRADIENT, SQUARE, BODY) \
   for (int64_t i = 0; i < n; i++) { const float x = GRADIENT; const float xx = SQUARE; float v = w[i] - w[i] * p->decay; (void)xx; BODY; w[i] = v; }
@@ -21,25 +24,25 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
     case KILN_SGD: EACH(v -= x * rate) break;
     case KILN_MOMENTUM: EACH(s0[i] = s0[i] * a - x * rate; v += s0[i]) break;
     case KILN_NESTEROV: EACH(s0[i] = s0[i] * a - x * rate; v += s0[i] * a - x * rate) break;
-    case KILN_ADAM: EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= s0[i] * rate / (sqrtf(s1[i]) + epsilon)) break;
+    case KILN_ADAM: EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= s0[i] * rate / (ROOT(s1[i]) + epsilon)) break;
     case KILN_AMSGRAD:
       EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); s2[i] = s2[i] > s1[i] ? s2[i] : s1[i];
-           v -= s0[i] * rate / (sqrtf(s2[i]) + epsilon))
+           v -= s0[i] * rate / (ROOT(s2[i]) + epsilon))
       break;
     case KILN_RMSPROP:
       if (p->centered && p->momentum > 0)
         EACH(s0[i] = a * s0[i] + (1 - a) * xx; s2[i] = a * s2[i] + (1 - a) * x;
-             s1[i] = p->momentum * s1[i] + rate * x / sqrtf(s0[i] - s2[i] * s2[i] + epsilon); v -= s1[i])
+             s1[i] = p->momentum * s1[i] + rate * x / ROOT(s0[i] - s2[i] * s2[i] + epsilon); v -= s1[i])
       else if (p->centered)
-        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s2[i] = a * s2[i] + (1 - a) * x; v -= rate * x / sqrtf(s0[i] - s2[i] * s2[i] + epsilon))
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s2[i] = a * s2[i] + (1 - a) * x; v -= rate * x / ROOT(s0[i] - s2[i] * s2[i] + epsilon))
       else if (p->momentum > 0)
-        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s1[i] = p->momentum * s1[i] + rate * x / sqrtf(s0[i] + epsilon); v -= s1[i])
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; s1[i] = p->momentum * s1[i] + rate * x / ROOT(s0[i] + epsilon); v -= s1[i])
       else
-        EACH(s0[i] = a * s0[i] + (1 - a) * xx; v -= rate * x / sqrtf(s0[i] + epsilon))
+        EACH(s0[i] = a * s0[i] + (1 - a) * xx; v -= rate * x / ROOT(s0[i] + epsilon))
       break;
-    case KILN_ADAGRAD: EACH(s0[i] += xx; v -= rate * x / sqrtf(s0[i] + epsilon)) break;
+    case KILN_ADAGRAD: EACH(s0[i] += xx; v -= rate * x / ROOT(s0[i] + epsilon)) break;
     case KILN_ADADELTA:
-      EACH(s0[i] = a * s0[i] + (1 - a) * xx; const float step = sqrtf(s1[i] + epsilon) * x / sqrtf(s0[i] + epsilon);
+      EACH(s0[i] = a * s0[i] + (1 - a) * xx; const float step = ROOT(s1[i] + epsilon) * x / ROOT(s0[i] + epsilon);
            s1[i] = a * s1[i] + (1 - a) * ((s1[i] + epsilon) / (s0[i] + epsilon) * xx); v -= rate * step)
       break;
     case KILN_ADAMAX:
@@ -47,12 +50,12 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
            v -= rate * s0[i] / (c * (s1[i] + epsilon)))
       break;
     case KILN_NADAM:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= (c * s0[i] + d * x) * rate / (sqrtf(s1[i] / e) + epsilon))
+      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); v -= (c * s0[i] + d * x) * rate / (ROOT(s1[i] / e) + epsilon))
       break;
     case KILN_FTRL:
       // s0 the sum of squares, s1 the linear term; powers of -learning_rate_power.
-      EACH(const float sum = s0[i] + xx; const float new_power = a == 0.5f ? sqrtf(sum) : powf(sum, a);
-           const float old_power = a == 0.5f ? sqrtf(s0[i]) : powf(s0[i], a);
+      EACH(const float sum = s0[i] + xx; const float new_power = a == 0.5f ? ROOT(sum) : powf(sum, a);
+           const float old_power = a == 0.5f ? ROOT(s0[i]) : powf(s0[i], a);
            s1[i] += (x + d * v) - (new_power - old_power) / rate * v; const float quadratic = new_power / rate + 2 * b;
            const float clipped = s1[i] < -c ? -c : s1[i] > c ? c : s1[i]; v = (clipped - s1[i]) / quadratic; s0[i] = sum)
       break;
@@ -61,7 +64,7 @@ static void KV_NAME(update)(const kiln_update_params *p, int64_t n, float *restr
            s0[i] = s0[i] * b + x * (1 - b))
       break;
     case KILN_LAMB:
-      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); g[i] = (s0[i] / c) / (sqrtf(s1[i] / e) + epsilon)) break;
+      EACH(s0[i] += (x - s0[i]) * (1 - a); s1[i] += (xx - s1[i]) * (1 - b); g[i] = (s0[i] / c) / (ROOT(s1[i] / e) + epsilon)) break;
     default: break;
   }
 }

@@ -3,6 +3,7 @@
 #define KV_WIDTH 8
 #include "../elementwise/tier_begin.h"
 #include "update.inc.h"
+#include "rnn_gradient.inc.h"
 #include "gradients.inc.h"
 #include "../elementwise/tier_end.h"
 #else

@@ -72,6 +72,9 @@ package struct AttributeReader {
     return value
   }
 
+  /// Whether an attribute that may be left out is there.
+  package func has(_ name: String) -> Bool { remaining[name] != nil }
+
   package mutating func optional(_ name: String) -> AttributeValue? { remaining.removeValue(forKey: name) }
 
   package mutating func bool(_ name: String) throws -> Bool {

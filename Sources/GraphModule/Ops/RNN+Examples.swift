@@ -21,9 +21,18 @@ extension RNN {
         RNN(cell: cell, returnSequences: true).example(0, 3, 2, 4),
         RNN(cell: cell, returnSequences: true, initialState: true).example(2, 0, 2, 3),
         RNN(cell: cell).example(4, 6, 33, 16),
+        RNN(cell: cell, goBackwards: true, mask: true, initialState: true).tracing.example(5, 4, 3, 18),
+        RNN(cell: cell, returnSequences: true).tracing.example(9, 5, 2, 16),
       ]
     }
     return list
+  }
+
+  /// The op with a trace.
+  package var tracing: RNN {
+    var copy = self
+    copy.trace = true
+    return copy
   }
 
   private func example(_ batch: Int, _ time: Int, _ features: Int, _ units: Int) -> OpExample {

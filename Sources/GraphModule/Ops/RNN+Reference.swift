@@ -21,17 +21,28 @@ extension RNN {
     var c = operands.c0.map { inputs[$0].numbers } ?? [Double](repeating: 0, count: batch * units)
     var sequence = [Double](repeating: 0, count: batch * time * units)
     var last = [Double](repeating: 0, count: batch * units)
+    let fields = cell.traceFields
+    var kept = [Double](repeating: 0, count: trace ? batch * time * fields * units : 0)
     for step in 0..<time {
       let at = goBackwards ? time - 1 - step : step
       let fromState = Self.product(h, recurrent, rows: batch, inner: units, columns: width, bias: recurrentBias)
       for row in 0..<batch {
         let place = row * units..<(row + 1) * units
+        if trace {
+          let first = (row * time + at) * fields * units
+          let before = (cell == .lstm ? Array(c[place]) : []) + Array(h[place])
+          kept.replaceSubrange(first + fields * units - before.count..<first + fields * units, with: before)
+        }
         if let mask, mask[row * time + at] == 0 {
           if zeroOutputForMask { for unit in place { last[unit] = 0 } }
         } else {
           let x = projected[((row * time + at) * width)..<((row * time + at + 1) * width)]
           let r = fromState[(row * width)..<((row + 1) * width)]
-          let (newH, newC) = advance(Array(x), Array(r), h: Array(h[place]), c: Array(c[place]), recurrent)
+          let (newH, newC, gates) = advance(Array(x), Array(r), h: Array(h[place]), c: Array(c[place]), recurrent)
+          if trace {
+            let first = (row * time + at) * fields * units
+            kept.replaceSubrange(first..<first + gates.count, with: gates)
+          }
           h.replaceSubrange(place, with: newH)
           c.replaceSubrange(place, with: newC)
           last.replaceSubrange(place, with: newH)
@@ -43,6 +54,7 @@ extension RNN {
     let output = ReferenceTensor(dtype, shape, .floats(returnSequences ? sequence : last))
     let states = [h] + (cell == .lstm ? [c] : [])
     return [output] + states.map { ReferenceTensor(dtype, state, .floats($0)) }
+      + (trace ? [ReferenceTensor(dtype, [batch, time, fields * units], .floats(kept))] : [])
   }
 
   /// One step of one sample.
@@ -50,8 +62,9 @@ extension RNN {
   /// - Parameters:
   ///   - x: the gates' products with the input, with the bias.
   ///   - r: the gates' products with the state.
+  /// - Returns: the new states, and the gates as a trace has them.
   private func advance(_ x: [Double], _ r: [Double], h: [Double], c: [Double], _ recurrent: [Double]) -> (
-    [Double], [Double]
+    [Double], [Double], [Double]
   ) {
     let units = h.count
     func act(_ value: Double) -> Double { activation.function.evaluate(value, 0, 0, activation.parameters) }
@@ -59,10 +72,13 @@ extension RNN {
       recurrentActivation.function.evaluate(x[index] + r[index], 0, 0, recurrentActivation.parameters)
     }
     switch cell {
-    case .simple: return ((0..<units).map { act(x[$0] + r[$0]) }, c)
+    case .simple:
+      let newH = (0..<units).map { act(x[$0] + r[$0]) }
+      return (newH, c, newH)
     case .lstm:
       let newC = (0..<units).map { gate(units + $0) * c[$0] + gate($0) * act(x[2 * units + $0] + r[2 * units + $0]) }
-      return ((0..<units).map { gate(3 * units + $0) * act(newC[$0]) }, newC)
+      let gates = (0..<4 * units).map { $0 / units == 2 ? act(x[$0] + r[$0]) : gate($0) }
+      return ((0..<units).map { gate(3 * units + $0) * act(newC[$0]) }, newC, gates)
     case .gru, .gruResetAfter:
       var candidate = (0..<units).map { gate(units + $0) * r[2 * units + $0] }
       if cell == .gru {
@@ -72,8 +88,9 @@ extension RNN {
           for index in 0..<units { candidate[unit] += reset[index] * recurrent[index * 3 * units + 2 * units + unit] }
         }
       }
-      let newH = (0..<units).map { gate($0) * h[$0] + (1 - gate($0)) * act(x[2 * units + $0] + candidate[$0]) }
-      return (newH, c)
+      let new = (0..<units).map { act(x[2 * units + $0] + candidate[$0]) }
+      let newH = (0..<units).map { gate($0) * h[$0] + (1 - gate($0)) * new[$0] }
+      return (newH, c, (0..<2 * units).map(gate) + new + (cell == .gruResetAfter ? Array(r[(2 * units)...]) : []))
     }
   }
 

@@ -4,7 +4,7 @@ import TensorModule
 package struct RNN: OpDefinition {
   package static let name = "rnn"
   package static let summary =
-    "operands x [batch, time, features], kernel [features, gates · units], recurrent [units, gates · units], then when asked for bias [gates · units] ([2, gates · units] for gru_reset_after), mask bool [batch, time], h0 and (lstm) c0 [batch, units]; results output [batch, time, units] or [batch, units], last h and (lstm) c [batch, units]"
+    "operands x [batch, time, features], kernel [features, gates · units], recurrent [units, gates · units], then when asked for bias [gates · units] ([2, gates · units] for gru_reset_after), mask bool [batch, time], h0 and (lstm) c0 [batch, units]; results output [batch, time, units] or [batch, units], last h and (lstm) c [batch, units], with `trace` what its derivative needs [batch, time, fields · units]"
 
   package enum Cell: String, Sendable, CaseIterable {
     /// Gates in the order input, forget, cell, output.
@@ -22,6 +22,21 @@ package struct RNN: OpDefinition {
       case .simple: 1
       }
     }
+
+    /// The fields of a trace, each of all units; at a masked step all but the states before are zeros.
+    ///
+    /// - `simple`: the new state, the state before.
+    /// - `lstm`: the four gates after their activations, the cell state before, the state before.
+    /// - `gru_reset_after`: the three gates, the recurrent product that the reset gate multiplies, the state before.
+    /// - `gru`: the three gates, the state before.
+    package var traceFields: Int {
+      switch self {
+      case .lstm: 6
+      case .gruResetAfter: 5
+      case .gru: 4
+      case .simple: 2
+      }
+    }
   }
 
   package var cell: Cell
@@ -36,6 +51,8 @@ package struct RNN: OpDefinition {
   package var bias: Bool
   package var mask: Bool
   package var initialState: Bool
+  /// Whether the last result is a trace of the forward pass, for `rnn_gradient`.
+  package var trace = false
 
   package init(
     cell: Cell, activation: Activation = Activation(.tanh), recurrentActivation: Activation = Activation(.sigmoid),
@@ -73,7 +90,7 @@ package struct RNN: OpDefinition {
       ("return_sequences", .bool(returnSequences)), ("zero_output_for_mask", .bool(zeroOutputForMask)),
       ("bias", .bool(bias)),
       ("mask", .bool(mask)), ("initial_state", .bool(initialState)),
-    ]
+    ] + (trace ? [("trace", .bool(true))] : [])
   }
 
   package init(from reader: inout AttributeReader) throws {
@@ -86,6 +103,7 @@ package struct RNN: OpDefinition {
     bias = try reader.bool("bias")
     mask = try reader.bool("mask")
     initialState = try reader.bool("initial_state")
+    if reader.has("trace") { trace = try reader.bool("trace") }
   }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
@@ -131,7 +149,8 @@ package struct RNN: OpDefinition {
     try expect(operands.c0, [x.dims[0], Dim(units)], "the initial cell state")
     let state = TensorType(x.dtype, [x.dims[0], Dim(units)])
     let output = returnSequences ? TensorType(x.dtype, [x.dims[0], x.dims[1], Dim(units)]) : state
-    return [output, state] + (cell == .lstm ? [state] : [])
+    let kept = TensorType(x.dtype, [x.dims[0], x.dims[1], Dim(units * cell.traceFields)])
+    return [output, state] + (cell == .lstm ? [state] : []) + (trace ? [kept] : [])
   }
 
   package func flops(_ inputs: [TensorType], _ outputs: [TensorType]) -> Int {

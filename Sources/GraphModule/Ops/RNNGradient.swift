@@ -4,7 +4,7 @@ import TensorModule
 package struct RNNGradient: OpDefinition {
   package static let name = "rnn_gradient"
   package static let summary =
-    "the cotangents of rnn's operands x, kernel, recurrent, then bias, initial states where it has them: operands those of rnn, then the cotangents of its results; the forward pass is run again"
+    "the cotangents of rnn's operands x, kernel, recurrent, then bias, initial states where it has them: operands those of rnn, then the trace if it kept one, then the cotangents of its other results; without a trace the forward pass is run again"
 
   /// The op whose derivative it is.
   package var rnn: RNN
@@ -15,8 +15,14 @@ package struct RNNGradient: OpDefinition {
 
   package init(from reader: inout AttributeReader) throws { rnn = try RNN(from: &reader) }
 
-  /// How many results the op whose derivative it is has.
+  /// How many results with a cotangent the op whose derivative it is has.
   package var resultCount: Int { rnn.cell == .lstm ? 3 : 2 }
+
+  /// The operand that is the trace.
+  package var traceOperand: Int? { rnn.trace ? rnn.operands.count : nil }
+
+  /// The operand that is the first cotangent.
+  package var firstCotangent: Int { rnn.operands.count + (rnn.trace ? 1 : 0) }
 
   /// The operands of `rnn` that have a cotangent, in the order of the results.
   package var differentiated: [Int] {
@@ -25,12 +31,14 @@ package struct RNNGradient: OpDefinition {
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {
     let count = rnn.operands.count
-    try Expect.count(inputs, (count + resultCount)...(count + resultCount), Self.name)
+    let all = firstCotangent + resultCount
+    try Expect.count(inputs, all...all, Self.name)
     let results = try rnn.infer(Array(inputs.prefix(count)))
-    for (result, cotangent) in zip(results, inputs.suffix(resultCount)) {
+    let given = (traceOperand.map { [inputs[$0]] } ?? []) + inputs.suffix(resultCount)
+    for (result, cotangent) in zip(results.suffix(rnn.trace ? 1 : 0) + results.prefix(resultCount), given) {
       try Expect.that(
         cotangent.dtype == result.dtype && cotangent.rank == result.rank, Self.name,
-        "a cotangent must be \(result.message), found \(cotangent.message)")
+        "a cotangent or trace must be \(result.message), found \(cotangent.message)")
       for (a, b) in zip(result.dims, cotangent.dims) {
         try Expect.equal(a, b, Self.name, "the dims of the result \(result.message) and of its cotangent \(cotangent.message)")
       }
@@ -48,7 +56,8 @@ package struct RNNGradient: OpDefinition {
 
   package static var examples: [OpExample] {
     RNN.examples.compactMap { example in
-      guard let rnn = example.op as? RNN, let results = try? rnn.infer(example.inputs), rnn.activation.hasSlope,
+      // A trace has to be that of the other operands: RNN's own examples have it differentiated with one.
+      guard let rnn = example.op as? RNN, !rnn.trace, let results = try? rnn.infer(example.inputs), rnn.activation.hasSlope,
         rnn.cell == .simple || rnn.recurrentActivation.hasSlope
       else { return nil }
       return OpExample(RNNGradient(rnn), example.inputs + results, range: example.range, fixed: example.fixed)
@@ -85,8 +94,9 @@ extension Activation {
 extension RNN: DifferentiableOp {
   package func gradient(_ call: GradientCall) throws {
     let op = RNNGradient(self)
+    if trace, call.cotangents[op.resultCount] != nil { throw KilnError(.unsupportedModel, "the trace of 'rnn' has no derivative") }
     let cotangents = try (0..<op.resultCount).map { try call.cotangent($0) }
-    let results = try call.addAll(op, call.inputs + cotangents)
+    let results = try call.addAll(op, call.inputs + (trace ? [call.outputs[op.resultCount]] : []) + cotangents)
     for (operand, result) in zip(op.differentiated, results) where call.wants(operand) { try call.give(operand, result) }
   }
 }

@@ -6,10 +6,17 @@ extension RNN: CPUBinding {
   package var isSequential: Bool { true }
 
   package func lower(_ node: NodeLowering) throws -> Bool {
+    guard node.inputs.indices.allSatisfy({ $0 == operands.mask || node.inputs[$0].dtype == .float32 }) else { return false }
+    let states = cell == .lstm ? 2 : 1
+    try addSteps(
+      to: node, output: node.output(0), h: node.optionalOutput(1), c: cell == .lstm ? node.optionalOutput(2) : .absent,
+      trace: trace ? node.optionalOutput(states + 1) : .absent)
+    return true
+  }
+
+  /// Adds the forward pass of a node whose first operands are those of the op.
+  func addSteps(to node: NodeLowering, output: StepOperand, h: StepOperand, c: StepOperand, trace: StepOperand) throws {
     let operands = operands
-    guard
-      node.inputs.indices.allSatisfy({ $0 == operands.mask || node.inputs[$0].dtype == .float32 })
-    else { return false }
     let x = node.inputShapes[0]
     let units = node.inputShapes[2][0]
     let width = units * cell.gates
@@ -74,10 +81,8 @@ extension RNN: CPUBinding {
       kiln_rnn, "rnn/\(cell.rawValue)" + (params.form == 0 ? "" : "/\(node.options.weights.rawValue)"), copying: params,
       [
         projected, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
-        node.optionalInput(operands.mask), node.output(0), node.optionalOutput(1), node.optionalOutput(2),
-        node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))), team,
+        node.optionalInput(operands.mask), output, h, c, node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))), team, trace,
       ], parts: parts, isSequence: parts == 1)
-    return true
   }
 }
 
@@ -98,7 +103,7 @@ extension RNN {
 
 extension RNN.Cell {
   /// The kernel's number of the cell.
-  fileprivate var kernel: Int32 {
+  var kernel: Int32 {
     switch self {
     case .simple: Int32(KILN_RNN_SIMPLE.rawValue)
     case .lstm: Int32(KILN_RNN_LSTM.rawValue)

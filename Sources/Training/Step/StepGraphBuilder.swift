@@ -137,7 +137,13 @@ struct StepGraphBuilder {
       return
     }
     let name = node.outputs.first.map { bound[$0].name } ?? node.op.opName
-    let results = try tape.graph.add(node.op, operands, name: name, scope: node.scope, device: node.device)
+    var op = node.op
+    if isTraining, var rnn = op as? RNN {
+      // The derivative, if there will be one, reads the gates instead of computing them again; a trace that nothing reads is not written.
+      rnn.trace = true
+      op = rnn
+    }
+    let results = try tape.graph.add(op, operands, name: name, scope: node.scope, device: node.device)
     for (old, new) in zip(node.outputs, results) { map[old] = new }
   }
 
