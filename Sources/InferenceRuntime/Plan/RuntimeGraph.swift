@@ -7,6 +7,6 @@ package enum RuntimeGraph {
   /// little left to do.
   package static func prepare(_ graph: Graph) throws -> Graph {
     let (lifted, initial) = graph.liftingStates()
-    return try Optimizer.run(widened(lifted), .all).graph.loweringStates(initial)
+    return try Optimizer.run(WindowDecomposition.apply(widened(lifted)), .all).graph.loweringStates(initial)
   }
 }
