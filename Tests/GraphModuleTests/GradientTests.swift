@@ -9,10 +9,10 @@ import Testing
     "as_string": "texts", "bincount": "counts", "bitcast": "bits", "chain": "is made when derivatives are there", "conv_kernel_gradient": "is a derivative",
     "decode_csv": "texts", "dynamic_broadcast_to": "sizes of the data", "dynamic_range": "sizes of the data",
     "dynamic_reshape": "sizes of the data", "dynamic_slice": "sizes of the data", "dynamic_tile": "sizes of the data",
-    "eigh": "no layer has it", "fft": "no layer with variables before it has it", "lookup": "a table", "loop": "control flow",
-    "branch": "control flow", "lu": "no layer has it", "cholesky": "no layer has it", "non_max_suppression": "places",
+    "eigh": "no layer has it", "lookup": "a table", "loop": "control flow",
+    "branch": "control flow", "lu": "no layer has it", "non_max_suppression": "places",
     "combined_non_max_suppression": "places", "parse_example": "texts", "pool_gradient": "is a derivative", "qr": "no layer has it",
-    "rnn_gradient": "is a derivative", "set_item": "of loops", "svd": "no layer has it", "triangular_solve": "no layer has it",
+    "rnn_gradient": "is a derivative", "set_item": "of loops", "svd": "no layer has it",
     "unique": "sizes of the data",
   ]
 

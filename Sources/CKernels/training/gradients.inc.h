@@ -36,11 +36,64 @@ static void KV_NAME(add)(int64_t n, float *restrict y, const float *restrict x) 
   for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
+// Whether windows of a maximum neither meet nor reach outside.
+static bool KV_NAME(is_apart)(const kiln_pool_gradient_params *p) {
+  if (p->average) return false;
+  for (int axis = 0; axis < 3; axis++)
+    if (p->dilation[axis] != 1 || p->before[axis] != 0 || p->stride[axis] < p->window[axis]
+        || (p->output[axis] - 1) * p->stride[axis] + p->window[axis] > p->input[axis]) return false;
+  return true;
+}
+
+// Each element of dx is written once; the winner stays in a register.
+static void KV_NAME(pool_apart)(const kiln_pool_gradient_params *p, const float *x, const float *dy, float *dx, int64_t image) {
+  const int64_t channels = p->channels, row = p->input[2] * channels, plane = p->input[1] * row;
+  const float *own = x + image * p->input[0] * plane;
+  float *to = dx + image * p->input[0] * plane;
+  const float *slope = dy + image * p->output[0] * p->output[1] * p->output[2] * channels;
+  for (int64_t i = 0; i < p->output[0]; i++)
+    for (int64_t j = 0; j < p->output[1]; j++)
+      for (int64_t k = 0; k < p->output[2]; k++, slope += channels) {
+        const int64_t first = i * p->stride[0] * plane + j * p->stride[1] * row + k * p->stride[2] * channels;
+        for (int64_t c = 0; c < channels; c += KV_WIDTH) {
+          const size_t n = channels - c < KV_WIDTH ? (size_t)(channels - c) : KV_WIDTH;
+          vf best = v_splat(0.0f);
+          vi which = (vi)0;
+          int32_t tap = 0;
+#define EACH_TAP(BODY) \
+  for (int64_t u = 0; u < p->window[0]; u++) \
+    for (int64_t v = 0; v < p->window[1]; v++) \
+      for (int64_t w = 0; w < p->window[2]; w++, tap++) { \
+        const int64_t at = first + u * plane + v * row + w * channels + c; \
+        BODY \
+      }
+          EACH_TAP(
+            const vf value = v_load_n(own + at, n);
+            // The first of equals wins, and NaN over numbers.
+            const vi wins = tap == 0 ? (vi)-1 : (value > best) | ((value != value) & (best == best));
+            best = wins ? value : best;
+            which = wins ? (vi)tap : which;
+          )
+          const vf share = v_load_n(slope + c, n);
+          tap = 0;
+          EACH_TAP(v_store_n(to + at, which == (vi)tap ? share : v_splat(0.0f), n);)
+#undef EACH_TAP
+        }
+      }
+}
+
 // Windows in three spatial axes.
 static void KV_NAME(pool)(const kiln_pool_gradient_params *p, const float *x, const float *dy, float *dx, int64_t first_image, int64_t end_image) {
   enum { BLOCK = 64 };
   const int64_t channels = p->channels, pixels = p->input[0] * p->input[1] * p->input[2];
-  memset(dx + first_image * pixels * channels, 0, (size_t)((end_image - first_image) * pixels * channels) * sizeof(float));
+  bool covers = true;
+  for (int axis = 0; axis < 3; axis++) covers = covers && p->stride[axis] == p->window[axis] && p->output[axis] * p->stride[axis] == p->input[axis];
+  const bool apart = KV_NAME(is_apart)(p);
+  if (!apart || !covers) memset(dx + first_image * pixels * channels, 0, (size_t)((end_image - first_image) * pixels * channels) * sizeof(float));
+  if (apart) {
+    for (int64_t image = first_image; image < end_image; image++) KV_NAME(pool_apart)(p, x, dy, dx, image);
+    return;
+  }
   for (int64_t image = first_image; image < end_image; image++) {
     const float *own = x + image * pixels * channels;
     float *to = dx + image * pixels * channels;
