@@ -22,6 +22,7 @@ let package = Package(
     .target(name: "CGraphSchemas", dependencies: ["CProtobufC"], exclude: ["onnx.proto", "tensorflow.proto"]),
     .target(name: "CImages", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux])), .linkedLibrary("pthread")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m"), .linkedLibrary("pthread")]),
+    .target(name: "COpenCL", linkerSettings: [.linkedLibrary("dl", .when(platforms: [.linux]))]),
 
     // The graph and what works on it.
     .target(name: "TensorModule", dependencies: ["CZlib"]),
@@ -33,10 +34,11 @@ let package = Package(
       dependencies: ["GraphModule", "CHDF5", "CGraphSchemas", .product(name: "Yams", package: "Yams")]),
     .target(name: "InferenceRuntime", dependencies: ["GraphOptimizer", "CKernels"]),
 
+    .target(name: "GPURuntime", dependencies: ["InferenceRuntime", "COpenCL"]),
     .target(name: "Training", dependencies: ["InferenceRuntime"]),
 
     // The faces.
-    .target(name: "Kiln", dependencies: ["InferenceRuntime", "ModelFile", "Training"]),
+    .target(name: "Kiln", dependencies: ["InferenceRuntime", "GPURuntime", "ModelFile", "Training"]),
     .target(name: "KilnImport", dependencies: ["ModelFormats", "ModelFile", "GraphOptimizer"]),
 
     // The commands.
@@ -63,6 +65,7 @@ let package = Package(
     .testTarget(name: "ModelFileTests", dependencies: ["ModelFile", "TestSupport"]),
     .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln", "TestSupport"]),
     .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "TestSupport"]),
+    .testTarget(name: "GPURuntimeTests", dependencies: ["GPURuntime", "MallocCount", "TestSupport"]),
     .executableTarget(name: "CheckpointHarness", dependencies: ["Training"], path: "Tests/CheckpointHarness"),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "MallocCount", "TestSupport", "CheckpointHarness"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),

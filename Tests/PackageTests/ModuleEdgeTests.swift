@@ -3,7 +3,7 @@ import Testing
 
 /// Which module may depend on which. What is not here is not allowed.
 private let allowed: [String: Set<String>] = [
-  "CHDF5": [], "CProtobufC": [], "CZlib": [], "CImages": [], "CKernels": [],
+  "CHDF5": [], "CProtobufC": [], "CZlib": [], "CImages": [], "CKernels": [], "COpenCL": [],
   "CGraphSchemas": ["CProtobufC"],
   "TensorModule": ["CZlib"],
   "GraphModule": ["TensorModule", "CImages"],
@@ -11,8 +11,9 @@ private let allowed: [String: Set<String>] = [
   "ModelFile": ["GraphModule"],
   "ModelFormats": ["GraphModule", "CHDF5", "CGraphSchemas", "Yams"],
   "InferenceRuntime": ["GraphOptimizer", "CKernels"],
+  "GPURuntime": ["InferenceRuntime", "COpenCL"],
   "Training": ["InferenceRuntime"],
-  "Kiln": ["InferenceRuntime", "ModelFile", "Training"],
+  "Kiln": ["InferenceRuntime", "GPURuntime", "ModelFile", "Training"],
   "KilnImport": ["ModelFormats", "ModelFile", "GraphOptimizer"],
   "CommandSupport": ["TensorModule", "ArgumentParser"],
   "kconv": ["KilnImport", "Kiln", "CommandSupport", "ArgumentParser"],
@@ -45,7 +46,7 @@ private let forTests: Set = ["TestSupport", "MallocCount", "CheckpointHarness"]
 
   /// Foundation costs milliseconds at start-up.
   @Test(arguments: [
-    "TensorModule", "GraphModule", "GraphOptimizer", "ModelFile", "InferenceRuntime", "Training", "Kiln", "CommandSupport",
+    "TensorModule", "GraphModule", "GraphOptimizer", "ModelFile", "InferenceRuntime", "GPURuntime", "Training", "Kiln", "CommandSupport",
     "kinfer",
   ])
   func noFoundation(module: String) throws {

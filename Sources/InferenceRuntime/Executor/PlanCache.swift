@@ -55,7 +55,7 @@ package final class PlanCache: Sendable {
       if let found = find(shapes) { return found }
       var options = options
       options.expectedRuns = expectation.withLock { $0 } ?? options.expectedRuns
-      let sliced = options.referenceOnly ? nil : try BatchSlicing.sliced(graph, shapes: shapes)
+      let sliced = options.referenceOnly || options.device != nil ? nil : try BatchSlicing.sliced(graph, shapes: shapes)
       let plan = try PlanBuilder.plan(sliced ?? graph, shapes: shapes, options: options, weights: weights, pool: pool)
       let executor = Executor(plan, pool: pool)
       state.withLock { state in

@@ -11,6 +11,8 @@ package final class Workspace: @unchecked Sendable {
   let nested: [Workspace]
   /// Notes times, when someone asked for them.
   private(set) var recorder: StepRecorder?
+  /// The memory on the plan's device.
+  let device: (any DeviceWorkspace)?
   /// Nil in the workspace of a nested plan.
   private let arena: RuntimeMemory?
 
@@ -23,11 +25,18 @@ package final class Workspace: @unchecked Sendable {
     let arena = try RuntimeMemory(byteCount: plan.workspaceBytes)
     let iterations = UnsafeMutablePointer<Int>.allocate(capacity: 1)
     iterations.initialize(to: plan.maximumIterations)
-    self.init(plan, arena: arena, base: arena.base, iterations)
+    do { try self.init(plan, arena: arena, base: arena.base, iterations) } catch {
+      iterations.deallocate()
+      throw error
+    }
     clearFlags(plan)
   }
 
-  private init(_ plan: Plan, arena: RuntimeMemory?, base: UnsafeMutableRawPointer, _ iterations: UnsafeMutablePointer<Int>) {
+  private init(_ plan: Plan, arena: RuntimeMemory?, base: UnsafeMutableRawPointer, _ iterations: UnsafeMutablePointer<Int>) throws {
+    device = try plan.deviceProgram?.workspace()
+    nested = try plan.hostActions.flatMap(\.nestedPlans).map {
+      try Workspace($0.plan, arena: nil, base: base + Int($0.offset), iterations)
+    }
     self.arena = arena
     self.iterations = iterations
     inputCount = plan.inputs.count
@@ -38,9 +47,6 @@ package final class Workspace: @unchecked Sendable {
     bases[Int(Plan.arenaBase)] = base
     bases[Int(Plan.weightBase)] = UnsafeMutableRawPointer(mutating: plan.weightsBase)
     strings = [Tensor?](repeating: nil, count: plan.stringSlotCount)
-    nested = plan.hostActions.flatMap(\.nestedPlans).map {
-      Workspace($0.plan, arena: nil, base: base + Int($0.offset), iterations)
-    }
   }
 
   deinit {

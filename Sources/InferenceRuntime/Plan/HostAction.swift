@@ -6,6 +6,8 @@ enum HostAction: Sendable {
   case branch(BranchStep)
   /// A loop or branch whose graphs have no plans of fixed shapes.
   case interpreted(InterpretedStep)
+  /// Nodes on a device.
+  case device(DeviceStep)
 
   func run(_ workspace: Workspace, _ pool: ThreadPool) throws {
     switch self {
@@ -13,6 +15,7 @@ enum HostAction: Sendable {
     case .loop(let step): try step.run(workspace, pool)
     case .branch(let step): try step.run(workspace, pool)
     case .interpreted(let step): try step.run(workspace)
+    case .device(let step): try step.run(workspace)
     }
   }
 
@@ -25,6 +28,9 @@ enum HostAction: Sendable {
     case .interpreted(var step):
       (step.inputs, step.outputs) = (inputs, outputs)
       return .interpreted(step)
+    case .device(var step):
+      (step.inputs, step.outputs) = (inputs, outputs)
+      return .device(step)
     case .loop, .branch: return self
     }
   }
@@ -33,6 +39,7 @@ enum HostAction: Sendable {
   var isNative: Bool {
     switch self {
     case .op, .interpreted: false
+    case .device: true
     case .loop(let step): step.body.isNative && (step.condition?.isNative ?? true)
     case .branch(let step): step.branches.allSatisfy(\.isNative)
     }
@@ -41,7 +48,7 @@ enum HostAction: Sendable {
   /// The plans that it runs, and where the arena of each begins in the outer arena: in the order of `Workspace.nested`.
   var nestedPlans: [(plan: Plan, offset: Int64)] {
     switch self {
-    case .op, .interpreted: []
+    case .op, .interpreted, .device: []
     case .loop(let step): [(step.body, step.bodyArena)] + (step.condition.map { [($0, step.conditionArena)] } ?? [])
     case .branch(let step): step.branches.map { ($0, step.arena) }
     }

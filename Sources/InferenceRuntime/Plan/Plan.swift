@@ -40,6 +40,8 @@ package final class Plan: @unchecked Sendable {
   let inPlaceOutputs: Set<Int>
   /// How many iterations of loops one prediction may take.
   let maximumIterations: Int
+  /// What `DeviceRun` nodes run.
+  package let deviceProgram: (any DeviceProgram)?
   private let memory: ParameterMemory
   private let weights: [RuntimeMemory]
   private let constants: [Tensor]
@@ -74,6 +76,7 @@ package final class Plan: @unchecked Sendable {
     outputStrings = parts.outputStrings
     weightsBase = parts.weightsBase
     flagErrors = parts.flagErrors
+    deviceProgram = parts.deviceProgram
     memory = parts.memory
     weights = parts.weights
     constants = parts.constants
@@ -97,6 +100,7 @@ package final class Plan: @unchecked Sendable {
     var inputStrings: [Int?]
     var outputStrings: [Int?]
     var weightsBase: UnsafeRawPointer?
+    var deviceProgram: (any DeviceProgram)?
     var memory: ParameterMemory
     var weights: [RuntimeMemory]
     var constants: [Tensor]

@@ -140,7 +140,7 @@ extension PlanBuilder {
         maximumIterations: options.maximumIterations, stringSlotCount: stringSlots.count, flagErrors: flagMessages,
         inputStrings: graph.inputs.map { stringSlots[$0] },
         outputStrings: graph.outputs.map { stringSlots[$0.value] },
-        weightsBase: anchor, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
+        weightsBase: anchor, deviceProgram: deviceProgram, memory: parameters, weights: weights, constants: constantOf.compactMap { $0 }))
   }
 
   /// A string output that is a constant: handed over by a step that does nothing but that.

@@ -130,7 +130,7 @@ extension PlanBuilder {
     default: throw KilnError(.internal, "op '\(op.opName)' has no plan", at: [name])
     }
     return InterpretedStep(
-      op: kind, name: name, plans: op.subgraphs.map { PlanCache($0, options: options, pool: pool) }, inputs: [],
+      op: kind, name: name, plans: op.subgraphs.map { PlanCache($0, options: options.inside(times: nil), pool: pool) }, inputs: [],
       outputs: [], outputTypes: node.outputs.map(graph.type(of:)))
   }
 }

@@ -59,6 +59,7 @@ package struct PlanBuilder {
   let pool: ThreadPool
   /// Inputs that may be written over, each with the output that takes its place.
   let overwritable: [Int: Int]
+  let deviceProgram: (any DeviceProgram)?
   let parameters = ParameterMemory()
   var lastUse: [Int]
   var storage: [Storage?]
@@ -87,7 +88,9 @@ package struct PlanBuilder {
     _ graph: Graph, shapes: [Shape], options: PlanOptions = PlanOptions(), weights: WeightStore = WeightStore(),
     pool: ThreadPool = .single, overwritable: [Int: Int] = [:]
   ) throws -> Plan {
-    var builder = PlanBuilder(try graph.specialized(to: shapes), options, weights, pool, overwritable)
+    let specialized = try graph.specialized(to: shapes)
+    let placement = options.referenceOnly ? nil : try options.device?.place(specialized)
+    var builder = PlanBuilder(placement?.graph ?? specialized, options, weights, pool, overwritable, placement?.program)
     return try builder.build()
   }
 
@@ -97,10 +100,14 @@ package struct PlanBuilder {
   }
 
   private init(
-    _ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool, _ overwritable: [Int: Int]
+    _ graph: Graph, _ options: PlanOptions, _ store: WeightStore, _ pool: ThreadPool, _ overwritable: [Int: Int],
+    _ deviceProgram: (any DeviceProgram)?
   ) {
     self.overwritable = overwritable
-    let paired = graph.groupingSequences(atMost: min(options.threads, Int(KILN_MOST_CONCURRENT)))
+    self.deviceProgram = deviceProgram
+    // Parts of a device's program read what earlier parts left there: they keep their order.
+    let most = deviceProgram == nil ? min(options.threads, Int(KILN_MOST_CONCURRENT)) : 1
+    let paired = graph.groupingSequences(atMost: most)
     groups = paired.groups
     (self.graph, prologues) = options.referenceOnly ? (paired.graph, Prologues()) : paired.graph.absorbingPrologues(options)
     self.options = options
@@ -142,7 +149,12 @@ package struct PlanBuilder {
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
     let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
-    if prologues.absorbed.contains(index) {
+    if let run = node.op as? DeviceRun {
+      for output in node.outputs { define(output, at: index) }
+      entry.kernel = "device"
+      entry.deviceNodes = deviceProgram?.nodes(of: run.part) ?? []
+      items.append(.host(.device(DeviceStep(part: run.part, name: name)), values: node.inputs, results: node.outputs))
+    } else if prologues.absorbed.contains(index) {
       entry.kernel = "in the product"
       entry.reason = "the product that follows does it on the way in"
       items.append(.native([], temporaries: [], firstFlag: 0))

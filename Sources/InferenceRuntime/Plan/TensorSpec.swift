@@ -22,6 +22,8 @@ package struct PlanOptions: Sendable {
   package var maximumIterations: Int
   /// How many bytes the results of one prediction may take at a time; nil for what the machine has left when the plan is made.
   package var memoryLimit: Int?
+  /// The device that takes a share of the nodes.
+  package var device: (any DeviceBackend)?
 
   /// How weights are kept in layers that take as long as reading their weights.
   package var weights: WeightForm
@@ -34,7 +36,8 @@ package struct PlanOptions: Sendable {
 
   package init(
     threads: Int = 1, exact: Bool = false, referenceOnly: Bool = false, maximumIterations: Int = defaultIterations,
-    memoryLimit: Int? = nil, weights: WeightForm = .float32, lowMemory: Bool = false, expectedRuns: Int? = nil
+    memoryLimit: Int? = nil, weights: WeightForm = .float32, lowMemory: Bool = false, expectedRuns: Int? = nil,
+    device: (any DeviceBackend)? = nil
   ) {
     self.weights = weights
     self.lowMemory = lowMemory
@@ -44,6 +47,7 @@ package struct PlanOptions: Sendable {
     self.referenceOnly = referenceOnly
     self.maximumIterations = maximumIterations
     self.memoryLimit = memoryLimit
+    self.device = device
   }
 }
 
@@ -70,7 +74,26 @@ package struct PlanReport: Sendable {
     /// Whether the result took over the memory of an operand.
     package var inPlace: Bool
     /// The index of what runs the node between native steps, or −1.
-    var host = -1
+    package internal(set) var host = -1
+    /// The nodes of a run on a device.
+    package var deviceNodes: [NodeEntry] = []
+
+    package init(
+      name: String, scope: String, device: String, op: String, kernel: String, outputType: String, flops: Int, bytes: Int, parts: Int,
+      steps: Range<Int>, inPlace: Bool
+    ) {
+      self.name = name
+      self.scope = scope
+      self.device = device
+      self.op = op
+      self.kernel = kernel
+      self.outputType = outputType
+      self.flops = flops
+      self.bytes = bytes
+      self.parts = parts
+      self.steps = steps
+      self.inPlace = inPlace
+    }
 
     package var isFallback: Bool { kernel == PlanReport.referenceKernel }
   }

@@ -29,6 +29,8 @@ extension PlanOptions {
   /// The options of a graph that runs so many times in each run of this one; nil when that is not known.
   func inside(times: Int?) -> PlanOptions {
     var options = self
+    // A device would pay its transfers in each iteration.
+    options.device = nil
     options.expectedRuns = expectedRuns.flatMap { runs in
       guard let (all, overflow) = times.map({ runs.multipliedReportingOverflow(by: $0) }), !overflow else { return nil }
       return all

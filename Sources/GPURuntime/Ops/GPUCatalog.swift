@@ -1,0 +1,68 @@
+import GraphModule
+
+/// The ops that have no kernels, and why. Every other op of the catalogue is a `GPUBinding`; a test holds them to that.
+package enum GPUCatalog {
+  private static let strings = "it works on texts, which stay on the processor"
+  private static let control = "loops and branches run on the processor"
+  private static let sizes = "the size of its result depends on the data"
+  private static let pictures = "files are decoded on the processor"
+  private static let factorization = "a factorization is a long sequence of small steps"
+  private static let selection = "it picks boxes one after the other"
+  private static let unwritten = "no kernel is written for it"
+
+  package static let withoutKernels: [(op: any OpDefinition.Type, reason: String)] = [
+    (AsString.self, strings), (Base64Coding.self, strings), (DecodeCSV.self, strings), (DecodeRaw.self, strings), (HashCross.self, strings),
+    (Lookup.self, strings), (ParseExample.self, strings), (RaggedNGrams.self, strings), (ReduceJoin.self, strings),
+    (RegexFullMatch.self, strings), (RegexReplace.self, strings), (SegmentJoin.self, strings), (StringJoin.self, strings),
+    (StringLength.self, strings), (StringMap.self, strings), (StringNGrams.self, strings), (StringParts.self, strings),
+    (StringSlice.self, strings), (StringSplit.self, strings), (StringToHashBucket.self, strings), (StringToNumber.self, strings),
+    (TokenCounts.self, strings), (UnicodeDecode.self, strings), (UnicodeEncode.self, strings), (UnicodeTranscode.self, strings),
+    (Branch.self, control), (Loop.self, control),
+    (DynamicBroadcastTo.self, sizes), (DynamicRange.self, sizes), (DynamicReshape.self, sizes), (DynamicSlice.self, sizes),
+    (DynamicTile.self, sizes), (NonZero.self, sizes), (Unique.self, sizes),
+    (DecodePicture.self, pictures), (DecodeWav.self, pictures),
+    (Cholesky.self, factorization), (LU.self, factorization), (QR.self, factorization), (SingularValues.self, factorization),
+    (SymmetricEigen.self, factorization), (TriangularSolve.self, factorization),
+    (CombinedNonMaxSuppression.self, selection), (NonMaxSuppression.self, selection),
+    // A line goes when its op gets a kernel.
+    (ArgReduce.self, unwritten),
+    (BatchNorm.self, unwritten),
+    (Bincount.self, unwritten),
+    (Bitcast.self, unwritten),
+    (CheckRange.self, unwritten),
+    (Concat.self, unwritten),
+    (ConvKernelGradient.self, unwritten),
+    (ConvTranspose.self, unwritten),
+    (Cumulative.self, unwritten),
+    (FourierTransform.self, unwritten),
+    (Gather.self, unwritten),
+    (LayerNorm.self, unwritten),
+    (OneHot.self, unwritten),
+    (Pad.self, unwritten),
+    (PoolGradient.self, unwritten),
+    (RandomNumbers.self, unwritten),
+    (Reduce.self, unwritten),
+    (Resize.self, unwritten),
+    (Reverse.self, unwritten),
+    (RMSNorm.self, unwritten),
+    (RNN.self, unwritten),
+    (RNNGradient.self, unwritten),
+    (Scatter.self, unwritten),
+    (SetItem.self, unwritten),
+    (ShapeOf.self, unwritten),
+    (Slice.self, unwritten),
+    (Softmax.self, unwritten),
+    (Sort.self, unwritten),
+    (SpecialFunction.self, unwritten),
+    (TopK.self, unwritten),
+    (Transpose.self, unwritten),
+  ]
+
+  private static let reasons = Dictionary(withoutKernels.map { ($0.op.name, $0.reason) }) { first, _ in first }
+
+  /// Why an op has no kernels; nil when it has.
+  package static func reason(_ name: String) -> String? { reasons[name] }
+
+  /// The names of the ops that have kernels.
+  package static var opsWithKernels: [String] { OpCatalog.all.filter { $0 is any GPUBinding.Type }.map { $0.name }.sorted() }
+}

@@ -1,0 +1,97 @@
+import GraphModule
+import InferenceRuntime
+import Synchronization
+import TensorModule
+
+/// A device that takes a share of one model's nodes.
+package final class GPUBackend: DeviceBackend {
+  package struct Options: Sendable {
+    package var precision: GPUPrecision
+    /// Every node must run on the device.
+    package var isStrict: Bool
+    package var rules: [PlacementRule]
+    /// Whether work-items are vector loops; nil asks the device.
+    package var prefersVectors: Bool?
+    /// Whether nodes go to the device wherever a kernel exists, whatever it costs.
+    package var ignoresCost: Bool
+
+    package init(
+      precision: GPUPrecision = .float32, isStrict: Bool = false, rules: [PlacementRule] = [], prefersVectors: Bool? = nil,
+      ignoresCost: Bool = false
+    ) {
+      self.precision = precision
+      self.isStrict = isStrict
+      self.rules = rules
+      self.prefersVectors = prefersVectors
+      self.ignoresCost = ignoresCost
+    }
+  }
+
+  package let context: GPUContext
+  package let options: Options
+  private let store = GPUWeightStore()
+  // Uploads weights; used while a plan is made, which is done by one caller at a time.
+  private let queue: GPUQueue
+  private let failure = Mutex<KilnError?>(nil)
+
+  package init(_ device: GPUDevice, options: Options = Options()) throws {
+    context = try GPUContext.shared(device)
+    queue = try GPUQueue(context)
+    self.options = options
+  }
+
+  private var prefersVectors: Bool { options.prefersVectors ?? (context.device.kind == .cpu) }
+
+  /// Bytes of weights on the device.
+  package var weightBytes: Int { store.byteCount }
+
+  package func fallBack(after error: KilnError) -> Bool { false }
+
+  package func place(_ graph: Graph) throws -> DevicePlacement? {
+    var consumed = Set(graph.outputs.map(\.value))
+    for node in graph.nodes { consumed.formUnion(node.inputs) }
+    let candidates = try graph.nodes.map { try candidate($0, in: graph, consumed) }
+    let onDevice = try Placement(graph, candidates, options, context.device).choose()
+    guard onDevice.contains(true) else { return nil }
+    let schedule = Schedule(graph, onDevice)
+    let runs = schedule.deviceRuns(graph) { index in
+      if case .runs(let lowering) = candidates[index] { lowering } else { nil }
+    }
+    var builder = GPUPlanBuilder(graph, context, options.precision, store, queue)
+    let plan = try builder.build(runs)
+    var placed = graph
+    var next = 0
+    placed.nodes = schedule.runs.flatMap { run -> [Node] in
+      guard run.isDevice else { return run.nodes.map { graph.nodes[$0] } }
+      let nodes = runs[next]
+      let op = DeviceRun(part: next, types: nodes.outputs.map(graph.type(of:)))
+      next += 1
+      return [Node(op: op, inputs: nodes.inputs, outputs: nodes.outputs, scope: "")]
+    }
+    return DevicePlacement(graph: placed, program: plan)
+  }
+
+  /// Whether the device can run a node.
+  private func candidate(_ node: Node, in graph: Graph, _ consumed: Set<ValueID>) throws -> NodeCandidate {
+    guard let op = node.op as? any GPUBinding else {
+      return .refused(GPUCatalog.reason(node.op.opName) ?? "it has no kernel")
+    }
+    guard
+      let lowering = GPULowering(
+        node, in: graph, isUsed: { consumed.contains($0) }, device: context.device, precision: options.precision,
+        prefersVectors: prefersVectors)
+    else { return .refused("a tensor has strings, or 2^31 elements or more") }
+    // Nothing runs for results without elements.
+    if lowering.outputs.allSatisfy({ $0.elementCount.fixed == 0 }) { return .runs(lowering) }
+    switch try op.lower(lowering) {
+    case .runs: return .runs(lowering)
+    case .refused(let reason): return .refused(reason)
+    }
+  }
+}
+
+/// What a device says of a node.
+enum NodeCandidate {
+  case runs(GPULowering)
+  case refused(String)
+}
