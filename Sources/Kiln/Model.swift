@@ -1,3 +1,4 @@
+import GPURuntime
 import GraphModule
 import InferenceRuntime
 import ModelFile
@@ -33,9 +34,12 @@ public final class Model: Sendable {
       case int8
     }
 
+    /// Where the model runs.
+    public var device: DeviceOptions
+
     public init(
       threads: Int? = nil, exact: Bool = false, maximumPlans: Int = 16, maximumIterations: Int = 100_000_000,
-      memoryLimit: Int? = nil, weights: Weights = .float32, lowMemory: Bool = false
+      memoryLimit: Int? = nil, weights: Weights = .float32, lowMemory: Bool = false, device: DeviceOptions = DeviceOptions()
     ) {
       self.weights = weights
       self.lowMemory = lowMemory
@@ -44,6 +48,7 @@ public final class Model: Sendable {
       self.maximumPlans = maximumPlans
       self.maximumIterations = maximumIterations
       self.memoryLimit = memoryLimit
+      self.device = device
     }
   }
 
@@ -58,6 +63,8 @@ public final class Model: Sendable {
 
   let source: Graph
   let plans: PlanCache
+  /// The GPU that takes a share of the nodes.
+  let gpu: GPUBackend?
 
   /// The state that a stateful model starts with.
   public let initialState: ModelState
@@ -68,7 +75,7 @@ public final class Model: Sendable {
   /// How many nodes the source file places on each device that this Kiln does not have, by the device's name. They run on the
   /// processor.
   public var missingDevices: [String: Int] {
-    source.deviceCounts.filter { DeviceName($0.key).map { $0.kind != "CPU" } ?? false }
+    source.deviceCounts.filter { DeviceName($0.key).map { $0.kind != "CPU" && ($0.kind != "GPU" || gpu == nil) } ?? false }
   }
 
   /// Whether the model has layers that hand their state from one prediction to the next.
@@ -95,6 +102,8 @@ public final class Model: Sendable {
 
   /// A model of a graph that is in memory already.
   package init(graph: Graph, options: Options = Options()) throws {
+    let gpu = try options.device.backend()
+    self.gpu = gpu
     let pool = ThreadPool.shared(options.threads)
     name = graph.name
     let types = graph.inputs.map(graph.type(of:)) + graph.outputs.map { graph.type(of: $0.value) }
@@ -120,7 +129,8 @@ public final class Model: Sendable {
       lifted,
       options: PlanOptions(
         threads: pool.count, exact: options.exact, maximumIterations: options.maximumIterations, memoryLimit: options.memoryLimit,
-        weights: WeightForm(rawValue: options.weights.rawValue) ?? .float32, lowMemory: options.lowMemory),
+        weights: WeightForm(rawValue: options.weights.rawValue) ?? .float32, lowMemory: options.lowMemory,
+        device: gpu),
       pool: pool, limit: options.maximumPlans)
   }
 

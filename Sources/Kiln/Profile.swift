@@ -9,6 +9,8 @@ public struct NodeProfile: Sendable {
   public let scope: String
   /// Where the source file wants the node to run; empty when it does not say.
   public let device: String
+  /// Where it ran: `cpu`, `gpu`, or `transfer` between them.
+  public let place: String
   public let op: String
   /// The kernel; `alias` when nothing runs, `reference` for a node without a fast kernel.
   public let kernel: String
@@ -87,14 +89,14 @@ extension Model {
       nodes: best.map { row in
         let node = row.node
         return NodeProfile(
-          name: node.name, scope: node.scope, device: node.device, op: node.op, kernel: node.kernel, reason: node.reason,
+          name: node.name, scope: node.scope, device: node.device, place: row.place.rawValue, op: node.op, kernel: node.kernel, reason: node.reason,
           outputType: node.outputType, flops: node.flops * row.runs, bytes: node.bytes * row.runs, parts: node.parts,
           isInPlace: node.inPlace, runs: row.runs, depth: row.depth, nanoseconds: row.nanoseconds)
       },
       events: fastest.events.map {
         ThreadEvent(node: $0.row, thread: $0.thread, begin: Int($0.begin - start), end: Int($0.end - start))
       },
-      arenaBytes: report.arenaBytes, arenaGreedyBytes: report.arenaGreedyBytes, arenaLowerBound: report.arenaLowerBound,
-      packedWeightBytes: plans.weights.byteCount, peakGigaflops: try Machine.peakGigaflops(plans.pool))
+      arenaBytes: report.arenaBytes + (executor.plan.deviceProgram?.arenaBytes ?? 0), arenaGreedyBytes: report.arenaGreedyBytes, arenaLowerBound: report.arenaLowerBound,
+      packedWeightBytes: plans.weights.byteCount + (gpu?.weightBytes ?? 0), peakGigaflops: try Machine.peakGigaflops(plans.pool))
   }
 }

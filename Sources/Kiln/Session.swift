@@ -10,8 +10,9 @@ import TensorModule
 ///     try session.run()
 ///     let scores = session.outputBytes(0).bindMemory(to: Float.self)
 public final class Session {
-  private let executor: Executor
-  private let workspace: Workspace
+  private var executor: Executor
+  private var workspace: Workspace
+  private let plans: PlanCache
   private let owned: [RuntimeMemory]
   private var inputs: [UnsafeMutableRawBufferPointer]
   private var outputs: [UnsafeMutableRawBufferPointer]
@@ -20,12 +21,18 @@ public final class Session {
   private let inputCount: Int
   private let outputCount: Int
 
-  init(_ executor: Executor, _ initialStates: [Tensor]) throws {
+  init(_ plans: PlanCache, _ shapes: [Shape], _ initialStates: [Tensor]) throws {
+    self.plans = plans
+    let executor = try plans.executor(shapes)
     self.initialStates = initialStates
     inputCount = executor.plan.inputs.count - initialStates.count
     outputCount = executor.plan.outputs.count - initialStates.count
-    self.executor = executor
-    workspace = try executor.take()
+    var made = executor
+    do { workspace = try executor.take() } catch let error as KilnError {
+      made = try plans.processor(after: error).executor(shapes)
+      workspace = try made.take()
+    }
+    self.executor = made
     for spec in executor.plan.inputs + executor.plan.outputs where spec.dtype == .string {
       throw KilnError(.unsupportedModel, "\(KilnError.quoted(spec.name)) holds strings: use predict")
     }
@@ -75,7 +82,10 @@ public final class Session {
 
   /// Computes the outputs from the inputs.
   public func run() throws {
-    try executor.run(workspace)
+    do { try executor.run(workspace) } catch let error as KilnError {
+      try moveToProcessor(after: error)
+      try executor.run(workspace)
+    }
     // What was made is what the next run reads.
     for index in initialStates.indices {
       let (input, output) = (inputCount + index, outputCount + index)
@@ -83,6 +93,16 @@ public final class Session {
       workspace.setInput(input, inputs[input].baseAddress)
       workspace.setOutput(output, outputs[output].baseAddress)
     }
+  }
+
+  /// Goes on without a device that failed.
+  private func moveToProcessor(after error: KilnError) throws {
+    let moved = try plans.processor(after: error).executor(executor.plan.inputs.map(\.shape))
+    executor.give(workspace)
+    executor = moved
+    workspace = try moved.take()
+    for (index, buffer) in inputs.enumerated() { workspace.setInput(index, buffer.baseAddress) }
+    for (index, buffer) in outputs.enumerated() { workspace.setOutput(index, buffer.baseAddress) }
   }
 
   /// Makes the next run begin with the states that the model starts with.
@@ -117,6 +137,6 @@ extension Model {
       }
       return known
     }
-    return try Session(plans.executor(ordered + initialState.tensors.map(\.shape)), initialState.tensors)
+    return try Session(plans, ordered + initialState.tensors.map(\.shape), initialState.tensors)
   }
 }

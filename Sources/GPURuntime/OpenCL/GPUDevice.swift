@@ -1,6 +1,12 @@
 import COpenCL
 import TensorModule
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// An OpenCL device, as the driver describes it.
 package struct GPUDevice: @unchecked Sendable {
   package enum Kind: String, Sendable {
@@ -42,6 +48,28 @@ package struct GPUDevice: @unchecked Sendable {
     guard cl.get_platform_ids(count, &platforms, nil) == 0 else { return [] }
     let found = platforms.compactMap { $0 }.flatMap { platform in devices(of: platform, cl) }
     return found.filter { $0.kind == .gpu } + found.filter { $0.kind == .accelerator } + found.filter { $0.kind == .cpu }
+  }
+
+  /// The device to use: the first GPU, or what `KILN_GPU` names by a part of its name or its number in `all`.
+  ///
+  /// - Throws: `KilnError` (`failed`) when there is none.
+  package static func chosen() throws -> GPUDevice {
+    let devices = try all()
+    if let wanted = getenv("KILN_GPU").map({ String(cString: $0) }), !wanted.isEmpty {
+      if let number = Int(wanted), devices.indices.contains(number) { return devices[number] }
+      if let found = devices.first(where: { $0.name.lowercased().contains(wanted.lowercased()) }) { return found }
+      throw KilnError(.failed, "KILN_GPU: there is no OpenCL device \(KilnError.quoted(wanted))", hint: "kinfer doctor lists the devices")
+    }
+    guard let first = devices.first(where: { $0.isAvailable && $0.hasCompiler }) else {
+      throw KilnError(.failed, "no OpenCL device is on this machine", hint: "kinfer doctor lists the devices")
+    }
+    return first
+  }
+
+  /// One line: what it is and what it has.
+  package var summary: String {
+    let state = !isAvailable ? ", not available" : !hasCompiler ? ", without a compiler" : ""
+    return "\(name) (\(kind == .cpu ? "a processor" : kind.rawValue), \(platform) \(driver), \(computeUnits) units, \(memoryBytes >> 20) MiB\(hasDouble ? "" : ", no float64")\(state))"
   }
 
   private static func devices(of platform: kiln_cl_platform, _ cl: kiln_cl_functions) -> [GPUDevice] {

@@ -15,15 +15,19 @@ package final class GPUBackend: DeviceBackend {
     /// Whether nodes go to the device wherever a kernel exists, whatever it costs.
     package var ignoresCost: Bool
 
+    /// Gets one line when the device fails and the processor goes on.
+    package var onWarning: (@Sendable (String) -> Void)?
+
     package init(
       precision: GPUPrecision = .float32, isStrict: Bool = false, rules: [PlacementRule] = [], prefersVectors: Bool? = nil,
-      ignoresCost: Bool = false
+      ignoresCost: Bool = false, onWarning: (@Sendable (String) -> Void)? = nil
     ) {
       self.precision = precision
       self.isStrict = isStrict
       self.rules = rules
       self.prefersVectors = prefersVectors
       self.ignoresCost = ignoresCost
+      self.onWarning = onWarning
     }
   }
 
@@ -32,7 +36,7 @@ package final class GPUBackend: DeviceBackend {
   private let store = GPUWeightStore()
   // Uploads weights; used while a plan is made, which is done by one caller at a time.
   private let queue: GPUQueue
-  private let failure = Mutex<KilnError?>(nil)
+  private let failure = GPUFailure()
 
   package init(_ device: GPUDevice, options: Options = Options()) throws {
     context = try GPUContext.shared(device)
@@ -45,9 +49,17 @@ package final class GPUBackend: DeviceBackend {
   /// Bytes of weights on the device.
   package var weightBytes: Int { store.byteCount }
 
-  package func fallBack(after error: KilnError) -> Bool { false }
+  package func fallBack(after error: KilnError) -> Bool {
+    guard !options.isStrict, let failed = failure.take() else { return false }
+    options.onWarning?("the GPU is done without from here on: \(failed.message)")
+    return true
+  }
 
   package func place(_ graph: Graph) throws -> DevicePlacement? {
+    try failure.noting { try placement(graph) }
+  }
+
+  private func placement(_ graph: Graph) throws -> DevicePlacement? {
     var consumed = Set(graph.outputs.map(\.value))
     for node in graph.nodes { consumed.formUnion(node.inputs) }
     let candidates = try graph.nodes.map { try candidate($0, in: graph, consumed) }
@@ -57,7 +69,7 @@ package final class GPUBackend: DeviceBackend {
     let runs = schedule.deviceRuns(graph) { index in
       if case .runs(let lowering) = candidates[index] { lowering } else { nil }
     }
-    var builder = GPUPlanBuilder(graph, context, options.precision, store, queue)
+    var builder = GPUPlanBuilder(graph, context, options.precision, store, queue, failure)
     let plan = try builder.build(runs)
     var placed = graph
     var next = 0
@@ -86,6 +98,25 @@ package final class GPUBackend: DeviceBackend {
     switch try op.lower(lowering) {
     case .runs: return .runs(lowering)
     case .refused(let reason): return .refused(reason)
+    }
+  }
+}
+
+/// Remembers that the device failed: only then may the processor take over.
+final class GPUFailure: Sendable {
+  private let error = Mutex<KilnError?>(nil)
+
+  func noting<Result>(_ work: () throws -> Result) throws -> Result {
+    do { return try work() } catch let failed as KilnError {
+      if failed.code == .failed { error.withLock { $0 = failed } }
+      throw failed
+    }
+  }
+
+  func take() -> KilnError? {
+    error.withLock { error in
+      defer { error = nil }
+      return error
     }
   }
 }

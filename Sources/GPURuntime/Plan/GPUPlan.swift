@@ -59,20 +59,22 @@ final class GPUPlan: DeviceProgram {
   }
 
   let context: GPUContext
+  let failure: GPUFailure
   let commands: [Command]
   let parts: [Part]
   let arenaBytes: Int
   let flagErrors: [KilnError]
 
-  init(_ context: GPUContext, _ commands: [Command], _ parts: [Part], arenaBytes: Int, flagErrors: [KilnError]) {
+  init(_ context: GPUContext, _ failure: GPUFailure, _ commands: [Command], _ parts: [Part], arenaBytes: Int, flagErrors: [KilnError]) {
     self.context = context
+    self.failure = failure
     self.commands = commands
     self.parts = parts
     self.arenaBytes = arenaBytes
     self.flagErrors = flagErrors
   }
 
-  func workspace() throws -> any DeviceWorkspace { try GPUWorkspace(self) }
+  func workspace() throws -> any DeviceWorkspace { try failure.noting { try GPUWorkspace(self) } }
 
   func nodes(of part: Int) -> [PlanReport.NodeEntry] { parts[part].nodes }
 }

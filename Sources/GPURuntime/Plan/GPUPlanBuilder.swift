@@ -35,6 +35,7 @@ struct GPUPlanBuilder {
   let precision: GPUPrecision
   let store: GPUWeightStore
   let queue: GPUQueue
+  let failure: GPUFailure
 
   private var storage: [Storage?]
   private var buffers: [Buffer] = []
@@ -44,7 +45,8 @@ struct GPUPlanBuilder {
   private var parts: [GPUPlan.Part] = []
   private var boxes: [(inbox: Int?, outbox: Int?)] = []
 
-  init(_ graph: Graph, _ context: GPUContext, _ precision: GPUPrecision, _ store: GPUWeightStore, _ queue: GPUQueue) {
+  init(_ graph: Graph, _ context: GPUContext, _ precision: GPUPrecision, _ store: GPUWeightStore, _ queue: GPUQueue, _ failure: GPUFailure) {
+    self.failure = failure
     self.graph = graph
     self.context = context
     self.precision = precision
@@ -283,7 +285,7 @@ struct GPUPlanBuilder {
       if let inbox = box.inbox { parts[index].inbox = region(inbox, 0, buffers[inbox].byteCount) }
       if let outbox = box.outbox { parts[index].outbox = region(outbox, 0, buffers[outbox].byteCount) }
     }
-    return GPUPlan(context, commands, parts, arenaBytes: layout.byteCount, flagErrors: flagErrors)
+    return GPUPlan(context, failure, commands, parts, arenaBytes: layout.byteCount, flagErrors: flagErrors)
   }
 }
 

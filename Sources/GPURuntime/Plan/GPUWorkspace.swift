@@ -96,6 +96,10 @@ final class GPUWorkspace: DeviceWorkspace {
   func setOutput(_ part: Int, _ index: Int, _ address: UnsafeMutableRawPointer?) { outputs[part][index] = address }
 
   func run(_ part: Int) throws {
+    try plan.failure.noting { try enqueueAll(part) }
+  }
+
+  private func enqueueAll(_ part: Int) throws {
     let steps = plan.parts[part]
     try upload(steps, part)
     for index in steps.commands { try enqueue(index, nil) }

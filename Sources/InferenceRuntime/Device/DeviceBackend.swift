@@ -10,7 +10,7 @@ package protocol DeviceBackend: AnyObject, Sendable {
   /// - Throws: `KilnError` when the device fails, or must take nodes that it cannot run.
   func place(_ graph: Graph) throws -> DevicePlacement?
 
-  /// Whether the processor takes over when the device fails, and what says so; nil when the prediction then fails.
+  /// Whether the processor takes over after an error, because the device failed and may be done without; says so once.
   func fallBack(after error: KilnError) -> Bool
 }
 

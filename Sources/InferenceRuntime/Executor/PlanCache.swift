@@ -26,6 +26,8 @@ package final class PlanCache: Sendable {
   /// The graph in stages, when sizes depend on the data.
   private let staged: Result<StagedGraph, any Error>?
   private let state = Mutex(State())
+  /// What predicts when the device has failed.
+  private let onProcessor = Mutex<PlanCache?>(nil)
   // Held while a plan is made, so that two callers do not make the same one.
   private let building = Mutex(())
 
@@ -47,6 +49,27 @@ package final class PlanCache: Sendable {
   ///
   /// - Throws: `KilnError` (`badInput`) when a shape does not fit.
   package func executor(_ shapes: [Shape]) throws -> Executor {
+    guard options.device != nil else { return try ownExecutor(shapes) }
+    if let processor = onProcessor.withLock({ $0 }) { return try processor.executor(shapes) }
+    do { return try ownExecutor(shapes) } catch let error as KilnError { return try processor(after: error).executor(shapes) }
+  }
+
+  /// The plans of the processor alone, when that is what an error asks for.
+  ///
+  /// - Throws: the error, when the device did not fail, or must not be done without.
+  package func processor(after error: KilnError) throws -> PlanCache {
+    guard let device = options.device, device.fallBack(after: error) else { throw error }
+    return onProcessor.withLock { processor in
+      if let processor { return processor }
+      var options = options
+      options.device = nil
+      let made = PlanCache(graph, options: options, pool: pool, limit: limit)
+      processor = made
+      return made
+    }
+  }
+
+  private func ownExecutor(_ shapes: [Shape]) throws -> Executor {
     guard staged == nil else {
       throw KilnError(.unsupportedModel, "sizes in this model depend on the data, which needs plain predictions")
     }
@@ -70,8 +93,14 @@ package final class PlanCache: Sendable {
 
   /// The outputs for inputs of the graph's dtypes, in its order.
   package func run(_ inputs: [Tensor]) throws -> [Tensor] {
+    guard options.device != nil else { return try ownRun(inputs) }
+    if let processor = onProcessor.withLock({ $0 }) { return try processor.run(inputs) }
+    do { return try ownRun(inputs) } catch let error as KilnError { return try processor(after: error).run(inputs) }
+  }
+
+  private func ownRun(_ inputs: [Tensor]) throws -> [Tensor] {
     if let staged { return try staged.get().run(inputs) }
-    return try executor(inputs.map(\.shape)).run(inputs)
+    return try ownExecutor(inputs.map(\.shape)).run(inputs)
   }
 
   /// Whether sizes depend on the data, so that there is no one plan for input shapes.

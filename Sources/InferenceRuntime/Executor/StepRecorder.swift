@@ -15,6 +15,12 @@ package final class StepRecorder {
     package var thread: Int
   }
 
+  package enum Place: String, Sendable {
+    case cpu, gpu
+    /// Between them.
+    case transfer
+  }
+
   /// One node, summed over all its runs in the prediction.
   package struct Row: Sendable {
     package var node: PlanReport.NodeEntry
@@ -24,6 +30,7 @@ package final class StepRecorder {
     package var nanoseconds: Int
     /// How many loops and branches it lies in.
     package var depth: Int
+    package var place = Place.cpu
   }
 
   let plan: Plan
@@ -33,6 +40,8 @@ package final class StepRecorder {
   private var runs = 0
   private var steps: [Int64]
   private var hosts: [Int64]
+  /// By host action: the nodes of a run on a device.
+  private var devices: [Int: [Int64]] = [:]
   private var stepEvents: [kiln_event] = []
   private var hostEvents: [(host: Int, begin: Int64, end: Int64)] = []
 
@@ -48,7 +57,13 @@ package final class StepRecorder {
   func run(_ workspace: Workspace, _ pool: ThreadPool) throws {
     runs += 1
     for segment in plan.segments {
-      if segment.host >= 0 {
+      if segment.host >= 0, case .device(let step) = plan.hostActions[Int(segment.host)] {
+        let (host, begin) = (Int(segment.host), kiln_pool_now())
+        let time = try step.timedRun(workspace)
+        hosts[host] += time.transfers
+        devices[host] = devices[host].map { zip($0, time.nodes).map { $0 + $1 } } ?? time.nodes
+        if keepsEvents { hostEvents.append((host, begin, kiln_pool_now())) }
+      } else if segment.host >= 0 {
         let begin = kiln_pool_now()
         try plan.hostActions[Int(segment.host)].run(workspace, pool)
         let end = kiln_pool_now()
@@ -105,10 +120,13 @@ package final class StepRecorder {
     let inner = plan.hostActions.map(\.nestedPlans.count)
     let total = steps.reduce(0, +) + hosts.reduce(0, +)
     for entry in plan.report.nodes {
+      for (node, time) in zip(entry.deviceNodes, devices[entry.host] ?? []) {
+        rows.append(Row(node: node, runs: runs, nanoseconds: Int(time), depth: depth, place: .gpu))
+      }
       let row = rows.count
       for step in entry.steps { rowOfStep[step] = row }
       var own = steps[entry.steps].reduce(0, +)
-      rows.append(Row(node: entry, runs: runs, nanoseconds: 0, depth: depth))
+      rows.append(Row(node: entry, runs: runs, nanoseconds: 0, depth: depth, place: entry.kernel == PlanReport.deviceKernel ? .transfer : .cpu))
       if hosts.indices.contains(entry.host) {
         rowOfHost[entry.host] = row
         own = hosts[entry.host]

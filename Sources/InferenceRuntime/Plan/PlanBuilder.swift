@@ -151,7 +151,7 @@ package struct PlanBuilder {
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
     if let run = node.op as? DeviceRun {
       for output in node.outputs { define(output, at: index) }
-      entry.kernel = "device"
+      entry.kernel = PlanReport.deviceKernel
       entry.deviceNodes = deviceProgram?.nodes(of: run.part) ?? []
       items.append(.host(.device(DeviceStep(part: run.part, name: name)), values: node.inputs, results: node.outputs))
     } else if prologues.absorbed.contains(index) {

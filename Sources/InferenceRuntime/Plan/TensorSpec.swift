@@ -99,6 +99,8 @@ package struct PlanReport: Sendable {
   }
 
   package static let referenceKernel = "reference"
+  /// The kernel of a run on a device.
+  package static let deviceKernel = "device"
 
   package var nodes: [NodeEntry] = []
   package var arenaBytes = 0

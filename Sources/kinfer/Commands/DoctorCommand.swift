@@ -12,9 +12,10 @@ struct DoctorCommand: ParsableCommand {
     var facts = [
       ("kiln", KilnVersion.text), ("instruction set", report.instructionSet), ("threads", String(report.threads)),
       ("blas", (report.blas ?? "none") + (report.usesBLAS ? "" : " (dense products take Kiln's own kernels)")),
-      ("gpu devices", "none"), ("fast kernels", report.kernels.joined(separator: " ")),
+      ("fast kernels", report.kernels.joined(separator: " ")),
       ("libpng", DoctorCommand.version(kiln_png_version())), ("libjpeg", DoctorCommand.version(kiln_jpeg_version())),
     ]
+    facts += report.gpuDevices.map { ("gpu device", $0) } + [("gpu kernels", report.gpuKernels.joined(separator: " "))]
     for (name, effect) in report.environment + DoctorCommand.environment {
       facts.append((name, (Console.variable(name) ?? "unset") + " (\(effect))"))
     }
@@ -27,6 +28,7 @@ struct DoctorCommand: ParsableCommand {
   private static func version(_ text: UnsafePointer<CChar>?) -> String { text.map { String(cString: $0) } ?? "not found" }
 
   private static let environment = [
+    (name: "KILN_DEVICE", effect: "where models run without --device: cpu, gpu or auto"),
     (name: "XDG_CACHE_HOME", effect: "imported models are kept in its folder kiln; ~/.cache/kiln when unset"),
     (name: "NO_COLOR", effect: "no colour on a terminal"),
   ]

@@ -68,7 +68,7 @@ struct ProfileCommand: ParsableCommand {
       JSON.object(
         JSONObject([
           ("name", .string(node.name)), ("scope", .string(node.scope)), ("op", .string(node.op)),
-          ("device", .string(node.device)), ("kernel", .string(node.kernel)), ("why", .string(node.reason)), ("parts", .int(node.parts)),
+          ("device", .string(node.device)), ("place", .string(node.place)), ("kernel", .string(node.kernel)), ("why", .string(node.reason)), ("parts", .int(node.parts)),
           ("runs", .int(node.runs)), ("depth", .int(node.depth)), ("output", .string(node.outputType)), ("flops", .int(node.flops)),
           ("bytes", .int(node.bytes)), ("ns", .int(node.nanoseconds)),
         ]))
@@ -114,13 +114,14 @@ struct ProfileCommand: ParsableCommand {
     } else {
       let shown = profile.nodes.filter { $0.nanoseconds > 0 }
       let (hasDevices, hasRuns) = (shown.contains { !$0.device.isEmpty }, shown.contains { $0.runs > 1 })
+      let hasPlaces = shown.contains { $0.place != "cpu" }
       table = TextTable(
-        ["us", "%", "GFLOP/s", "peak%", "KiB"] + (hasRuns ? ["runs"] : []) + ["op", "kernel", "output", "name"]
+        ["us", "%", "GFLOP/s", "peak%", "KiB"] + (hasRuns ? ["runs"] : []) + (hasPlaces ? ["place"] : []) + ["op", "kernel", "output", "name"]
           + (hasDevices ? ["device"] : []) + ["why"], rightAligned: hasRuns ? 6 : 5)
       for node in shown {
         table.add(
           times(node.nanoseconds, node.flops, of: total, peak) + [String(node.bytes >> 10)] + (hasRuns ? [String(node.runs)] : [])
-            + [node.op, node.kernel + (node.parts > 1 ? " x\(node.parts)" : ""), node.outputType]
+            + (hasPlaces ? [node.place] : []) + [node.op, node.kernel + (node.parts > 1 ? " x\(node.parts)" : ""), node.outputType]
             + [String(repeating: "  ", count: node.depth) + KilnError.escaped(node.name)]
             + (hasDevices ? [KilnError.escaped(node.device)] : []) + [KilnError.escaped(node.reason)])
       }

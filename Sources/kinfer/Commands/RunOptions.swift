@@ -3,10 +3,11 @@ import CommandSupport
 import Kiln
 import Training
 
+extension DeviceOptions.Choice: ExpressibleByArgument {}
+extension DeviceOptions.Precision: ExpressibleByArgument {}
+
 /// Options of every command that runs a model.
 struct RunOptions: ParsableArguments {
-  enum Device: String, CaseIterable, ExpressibleByArgument { case auto, cpu, gpu }
-
   enum Weights: String, CaseIterable, ExpressibleByArgument { case f32, bf16, int8 }
 
   enum Backend: String, CaseIterable, ExpressibleByArgument { case tensorflow, theano, cntk }
@@ -34,8 +35,17 @@ struct RunOptions: ParsableArguments {
   @Flag(help: "Leave weights where the model file has them, without a second, faster layout in memory. predict does so by itself for a few samples.")
   var lowMemory = false
 
-  @Option(help: "Where the model runs.")
-  var device: Device = .auto
+  @Option(
+    help: "Where the model runs: cpu, gpu (all of it), or auto (on the GPU what it can, the rest on the processor). The processor, or what KILN_DEVICE says, without it.")
+  var device: DeviceOptions.Choice?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --device gpu or auto: where a scope's nodes run; * stands for any text; repeatable.", valueName: "scope=cpu|gpu"))
+  var place: [String] = []
+
+  @Option(help: "How the GPU stores float32 values; it computes in float32.")
+  var gpuPrecision: DeviceOptions.Precision = .fp32
 
   @Flag(help: "Import a foreign model file anew, and keep nothing of it.")
   var noCache = false
@@ -66,16 +76,33 @@ struct RunOptions: ParsableArguments {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
   }
 
-  func load() throws -> Model {
-    if device == .gpu {
-      throw KilnError(.failed, "this Kiln has no GPU device", hint: "--device cpu runs the model on the processor")
+  /// Where the model runs, as options and environment say.
+  private func deviceOptions() throws -> DeviceOptions {
+    var choice = device ?? .cpu
+    if device == nil, let text = Console.variable("KILN_DEVICE"), !text.isEmpty {
+      guard let given = DeviceOptions.Choice(rawValue: text) else {
+        throw KilnError(.usage, "KILN_DEVICE must be cpu, gpu or auto, found \(KilnError.quoted(text))")
+      }
+      choice = given
     }
+    let placements = try place.map { text -> (String, DeviceOptions.Choice) in
+      guard let equals = text.lastIndex(of: "="), let side = DeviceOptions.Choice(rawValue: String(text[text.index(after: equals)...])), side != .auto
+      else { throw KilnError(.usage, "--place takes SCOPE=cpu or SCOPE=gpu, found \(KilnError.quoted(text))") }
+      return (String(text[..<equals]), side)
+    }
+    if choice == .cpu, !placements.isEmpty || gpuPrecision != .fp32 {
+      throw KilnError(.usage, "--place and --gpu-precision go with --device gpu or --device auto")
+    }
+    return DeviceOptions(choice, precision: gpuPrecision, placements: placements) { Console.note("warning: \($0)") }
+  }
+
+  func load() throws -> Model {
     let importOptions =
       (backend.map { ["--backend", $0.rawValue] } ?? []) + (dataFormat.map { ["--data-format", $0.rawValue] } ?? [])
       + replaceLayer.flatMap { ["--replace-layer", $0] }
     let loaded = try ModelLocator(ignoresCache: noCache, importOptions: importOptions).load(model, Model.Options(
       threads: threads, memoryLimit: memoryLimit?.bytes, weights: Model.Options.Weights(rawValue: weights.rawValue) ?? .float32,
-      lowMemory: lowMemory))
+      lowMemory: lowMemory, device: try deviceOptions()))
     if let note = RunOptions.note(loaded.missingDevices) { Console.note(note) }
     return loaded
   }
