@@ -20,17 +20,17 @@ public struct DeviceOptions: Sendable {
   public var precision: Precision
   /// Scopes (`*` and `?` stand for any text and character) with the device that they are to run on; the last that matches counts.
   public var placements: [(scope: String, choice: Choice)]
-  /// Gets one line when a GPU is missing or fails and the processor goes on.
-  public var onWarning: (@Sendable (String) -> Void)?
+  /// Gets one line (`note: …` or `warning: …`) when a part of the model stays on the processor, or a GPU is missing or fails.
+  public var report: (@Sendable (String) -> Void)?
 
   public init(
     _ choice: Choice = .cpu, precision: Precision = .fp32, placements: [(scope: String, choice: Choice)] = [],
-    onWarning: (@Sendable (String) -> Void)? = nil
+    report: (@Sendable (String) -> Void)? = nil
   ) {
     self.choice = choice
     self.precision = precision
     self.placements = placements
-    self.onWarning = onWarning
+    self.report = report
   }
 
   /// The device, opened; nil for the processor alone.
@@ -40,11 +40,16 @@ public struct DeviceOptions: Sendable {
     if choice == .cpu { return nil }
     let options = GPUBackend.Options(
       precision: precision == .fp16 ? .float16 : .float32, isStrict: choice == .gpu,
-      rules: placements.filter { $0.choice != .auto }.map { PlacementRule(scope: $0.scope, isDevice: $0.choice == .gpu) }, onWarning: onWarning)
+      rules: placements.filter { $0.choice != .auto }.map(Self.rule), report: report)
     do { return try GPUBackend(GPUDevice.chosen(), options: options) } catch let error as KilnError {
       if choice == .gpu { throw error }
-      onWarning?("no GPU is used: \(error.message)")
+      report?("warning: the model runs on the processor: \(error.message)")
       return nil
     }
+  }
+
+  /// A scope means all that lies in it.
+  private static func rule(_ scope: String, _ choice: Choice) -> PlacementRule {
+    PlacementRule(scope: scope, isDevice: choice == .gpu) { Glob.matches(scope, $0) || Glob.matches(scope + "/*", $0) }
   }
 }

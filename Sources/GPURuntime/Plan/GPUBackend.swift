@@ -15,19 +15,19 @@ package final class GPUBackend: DeviceBackend {
     /// Whether nodes go to the device wherever a kernel exists, whatever it costs.
     package var ignoresCost: Bool
 
-    /// Gets one line when the device fails and the processor goes on.
-    package var onWarning: (@Sendable (String) -> Void)?
+    /// Gets one line when the device fails and the processor goes on, or when a part of a model stays there.
+    package var report: (@Sendable (String) -> Void)?
 
     package init(
       precision: GPUPrecision = .float32, isStrict: Bool = false, rules: [PlacementRule] = [], prefersVectors: Bool? = nil,
-      ignoresCost: Bool = false, onWarning: (@Sendable (String) -> Void)? = nil
+      ignoresCost: Bool = false, report: (@Sendable (String) -> Void)? = nil
     ) {
       self.precision = precision
       self.isStrict = isStrict
       self.rules = rules
       self.prefersVectors = prefersVectors
       self.ignoresCost = ignoresCost
-      self.onWarning = onWarning
+      self.report = report
     }
   }
 
@@ -37,6 +37,7 @@ package final class GPUBackend: DeviceBackend {
   // Uploads weights; used while a plan is made, which is done by one caller at a time.
   private let queue: GPUQueue
   private let failure = GPUFailure()
+  private let hasTold = Mutex(false)
 
   package init(_ device: GPUDevice, options: Options = Options()) throws {
     context = try GPUContext.shared(device)
@@ -51,7 +52,7 @@ package final class GPUBackend: DeviceBackend {
 
   package func fallBack(after error: KilnError) -> Bool {
     guard !options.isStrict, let failed = failure.take() else { return false }
-    options.onWarning?("the GPU is done without from here on: \(failed.message)")
+    options.report?("warning: the processor goes on without the GPU: \(failed.message)")
     return true
   }
 
@@ -63,7 +64,9 @@ package final class GPUBackend: DeviceBackend {
     var consumed = Set(graph.outputs.map(\.value))
     for node in graph.nodes { consumed.formUnion(node.inputs) }
     let candidates = try graph.nodes.map { try candidate($0, in: graph, consumed) }
-    let onDevice = try Placement(graph, candidates, options, context.device).choose()
+    let choice = try Placement(graph: graph, candidates: candidates, options: options, cost: PlacementCost(context.device)).choose()
+    let onDevice = choice.onDevice
+    tell(choice)
     guard onDevice.contains(true) else { return nil }
     let schedule = Schedule(graph, onDevice)
     let runs = schedule.deviceRuns(graph) { index in
@@ -81,6 +84,18 @@ package final class GPUBackend: DeviceBackend {
       return [Node(op: op, inputs: nodes.inputs, outputs: nodes.outputs, scope: "")]
     }
     return DevicePlacement(graph: placed, program: plan)
+  }
+
+  /// Says once when a model runs on both sides, or not on the device at all.
+  private func tell(_ choice: Placement.Choice) {
+    guard let report = options.report, choice.onDevice.contains(false), !options.isStrict else { return }
+    guard hasTold.withLock({ told in
+      defer { told = true }
+      return !told
+    }) else { return }
+    let count = choice.onDevice.count { !$0 }
+    let reasons = choice.notes.isEmpty ? "" : ": " + Placement.list(choice.notes, most: 4)
+    report("note: \(count) of \(choice.onDevice.count) nodes run on the processor, the rest on \(context.device.name)\(reasons)")
   }
 
   /// Whether the device can run a node.

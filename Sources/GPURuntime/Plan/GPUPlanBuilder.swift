@@ -131,6 +131,16 @@ struct GPUPlanBuilder {
     part.flagOffset = size
     size += part.flags.count * context.device.alignment
     if size == 0 { return nil }
+    if let only = part.downloads.first, part.downloads.count == 1, part.flags.isEmpty {
+      let value = run.outputs[only.operand]
+      // A result that fills its buffer is read from there.
+      if let place = storage[value.index], place.byteOffset == 0, hostBytes(value) == deviceBytes(value),
+        buffers[place.buffer].byteCount == hostBytes(value)
+      {
+        buffers[place.buffer].last = max(buffers[place.buffer].last, time)
+        return place.buffer
+      }
+    }
     let box = add(size, time, time)
     for piece in part.downloads {
       let value = run.outputs[piece.operand]

@@ -93,7 +93,7 @@ struct RunOptions: ParsableArguments {
     if choice == .cpu, !placements.isEmpty || gpuPrecision != .fp32 {
       throw KilnError(.usage, "--place and --gpu-precision go with --device gpu or --device auto")
     }
-    return DeviceOptions(choice, precision: gpuPrecision, placements: placements) { Console.note("warning: \($0)") }
+    return DeviceOptions(choice, precision: gpuPrecision, placements: placements) { Console.note($0) }
   }
 
   func load() throws -> Model {
