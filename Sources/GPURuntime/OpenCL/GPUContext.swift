@@ -42,7 +42,8 @@ package final class GPUContext: @unchecked Sendable {
     }
   }
 
-  private init(_ device: GPUDevice) throws {
+  /// A context that nobody shares.
+  package init(_ device: GPUDevice) throws {
     cl = try OpenCL.library.get().functions.pointee
     self.device = device
     guard device.isAvailable else { throw KilnError(.failed, "the GPU '\(device.name)' is not available") }

@@ -39,8 +39,10 @@ package final class GPUBackend: DeviceBackend {
   private let failure = GPUFailure()
   private let hasTold = Mutex(false)
 
-  package init(_ device: GPUDevice, options: Options = Options()) throws {
-    context = try GPUContext.shared(device)
+  /// - Parameter context: the device's shared one when nil.
+  package init(_ device: GPUDevice, options: Options = Options(), context: GPUContext? = nil) throws {
+    let context = try context ?? GPUContext.shared(device)
+    self.context = context
     queue = try GPUQueue(context)
     self.options = options
   }
