@@ -97,7 +97,9 @@ package final class GPUBackend: DeviceBackend {
     }) else { return }
     let count = choice.onDevice.count { !$0 }
     let reasons = choice.notes.isEmpty ? "" : ": " + Placement.list(choice.notes, most: 4)
-    report("note: \(count) of \(choice.onDevice.count) nodes run on the processor, the rest on \(context.device.name)\(reasons)")
+    let total = choice.onDevice.count
+    let split = count == total ? "all \(total) nodes run on the processor" : "\(count) of \(total) nodes run on the processor, the rest on \(context.device.name)"
+    report("note: \(split)\(reasons)")
   }
 
   /// Whether the device can run a node.
