@@ -70,7 +70,7 @@ private let cases: [UsageCase] = [
     let folder = TemporaryFolder()
     let model = try Demo.model()
     let arguments = item.arguments.map { $0 == "MODEL" ? model : $0 == "SOURCE" ? Demo.source : $0 }
-    let run = try Command.run(item.command, arguments, environment: ["XDG_CACHE_HOME": folder.path])
+    let run = try Command.run(item.command, arguments, environment: ["XDG_CACHE_HOME": folder.path, "OCL_ICD_VENDORS": folder.path])
     #expect(run.signal == 0)
     #expect(run.exitCode == item.exitCode, "\(run.errors)")
     let line = try #require(run.errorLine, "not one line: \(run.errors)")
