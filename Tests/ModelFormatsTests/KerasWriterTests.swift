@@ -36,6 +36,25 @@ import Testing
     for part in ["keras-1", "keras-2", "tf.keras", "keras-3"] { #expect(KerasWriterTests.cases.contains { $0.name.hasPrefix(part) }, "none of \(part)") }
   }
 
+  /// What a target's Keras does not read, or reads and does not use, is refused.
+  @Test(arguments: [
+    ("keras-3.15.1/names_unicode/model.h5", KerasTarget.keras2H5, "TensorFlow"), ("keras-3.15.1/ops_slices/model.h5", .keras3H5, "ellipsis"),
+    ("keras-containers/keras-3.15.1__quantized_dense_float8/model.keras", .keras3H5, "float8"),
+    ("text-keras-3.15.1/integer_tf_idf/model.h5", .keras3H5, "tf_idf"),
+    ("joined-tf_keras-2.21.0/cases_of_2_02/model.h5", .keras3H5, "Normalization"),
+  ])
+  func refusesWhatKerasDoesNotRead(_ place: String, _ target: KerasTarget, _ word: String) throws {
+    let source = try ModelImporter.read(path: "\(FixtureCase.root)/fixtures/\(place)")
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    #expect {
+      try KerasWriter.write(#require(source.document), as: target, to: "\(folder)/out.h5")
+    } throws: { error in
+      let error = error as? KilnError
+      return error?.code == .unsupportedModel && error?.message.contains(word) == true
+    }
+  }
+
   @Test(arguments: cases.map { "\($0.name)/\($0.file)" }, [KerasTarget.keras3Archive, .keras3H5, .keras2H5])
   func predictsTheSameWhenReadAgain(_ place: String, _ target: KerasTarget) throws {
     let slash = try #require(place.lastIndex(of: "/"))

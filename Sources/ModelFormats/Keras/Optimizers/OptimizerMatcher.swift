@@ -53,9 +53,9 @@ struct OptimizerMatcher {
 
   /// What a name says beside the variable's own.
   private func kind(of own: Stored, _ variable: Int) -> String? {
+    let whole = "_\(own.words)_"
     for path in paths(variable) {
-      guard let range = ("_" + own.words + "_").range(of: "_\(path)_") else { continue }
-      let whole = "_" + own.words + "_"
+      guard let range = whole.firstRange(of: "_\(path)_") else { continue }
       let behind = whole[range.upperBound...].split(separator: "_").joined(separator: "_")
       return behind.isEmpty ? nil : behind
     }

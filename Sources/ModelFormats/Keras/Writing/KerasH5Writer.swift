@@ -33,6 +33,10 @@ struct KerasH5Writer {
     if let one = document.variables.first(where: { $0.name == "idf_weights" }) {
       throw refused("layer \(KilnError.quoted(one.layer)): Keras 3 does not read the weights of tf_idf in an .h5")
     }
+    // Keras 3 makes of its arrays what it computes with for the model's own layers alone.
+    if let one = document.variables.first(where: { $0.name == "mean" && !$0.isTrainable && $0.layer != $0.group }) {
+      throw refused("layer \(KilnError.quoted(one.layer)): Keras 3 loads the statistics of a Normalization inside a layer from an .h5 and does not use them")
+    }
     if Self.hasEllipsis(document.model) { throw refused("Keras 3 does not read an ellipsis among indices in an .h5") }
   }
 
