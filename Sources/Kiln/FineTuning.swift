@@ -24,6 +24,8 @@ public final class FineTuning {
     /// Only the last so many layers with variables are trained.
     public var trainLast: Int?
     public var seed = 0
+    /// Computes activations again for the derivative instead of keeping them.
+    public var recomputes = false
     public var threads: Int?
 
     public init() {}
@@ -101,6 +103,7 @@ public final class FineTuning {
     if let metrics = options.metrics { configuration.metrics = configuration.losses.map { $0 == nil ? [] : metrics } }
     if let norm = options.clipNorm { configuration.optimizer.globalClipNorm = norm }
     configuration.seed = options.seed
+    configuration.recomputes = options.recomputes
     configuration.threads = options.threads
     return configuration
   }

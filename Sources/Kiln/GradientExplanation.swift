@@ -8,8 +8,11 @@ import Training
 public struct GradientExplanation {
   /// The graph in its text form.
   public let graphText: String
-  /// Bytes for activations and what lies between, with all of them kept.
+  /// Bytes for activations and what lies between.
   public let arenaBytes: Int
+  /// The same with activations kept, and with them computed again.
+  public let keptBytes: Int
+  public let recomputedBytes: Int
   public let nodeCount: Int
   /// How many values the backward part reads of the forward part.
   public let keptCount: Int
@@ -18,13 +21,16 @@ public struct GradientExplanation {
   ///   - path: a `.kiln` that was imported for training.
   ///   - batch: samples in the step.
   ///   - loss: in the place of the file's own.
-  public init(contentsOf path: String, batch: Int, loss: LossConfiguration?) throws {
+  ///   - recomputes: shows the step that computes activations again.
+  public init(contentsOf path: String, batch: Int, loss: LossConfiguration?, recomputes: Bool = false) throws {
     var options = FineTuning.Options()
     options.loss = loss
     options.metrics = []
     options.threads = 1
     let trainer = try FineTuning(contentsOf: path, options: options).trainer
-    let (graph, report) = try trainer.explanation(batch: batch)
+    let (graph, report) = try trainer.explanation(batch: batch, recomputes: recomputes)
+    let other = try trainer.explanation(batch: batch, recomputes: !recomputes).report.arenaBytes
+    (keptBytes, recomputedBytes) = recomputes ? (other, report.arenaBytes) : (report.arenaBytes, other)
     graphText = TextForm.print(graph)
     arenaBytes = report.arenaBytes
     nodeCount = graph.nodes.count
@@ -35,6 +41,6 @@ public struct GradientExplanation {
 
   /// The graph, then a line on memory.
   public var text: String {
-    graphText + "# \(nodeCount) nodes; activations and temporaries \(arenaBytes) bytes, \(keptCount) values kept for the backward part\n"
+    graphText + "# \(nodeCount) nodes; activations and temporaries \(arenaBytes) bytes (\(keptBytes) kept, \(recomputedBytes) with --recompute), \(keptCount) values kept for the backward part\n"
   }
 }

@@ -4,7 +4,7 @@ import TensorModule
 
 extension Trainer {
   /// The graph of a training step for a batch of this size as it runs, and its plan's report.
-  package func explanation(batch: Int) throws -> (graph: Graph, report: PlanReport) {
+  package func explanation(batch: Int, recomputes: Bool) throws -> (graph: Graph, report: PlanReport) {
     func bound(_ type: TensorType) throws -> Shape {
       try type.dims.enumerated().map { axis, dim in
         guard let length = dim.fixed ?? (axis == 0 ? batch : nil) else {
@@ -22,7 +22,9 @@ extension Trainer {
       return loss.hasClassTargets ? Array(shape.dropLast()) : shape
     }
     let shapes = StepShapes(data: data, targets: targets, weights: targets.map { _ in nil })
-    let step = try StepGraphBuilder.build(model, engine.options, shapes, isTraining: true)
+    var options = engine.options
+    options.recomputes = recomputes
+    let step = try StepGraphBuilder.build(model, options, shapes, isTraining: true)
     let prepared = try RuntimeGraph.prepare(step.graph)
     let plan = try PlanBuilder.plan(prepared, shapes: prepared.inputs.map { prepared.type(of: $0).shape ?? [] })
     return (prepared, plan.report)

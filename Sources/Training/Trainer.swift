@@ -52,9 +52,10 @@ public final class Trainer {
     if let masked = moving.first(where: \.isMasked) {
       throw KilnError(.unsupportedModel, "a batch norm over masked steps is not supported in training", at: [masked.path], hint: "--freeze keeps its statistics")
     }
-    let options = StepOptions(
+    var options = StepOptions(
       losses: configuration.losses, lossWeights: configuration.lossWeights, trained: trained, movingLayers: Set(moving.map(\.path)),
       seed: configuration.seed, givesPredictions: configuration.metrics.contains { !$0.isEmpty })
+    options.recomputes = configuration.recomputes
     self.model = model
     self.configuration = configuration
     engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads)

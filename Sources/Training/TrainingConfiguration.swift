@@ -11,6 +11,8 @@ public struct TrainingConfiguration: Sendable {
   /// Numbers dropout and noise.
   public var seed = 0
   public var threads: Int?
+  /// Whether activations are computed again for the derivative instead of kept: less memory, more time, the same numbers.
+  public var recomputes = false
 
   public init(
     optimizer: OptimizerConfiguration, losses: [LossConfiguration?], lossWeights: [Double]? = nil, metrics: [[MetricConfiguration]] = []

@@ -25,6 +25,9 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "Print the graph of a training step instead: forward, loss and derivatives, optimized.")
   var gradient = false
 
+  @Flag(help: "With --gradient: compute activations again for the derivative instead of keeping them.")
+  var recompute = false
+
   @Option(help: "Samples in the step of --gradient.")
   var batch = 32
 
@@ -48,7 +51,7 @@ struct ExplainCommand: ParsableCommand {
       _ = try Interruption.deferring {
         try ModelImport.importModel(at: file, to: target, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
       }
-      let explanation = try GradientExplanation(contentsOf: target, batch: batch, loss: try loss.map { try LossConfiguration($0) })
+      let explanation = try GradientExplanation(contentsOf: target, batch: batch, loss: try loss.map { try LossConfiguration($0) }, recomputes: recompute)
       try Console.write(dumpGraph ? explanation.graphText : explanation.text)
       return
     }

@@ -80,7 +80,7 @@ import Training
   func stepsRunByKernels(_ model: String) throws {
     let imported = try Imported("\(Self.folder)/\(model).keras")
     let tuning = try FineTuning(contentsOf: imported.path, options: Self.options(.string("adam")))
-    let (_, report) = try tuning.trainer.explanation(batch: 8)
+    let (_, report) = try tuning.trainer.explanation(batch: 8, recomputes: false)
     let slow = report.nodes.filter { $0.kernel == PlanReport.referenceKernel }
     #expect(slow.isEmpty, "\(slow.map(\.name))")
     #expect(report.nodes.contains { $0.scope.hasPrefix("gradient") })

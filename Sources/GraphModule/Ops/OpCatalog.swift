@@ -1,6 +1,7 @@
 /// Every op there is, by name.
 package enum OpCatalog {
   package static let all: [any OpDefinition.Type] = [
+    After.self,
     ArgReduce.self,
     AsString.self,
     Base64Coding.self,

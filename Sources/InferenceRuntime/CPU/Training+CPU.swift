@@ -9,6 +9,13 @@ extension Noise: CPUBinding {
   }
 }
 
+extension After: CPUBinding {
+  package func lower(_ node: NodeLowering) throws -> Bool {
+    node.alias(of: 0)
+    return true
+  }
+}
+
 extension RandomNumbers: CPUBinding {
   private struct Numbers {
     var isNormal: Bool

@@ -67,6 +67,8 @@ package struct StepOptions: Sendable {
   package var givesPredictions: Bool
   /// What is made of the rows of tables' gradients.
   package var rows = RowTreatment()
+  /// Whether activations are computed again for the derivative instead of kept.
+  package var recomputes = false
 
   package init(
     losses: [LossConfiguration?], lossWeights: [Double], trained: Set<Int>, movingLayers: Set<String>, seed: Int, givesPredictions: Bool

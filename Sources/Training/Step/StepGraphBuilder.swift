@@ -58,7 +58,8 @@ struct StepGraphBuilder {
     for (index, output) in bound.outputs.dropFirst(model.graph.outputs.count).enumerated() { outputs.append((.state(index), try operand(output.value))) }
     if isTraining {
       let trained = options.trained.sorted()
-      let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] })
+      let segments = options.recomputes ? RecomputeSegments.choose(tape.graph) : []
+      let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] }, recomputing: segments)
       for (index, gradient) in zip(trained, gradients) {
         let type = tape.graph.type(of: variableInputs[index] ?? loss)
         let rows = try gradient == nil ? nil : pickedRows(index)

@@ -116,6 +116,9 @@ struct TrainChoices: ParsableArguments {
   @Option(help: "Decides the order of samples, dropout and augmentation.")
   var seed = 0
 
+  @Flag(help: "Compute activations again for the derivative instead of keeping them: less memory, more time.")
+  var recompute = false
+
   @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
   var threads: Int?
 
@@ -141,7 +144,7 @@ struct TrainChoices: ParsableArguments {
     options.metrics = try metrics.map { try $0.split(separator: ",").map { try MetricConfiguration(String($0)) } }
     options.clipNorm = clipNorm
     (options.freeze, options.unfreeze, options.trainLast) = (freeze, unfreeze, trainLast)
-    (options.seed, options.threads) = (seed, threads)
+    (options.seed, options.threads, options.recomputes) = (seed, threads, recompute)
     return options
   }
 }
