@@ -25,7 +25,9 @@ enum ImportWork {
     let check = try request.check?.vector(for: graph) ?? (request.simplifies && !request.options.isForTraining ? ReferenceCheck.vector(for: graph) : nil)
     let training = result.training.map { TrainingState(configuration: $0.configuration, variables: $0.variables) }
     let layers = result.document.map { SourceLayers(description: $0.json, variables: $0.variables.map(\.tensor)) }
-    try KilnFile.save(StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training, layers: layers), to: target)
+    let model = StoredModel(graph: graph, checks: check.map { [$0] } ?? [], training: training, layers: layers)
+    // The target is a temporary file: who gives it its name has it on the disk first.
+    try KilnFile.save(model, to: target, flushing: false)
     return outcome
   }
 

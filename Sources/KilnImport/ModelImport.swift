@@ -41,8 +41,10 @@ public enum ModelImport {
     let temporary = folder.path + "/model.kiln"
     let request = ImportRequest(source: source, target: temporary, options: options, check: check)
     let outcome = try perform(request, isolation, isCancelled)
-    try KilnFile.load(path: temporary, checkOnly: true)
-    try validate(temporary)
+    try ParallelWork.both({ try FileStatus.flush(temporary, as: target) }) {
+      try KilnFile.load(path: temporary, checkOnly: true)
+      try validate(temporary)
+    }
     if isCancelled() { throw KilnError(.failed, "was interrupted", at: [source]) }
     guard rename(temporary, target) == 0 else {
       throw KilnError(.failed, FileError.message("cannot be written"), at: [target])

@@ -14,15 +14,12 @@ package enum KilnFile {
 
   /// Writes a model under a temporary name, then gives it its name.
   ///
+  /// - Parameter flushing: has it on the disk before it has its name.
   /// - Throws: `KilnError` (`failed`) when the file exists and `overwriting` is false, or cannot be written.
-  package static func save(_ model: StoredModel, to path: String, overwriting: Bool = false) throws {
+  package static func save(_ model: StoredModel, to path: String, overwriting: Bool = false, flushing: Bool = true) throws {
     var tensors: [(name: String, tensor: Tensor)] = []
-    var hashes = JSONObject()
     func add(_ name: String, _ tensor: Tensor) throws {
-      let stored = tensor.dtype == .string ? try StringTensor.encode(tensor) : tensor
-      tensors.append((name, stored))
-      hashes[name] = .string(XXH64.text(stored.bytes, pause: stored.releaseMapping))
-      stored.releaseMapping()
+      tensors.append((name, tensor.dtype == .string ? try StringTensor.encode(tensor) : tensor))
     }
     let graph = model.graph.compacted()
     for (index, part) in graph.allGraphs.enumerated() {
@@ -45,22 +42,24 @@ package enum KilnFile {
     let trainingText = model.training?.text
     var layersText: String?
     if let layers = model.layers {
-      let (names, new) = layers.placed(among: tensors) { hashes[$0]?.stringValue }
+      let (names, new) = layers.placed(among: tensors)
       for (name, tensor) in new { try add(name, tensor) }
       layersText = layers.text(names)
     }
     let text = TextForm.print(graph, inlineConstants: false)
-    let hashText = JSON.object(hashes).text()
     let checkText = JSON.array(checks).text()
+    let names = tensors.map(\.name)
     var file = try AtomicFile.create(path: path, overwriting: overwriting)
     try Safetensors.write(
-      tensors,
-      metadata: [
-        ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
-        ("kiln.digest", digest(text, hashText, checkText, trainingText, layersText)),
-      ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []) + (layersText.map { [(SourceLayers.key, $0)] } ?? []),
-      isLast: { $0.hasPrefix(TrainingState.prefix) || $0.hasPrefix(SourceLayers.prefix) }, to: &file)
-    try file.commit()
+      tensors, isLast: { $0.hasPrefix(TrainingState.prefix) || $0.hasPrefix(SourceLayers.prefix) }, to: &file,
+      metadata: { hashes in
+        let hashText = JSON.object(JSONObject(names.map { ($0, .string(hashes[$0] ?? "")) })).text()
+        return [
+          ("kiln.format", formatVersion), ("kiln.graph", text), ("kiln.hashes", hashText), ("kiln.checks", checkText),
+          ("kiln.digest", digest(text, hashText, checkText, trainingText, layersText)),
+        ] + (trainingText.map { [(TrainingState.key, $0)] } ?? []) + (layersText.map { [(SourceLayers.key, $0)] } ?? [])
+      })
+    try file.commit(flushing: flushing)
   }
 
   /// Maps a model. Everything is checked first: the container, hashes, the graph's names, types and attributes.
@@ -111,7 +110,10 @@ package enum KilnFile {
     let used = header.entries.filter { !isApart($0.name) }
     let sums = TensorChecks(used.map { ($0, hashes[$0.name]?.stringValue) }, in: file, releases: checkOnly)
     // One pass over the file, before its text is read into memory.
-    if checkOnly { try sums.finish() }
+    if checkOnly {
+      try ParallelWork.forEach(4, bytes: sums.byteCount) { _ in sums.help() }
+      try sums.finish()
+    }
     for entry in used { tensors[entry.name] = try Safetensors.tensor(entry, in: file) }
     func take(_ name: String, _ type: TensorType) throws -> Tensor {
       guard let stored = tensors.removeValue(forKey: name) else {

@@ -1,12 +1,6 @@
 import GraphModule
 import TensorModule
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// What a writer of the source's format needs: the source's layers as data beside the graph, and their variables as they were
 /// before the graph was simplified. Never read when a model is loaded to predict.
 ///
@@ -25,33 +19,35 @@ package struct SourceLayers: Sendable {
     self.variables = variables
   }
 
+  /// Tensors alike in type and sample of which one is looked for among this many.
+  private static let candidates = 16
+
   /// Which tensors stand for the variables, and those of them that have to be stored.
   ///
-  /// - Parameter stored: the tensors that the file has already, with their hashes.
-  func placed(among stored: [(name: String, tensor: Tensor)], _ hash: (String) -> String?) -> (names: [String], new: [(name: String, tensor: Tensor)]) {
-    var known: [String: (name: String, tensor: Tensor)] = [:]
-    func key(_ tensor: Tensor, _ hash: String) -> String { "\(tensor.dtype.name)\(tensor.shape)\(hash)" }
+  /// - Parameter stored: the tensors that the file has already.
+  func placed(among stored: [(name: String, tensor: Tensor)]) -> (names: [String], new: [(name: String, tensor: Tensor)]) {
+    struct Key: Hashable {
+      let dtype: DType
+      let shape: Shape
+      let sample: [UInt8]
+
+      init(_ tensor: Tensor) { (dtype, shape, sample) = (tensor.dtype, tensor.shape, tensor.sample) }
+    }
+    var known: [Key: [(name: String, tensor: Tensor)]] = [:]
     for item in stored where !item.name.hasPrefix(CheckVector.prefix) && !item.name.hasPrefix(TrainingState.prefix) {
-      if let found = hash(item.name) { known[key(item.tensor, found)] = item }
+      known[Key(item.tensor), default: []].append(item)
     }
     var names: [String] = []
     var new: [(name: String, tensor: Tensor)] = []
     for (index, tensor) in variables.enumerated() {
-      let found = known[key(tensor, XXH64.text(tensor.bytes, pause: tensor.releaseMapping))]
-      if let found, SourceLayers.areEqual(found.tensor.bytes, tensor.bytes) {
+      if let found = known[Key(tensor)]?.prefix(SourceLayers.candidates).first(where: { $0.tensor.hasSameBits(as: tensor) }) {
         names.append(found.name)
       } else {
         names.append("\(SourceLayers.prefix)\(index)")
         new.append((names[index], tensor))
       }
-      tensor.releaseMapping()
     }
     return (names, new)
-  }
-
-  private static func areEqual(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
-    guard left.count == right.count, let first = left.baseAddress, let second = right.baseAddress else { return left.count == right.count }
-    return memcmp(first, second, left.count) == 0
   }
 
   /// The text for the metadata.

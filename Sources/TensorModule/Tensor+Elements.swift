@@ -132,6 +132,6 @@ extension Tensor: Equatable {
   public static func == (left: Tensor, right: Tensor) -> Bool {
     left === right
       || (left.dtype == right.dtype && left.shape == right.shape && left.strings == right.strings
-        && (left.address == right.address || left.bytes.elementsEqual(right.bytes)))
+        && (left.dtype == .string || left.hasSameBits(as: right)))
   }
 }

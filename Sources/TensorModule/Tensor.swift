@@ -1,18 +1,24 @@
 /// A dense, row-major, immutable array: 64-byte aligned memory of its own, or memory that another object keeps alive
-/// (a mapped file). String tensors hold byte strings instead.
+/// (a mapped file), or elements that are computed when they are asked for. String tensors hold byte strings instead.
 ///
 /// Elements are little-endian. `bool` is one byte, 0 or 1. A tensor is written only while it is made
 /// (`init(dtype:shape:filling:)`), so it can be shared between tasks.
 public final class Tensor: @unchecked Sendable {
   public let dtype: DType
   public let shape: Shape
-  /// The first element; `byteCount` bytes follow. Not meaningful for string tensors.
-  public let address: UnsafeRawPointer
+  @usableFromInline let base: UnsafeRawPointer
+  @usableFromInline let deferred: DeferredElements?
   /// The elements of a string tensor, row-major; empty for other dtypes.
   public let strings: [ByteString]
 
   private let owned: UnsafeMutableRawPointer?
   private let owner: AnyObject?
+
+  /// The first element; `byteCount` bytes follow. Not meaningful for string tensors.
+  @inlinable public var address: UnsafeRawPointer {
+    deferred?.compute()
+    return base
+  }
 
   public var count: Int { shape.elementCount }
   public var byteCount: Int { count * dtype.byteCount }
@@ -31,7 +37,8 @@ public final class Tensor: @unchecked Sendable {
     let memory = try AlignedMemory.allocate(byteCount: bytes, zeroed: zeroed)
     self.dtype = dtype
     self.shape = shape
-    self.address = UnsafeRawPointer(memory)
+    self.base = UnsafeRawPointer(memory)
+    self.deferred = nil
     self.strings = []
     self.owned = memory
     self.owner = nil
@@ -43,10 +50,34 @@ public final class Tensor: @unchecked Sendable {
     precondition(dtype != .string)
     self.dtype = dtype
     self.shape = shape
-    self.address = address
+    self.base = address
+    self.deferred = nil
     self.strings = []
     self.owned = nil
     self.owner = owner
+  }
+
+  /// A tensor whose elements `fill` computes, in pieces and as often as they are asked for: `forEachPiece` and `copy` keep
+  /// none of them, `address` and what is made of it compute all of them once and keep them.
+  ///
+  /// - Parameter fill: writes the elements of a range, in order, to memory of their size; gives the same ones each time, and
+  ///   may be called from several threads.
+  /// - Throws: `KilnError` when the size overflows or memory for all elements cannot be had.
+  package init(
+    dtype: DType, shape: Shape, deferring fill: @escaping @Sendable (Range<Int>, UnsafeMutableRawBufferPointer) -> Void
+  ) throws {
+    guard dtype != .string else { throw KilnError(.internal, "a string tensor is made from strings") }
+    guard shape.count <= maximumRank, let bytes = checkedProduct(shape + [dtype.byteCount]), bytes <= 1 << 46 else {
+      throw KilnError(.badInput, "a tensor \(dtype.name)\(shape.shapeText) is too large")
+    }
+    let deferred = try DeferredElements(count: bytes / dtype.byteCount, byteCount: bytes, fill)
+    self.dtype = dtype
+    self.shape = shape
+    self.base = UnsafeRawPointer(deferred.memory)
+    self.deferred = deferred
+    self.strings = []
+    self.owned = nil
+    self.owner = nil
   }
 
   /// A tensor of texts, as their UTF-8.
@@ -59,7 +90,8 @@ public final class Tensor: @unchecked Sendable {
     precondition(strings.count == shape.elementCount)
     self.dtype = .string
     self.shape = shape
-    self.address = UnsafeRawPointer(bitPattern: 64)!
+    self.base = UnsafeRawPointer(bitPattern: 64)!
+    self.deferred = nil
     self.strings = strings
     self.owned = nil
     self.owner = nil
@@ -76,14 +108,31 @@ public final class Tensor: @unchecked Sendable {
 
   /// Lets go of memory that mirrors a mapped file; the elements are read from the file again when they are used.
   package func releaseMapping() {
-    if let file = owner as? MappedFile { file.release(bytes) } else if let base = owner as? Tensor { base.releaseMapping() }
+    if !isDeferred { releaseMapping(bytes) }
+  }
+
+  /// The same for a part of the tensor.
+  package func releaseMapping(_ part: UnsafeRawBufferPointer) {
+    var tensor = self
+    while let base = tensor.owner as? Tensor { tensor = base }
+    if let file = tensor.owner as? MappedFile { file.release(part) }
   }
 
   /// The same elements under another shape of equal count.
   public func reshaped(_ shape: Shape) -> Tensor {
     precondition(shape.elementCount == count)
     if dtype == .string { return Tensor(strings: strings, shape: shape) }
-    return Tensor(dtype: dtype, shape: shape, address: address, owner: self)
+    return Tensor(self, shape)
+  }
+
+  private init(_ other: Tensor, _ shape: Shape) {
+    self.dtype = other.dtype
+    self.shape = shape
+    self.base = other.base
+    self.deferred = other.deferred
+    self.strings = []
+    self.owned = nil
+    self.owner = other
   }
 }
 

@@ -44,6 +44,27 @@ import Testing
     #expect(back.checks[0].inputs[0].name == "x:0" && back.checks[0].tolerance == .framework)
   }
 
+  /// Elements that are computed while they are written, and layers whose variables the graph has already.
+  @Test func deferredWeightsAreWritten() throws {
+    var model = try model()
+    let source = try Tensor((0..<400_000).map { Float($0) }, shape: [400, 1000])
+    let scaled = try Tensor(dtype: .float32, shape: [400, 1000]) { elements, memory in
+      for (index, element) in elements.enumerated() { memory.storeBytes(of: Float(element) * 2, toByteOffset: 4 * index, as: Float.self) }
+    }
+    let value = model.graph.addConstant("scaled", scaled)
+    model.graph.outputs.append(Graph.Output(name: "scaled", value: value))
+    let copy = try Tensor((0..<400_000).map { Float($0) * 2 }, shape: [400, 1000])
+    model.layers = SourceLayers(description: .object(JSONObject()), variables: [source, copy, source])
+    let path = folder.file("m.kiln")
+    try KilnFile.save(model, to: path, flushing: false)
+    let back = try KilnFile.load(path: path)
+    #expect(back.graph == model.graph.compacted())
+    let layers = try #require(try KilnFile.layers(path: path))
+    #expect(layers.variables == [source, copy, source])
+    let names = try Safetensors.readHeader(try MappedFile(path: path).bytes).entries.map(\.name)
+    #expect(names.filter { $0.hasPrefix("kiln.layers/") } == ["kiln.layers/0", "kiln.layers/2"])
+  }
+
   /// The state of training comes back whole for a trainer, and is no part of the model that predicts.
   @Test func trainingStateIsApart() throws {
     var model = try model()

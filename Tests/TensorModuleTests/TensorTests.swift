@@ -72,6 +72,18 @@ import Testing
     #expect(hash("The quick brown fox jumps over the lazy dog") == 0x0B24_2D36_1FDA_71BC)
   }
 
+  @Test func hashesInPieces() {
+    let bytes = (0..<200).map { UInt8($0 * 37 & 0xFF) }
+    let whole = bytes.withUnsafeBytes { XXH64.hash($0) }
+    for first in 0...bytes.count {
+      for second in [first, min(first + 5, bytes.count), (first + bytes.count) / 2] {
+        var hash = XXH64()
+        for part in [bytes[..<first], bytes[first..<second], bytes[second...]] { Array(part).withUnsafeBytes { hash.add($0) } }
+        #expect(hash.value == whole)
+      }
+    }
+  }
+
   @Test func errorsAreOneSafeLine() {
     let error = KilnError(.badInput, "found \u{1B}[31m\nred", at: ["m.h5", "a\u{202E}b"], hint: "try again")
     #expect(error.line == "m.h5: a\\u{202e}b: found \\u{1b}[31m\\nred (try again)")

@@ -474,7 +474,7 @@ private struct ExpressionKey: Hashable {
   }
 }
 
-/// Equal for equal tensors; looks at a sample of the bytes only.
+/// Equal for equal tensors; looks at a sample of the elements only.
 private struct ConstantKey: Hashable {
   let dtype: DType
   let shape: Shape
@@ -483,8 +483,6 @@ private struct ConstantKey: Hashable {
   init(_ tensor: Tensor) {
     dtype = tensor.dtype
     shape = tensor.shape
-    let bytes = tensor.dtype == .string ? nil : tensor.bytes
-    let step = max(1, (bytes?.count ?? 0) / 61)
-    sample = bytes.map { bytes in stride(from: 0, to: bytes.count, by: step).map { bytes[$0] } } ?? []
+    sample = tensor.sample
   }
 }

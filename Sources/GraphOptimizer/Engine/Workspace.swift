@@ -118,7 +118,7 @@ package final class Workspace {
   func settle(_ ids: [ValueID]) {
     guard let scratch else { return }
     for id in ids {
-      guard let tensor = graph.constants[id], tensor.dtype != .string, tensor.byteCount >= Workspace.large,
+      guard let tensor = graph.constants[id], tensor.dtype != .string, !tensor.isDeferred, tensor.byteCount >= Workspace.large,
         let kept = try? scratch.keep(tensor)
       else { continue }
       tensor.releaseMapping()
@@ -200,6 +200,9 @@ extension Tensor {
   package var splat: Double? {
     let size = dtype.byteCount
     guard count > 0, size > 0 else { return nil }
+    // The sample keeps a large constant from being computed for this.
+    let sample = sample
+    if zip(sample, sample.dropFirst(size)).contains(where: !=) { return nil }
     if count > 1, memcmp(address, address + size, byteCount - size) != 0 { return nil }
     let head = Tensor(dtype: dtype, shape: [1], address: address, owner: self)
     return head.doubles[0]

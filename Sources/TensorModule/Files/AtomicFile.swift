@@ -43,9 +43,24 @@ package struct AtomicFile: ~Copyable {
     try bytes.withUnsafeBytes { try write($0) }
   }
 
-  /// Flushes to the disk and gives the file its name.
-  package consuming func commit() throws {
-    guard fsync(descriptor) == 0, rename(temporaryPath, path) == 0 else {
+  /// Where threads write, each to places of its own.
+  package var places: Places { Places(descriptor: descriptor, path: path) }
+
+  /// An unfinished file; not to be used after it.
+  package struct Places: Sendable {
+    fileprivate let descriptor: Int32
+    fileprivate let path: String
+
+    package func write(_ bytes: UnsafeRawBufferPointer, at place: Int) throws {
+      try FileOutput.write(bytes, to: descriptor, at: place, named: path)
+    }
+  }
+
+  /// Gives the file its name.
+  ///
+  /// - Parameter flushing: after all of it is on the disk.
+  package consuming func commit(flushing: Bool = true) throws {
+    guard !flushing || fsync(descriptor) == 0, rename(temporaryPath, path) == 0 else {
       throw KilnError(.failed, FileError.message("cannot be written"), at: [path])
     }
     finished = true

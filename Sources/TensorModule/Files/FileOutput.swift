@@ -23,4 +23,18 @@ package enum FileOutput {
       rest = UnsafeRawBufferPointer(rebasing: rest[written...])
     }
   }
+
+  /// The same at a place in the file; several threads may write to places of their own.
+  package static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at place: Int, named name: String) throws {
+    var (rest, place) = (bytes, place)
+    while !rest.isEmpty {
+      let written = pwrite(descriptor, rest.baseAddress, rest.count, off_t(place))
+      if written < 0 {
+        if errno == EINTR { continue }
+        throw KilnError(.failed, FileError.message("cannot be written"), at: [name])
+      }
+      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+      place += written
+    }
+  }
 }

@@ -13,12 +13,17 @@ package enum FileStatus {
   ///
   /// - Throws: `KilnError` (`failed`) when that cannot be done.
   package static func publish(_ temporary: String, as path: String) throws {
-    func failure() -> KilnError { KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
-    let descriptor = open(temporary, O_RDONLY)
-    guard descriptor >= 0 else { throw failure() }
-    defer { close(descriptor) }
     let mask = umask(0)
     umask(mask)
-    guard fchmod(descriptor, 0o666 & ~mask) == 0, fsync(descriptor) == 0, rename(temporary, path) == 0 else { throw failure() }
+    guard chmod(temporary, 0o666 & ~mask) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
+    try flush(temporary, as: path)
+    guard rename(temporary, path) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
+  }
+
+  /// Flushes a file to the disk; an error names `path`.
+  package static func flush(_ temporary: String, as path: String) throws {
+    let descriptor = open(temporary, O_RDONLY | O_CLOEXEC)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
   }
 }

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The safetensors container: an 8-byte header length, a JSON header, tensor bytes without holes or overlap.
 /// Source: the format section of the safetensors README.
 package enum Safetensors {
@@ -82,13 +84,16 @@ package enum Safetensors {
     return Tensor(dtype: entry.dtype, shape: entry.shape, address: address, owner: file)
   }
 
-  /// Writes tensors and metadata. Tensors of a multiple of 64 bytes come first, so that they are 64-byte aligned; the
-  /// rest follow by falling element size, so that every element is aligned.
+  /// Writes tensors and metadata, on several threads. Tensors of a multiple of 64 bytes come first, so that they are 64-byte
+  /// aligned; the rest follow by falling element size, so that every element is aligned. Each tensor is read once, a piece at a time.
   ///
-  /// - Parameter isLast: names of tensors that come after all others.
+  /// - Parameters:
+  ///   - isLast: names of tensors that come after all others.
+  ///   - metadata: what goes beside the tensors, given the XXH64 of each by its name; as long with any hashes.
+  /// - Throws: `KilnError` (`failed`) when the disk is full or the header too large.
   package static func write(
-    _ tensors: [(name: String, tensor: Tensor)], metadata: [(String, String)], isLast: (String) -> Bool = { _ in false },
-    to file: inout AtomicFile
+    _ tensors: [(name: String, tensor: Tensor)], isLast: (String) -> Bool = { _ in false }, to file: inout AtomicFile,
+    metadata: ([String: String]) -> [(String, String)]
   ) throws {
     func key(_ position: Int, _ name: String, _ tensor: Tensor) -> (Int, Int, Int, Int) {
       (isLast(name) ? 1 : 0, tensor.byteCount % 64 == 0 ? 0 : 1, -tensor.dtype.byteCount, position)
@@ -96,10 +101,41 @@ package enum Safetensors {
     let ordered = tensors.enumerated().sorted { a, b in
       key(a.offset, a.element.name, a.element.tensor) < key(b.offset, b.element.name, b.element.tensor)
     }.map(\.element)
+    let unknown = XXH64().text
+    var hashes = Dictionary(ordered.map { ($0.name, unknown) }, uniquingKeysWith: { first, _ in first })
+    let size = try header(ordered, metadata(hashes)).count
+    var starts: [Int] = []
+    var end = size
+    for (_, tensor) in ordered {
+      starts.append(end)
+      end += tensor.byteCount
+    }
+    let (places, begins) = (file.places, starts)
+    let found = Mutex<[String: String]>([:])
+    try ParallelWork.forEach(ordered.count, bytes: end - size) { index in
+      let (name, tensor) = ordered[index]
+      var hash = XXH64()
+      var place = begins[index]
+      try tensor.forEachPiece { piece in
+        hash.add(piece)
+        try places.write(piece, at: place)
+        place += piece.count
+      }
+      let text = hash.text
+      found.withLock { $0[name] = text }
+    }
+    hashes = found.withLock { $0 }
+    let text = try header(ordered, metadata(hashes))
+    guard text.count == size else { throw KilnError(.internal, "the header of a .kiln file changes its length with the hashes") }
+    try text.withUnsafeBytes { try places.write($0, at: 0) }
+  }
+
+  /// What stands before the tensors' bytes.
+  private static func header(_ tensors: [(name: String, tensor: Tensor)], _ metadata: [(String, String)]) throws -> [UInt8] {
     var header = JSONObject()
     header["__metadata__"] = .object(JSONObject(metadata.map { ($0.0, .string($0.1)) }))
     var offset = 0
-    for (name, tensor) in ordered {
+    for (name, tensor) in tensors {
       guard let dtypeName = dtypeNames.first(where: { $0.0 == tensor.dtype })?.1, header[name] == nil else {
         throw KilnError(.internal, "tensor \(KilnError.quoted(name)) cannot be stored")
       }
@@ -115,13 +151,6 @@ package enum Safetensors {
     guard text.count <= maximumHeader else { throw KilnError(.failed, "the model's graph is too large for a .kiln file") }
     var length: [UInt8] = []
     length.append64(UInt64(text.count))
-    try file.write(length + text)
-    for (_, tensor) in ordered {
-      let bytes = tensor.bytes
-      for start in stride(from: 0, to: bytes.count, by: 8 << 20) {
-        try file.write(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + 8 << 20, bytes.count)]))
-        tensor.releaseMapping()
-      }
-    }
+    return length + text
   }
 }

@@ -1,5 +1,5 @@
 /// The 64-bit xxHash (XXH64, seed 0), which tells damaged data from sound data at memory speed. Not cryptographic.
-package enum XXH64 {
+package struct XXH64 {
   private static let p1: UInt64 = 0x9E37_79B1_85EB_CA87
   private static let p2: UInt64 = 0xC2B2_AE3D_27D4_EB4F
   private static let p3: UInt64 = 0x1656_67B1_9E37_79F9
@@ -7,51 +7,89 @@ package enum XXH64 {
   private static let p5: UInt64 = 0x27D4_EB2F_1656_67C5
 
   /// The hash of the bytes.
-  ///
-  /// - Parameter pause: called after every few megabytes.
-  package static func hash(_ bytes: UnsafeRawBufferPointer, pause: () -> Void = {}) -> UInt64 {
-    var position = 0
-    var hash: UInt64
-    func word(_ at: Int) -> UInt64 { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
-    if bytes.count >= 32 {
-      var (a, b, c, d) = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
-      let end = bytes.count - 32
-      while position <= end {
-        if position % (4 << 20) == 0 { pause() }
-        a = round(a, word(position))
-        b = round(b, word(position + 8))
-        c = round(c, word(position + 16))
-        d = round(d, word(position + 24))
-        position += 32
-      }
-      hash = rotate(a, 1) &+ rotate(b, 7) &+ rotate(c, 12) &+ rotate(d, 18)
-      for lane in [a, b, c, d] { hash = (hash ^ round(0, lane)) &* p1 &+ p4 }
-    } else {
-      hash = p5
-    }
-    hash = hash &+ UInt64(bytes.count)
-    while position + 8 <= bytes.count {
-      hash = rotate(hash ^ round(0, word(position)), 27) &* p1 &+ p4
-      position += 8
-    }
-    if position + 4 <= bytes.count {
-      let half = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt32.self))
-      hash = rotate(hash ^ UInt64(half) &* p1, 23) &* p2 &+ p3
-      position += 4
-    }
-    while position < bytes.count {
-      hash = rotate(hash ^ UInt64(bytes[position]) &* p5, 11) &* p1
-      position += 1
-    }
-    hash = (hash ^ hash >> 33) &* p2
-    hash = (hash ^ hash >> 29) &* p3
-    return hash ^ hash >> 32
+  package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var hash = XXH64()
+    hash.add(bytes)
+    return hash.value
   }
 
   /// The hash as 16 hexadecimal digits.
-  package static func text(_ bytes: UnsafeRawBufferPointer, pause: () -> Void = {}) -> String {
-    let digits = String(hash(bytes, pause: pause), radix: 16)
+  package static func text(_ bytes: UnsafeRawBufferPointer) -> String {
+    var hash = XXH64()
+    hash.add(bytes)
+    return hash.text
+  }
+
+  private var lanes = (p1 &+ p2, p2, UInt64(0), 0 &- p1)
+  /// Bytes that do not fill the 32 of a step yet.
+  private var rest: [UInt8] = []
+  private var count = 0
+
+  package init() {}
+
+  /// Adds bytes that follow those before.
+  package mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    count += bytes.count
+    var bytes = bytes
+    if !rest.isEmpty {
+      let missing = min(32 - rest.count, bytes.count)
+      rest += bytes[..<missing]
+      bytes = UnsafeRawBufferPointer(rebasing: bytes[missing...])
+      guard rest.count == 32 else { return }
+      rest.withUnsafeBytes { XXH64.steps(&lanes, $0) }
+      rest.removeAll()
+    }
+    let whole = bytes.count / 32 * 32
+    XXH64.steps(&lanes, UnsafeRawBufferPointer(rebasing: bytes[..<whole]))
+    rest += bytes[whole...]
+  }
+
+  /// The hash of all bytes so far.
+  package var value: UInt64 {
+    let (a, b, c, d) = lanes
+    var hash = XXH64.p5
+    if count >= 32 {
+      hash = XXH64.rotate(a, 1) &+ XXH64.rotate(b, 7) &+ XXH64.rotate(c, 12) &+ XXH64.rotate(d, 18)
+      for lane in [a, b, c, d] { hash = (hash ^ XXH64.round(0, lane)) &* XXH64.p1 &+ XXH64.p4 }
+    }
+    hash = hash &+ UInt64(count)
+    return rest.withUnsafeBytes { rest in
+      var position = 0
+      while position + 8 <= rest.count {
+        let word = UInt64(littleEndian: rest.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+        hash = XXH64.rotate(hash ^ XXH64.round(0, word), 27) &* XXH64.p1 &+ XXH64.p4
+        position += 8
+      }
+      if position + 4 <= rest.count {
+        let half = UInt32(littleEndian: rest.loadUnaligned(fromByteOffset: position, as: UInt32.self))
+        hash = XXH64.rotate(hash ^ UInt64(half) &* XXH64.p1, 23) &* XXH64.p2 &+ XXH64.p3
+        position += 4
+      }
+      for byte in rest[position...] { hash = XXH64.rotate(hash ^ UInt64(byte) &* XXH64.p5, 11) &* XXH64.p1 }
+      hash = (hash ^ hash >> 33) &* XXH64.p2
+      hash = (hash ^ hash >> 29) &* XXH64.p3
+      return hash ^ hash >> 32
+    }
+  }
+
+  /// The hash as 16 hexadecimal digits.
+  package var text: String {
+    let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
+  }
+
+  /// Steps over bytes whose count is a multiple of 32.
+  private static func steps(_ lanes: inout (UInt64, UInt64, UInt64, UInt64), _ bytes: UnsafeRawBufferPointer) {
+    guard let start = bytes.baseAddress else { return }
+    func word(_ at: Int) -> UInt64 { UInt64(littleEndian: start.loadUnaligned(fromByteOffset: at, as: UInt64.self)) }
+    var (a, b, c, d) = lanes
+    for position in stride(from: 0, to: bytes.count, by: 32) {
+      a = round(a, word(position))
+      b = round(b, word(position + 8))
+      c = round(c, word(position + 16))
+      d = round(d, word(position + 24))
+    }
+    lanes = (a, b, c, d)
   }
 
   @inline(__always)

@@ -1,0 +1,96 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// Work on files that takes more than one thread.
+package enum ParallelWork {
+  /// Threads that help the calling one at most.
+  private static let helpers = 3
+  /// Bytes from which starting threads pays.
+  private static let worthThreads = 4 << 20
+
+  /// Does `body` for 0 to count − 1, in order of their beginning, on as many threads as there are processors; returns when all are done.
+  ///
+  /// - Parameter bytes: how much is read or written; of little the calling thread does all.
+  /// - Throws: the error of the first that failed in time; no further ones are begun then.
+  package static func forEach(_ count: Int, bytes: Int, _ body: @Sendable (Int) throws -> Void) throws {
+    if bytes < worthThreads {
+      for index in 0..<count { try body(index) }
+      return
+    }
+    let state = Mutex<(next: Int, error: (any Error)?)>((0, nil))
+    withoutActuallyEscaping(body) { body in
+      let turns = Turns { [count] in
+        while true {
+          let index = state.withLock { state -> Int? in
+            guard state.next < count, state.error == nil else { return nil }
+            state.next += 1
+            return state.next - 1
+          }
+          guard let index else { return }
+          do { try body(index) } catch { state.withLock { if $0.error == nil { $0.error = error } } }
+        }
+      }
+      let processors = max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1)
+      let threads = (0..<max(min(processors - 1, helpers, count - 1), 0)).compactMap { _ in turns.start() }
+      turns.work()
+      for thread in threads { pthread_join(thread, nil) }
+    }
+    if let error = state.withLock({ $0.error }) { throw error }
+  }
+
+  /// Does one thing while the calling thread does another; both are done on return.
+  ///
+  /// - Throws: the error of either, `second`'s before `first`'s.
+  package static func both(_ first: @Sendable () throws -> Void, _ second: () throws -> Void) throws {
+    let failure = Mutex<(any Error)?>(nil)
+    try withoutActuallyEscaping(first) { first in
+      let turns = Turns {
+        do { try first() } catch { failure.withLock { $0 = error } }
+      }
+      let thread = turns.start()
+      defer {
+        if let thread { pthread_join(thread, nil) }
+      }
+      try second()
+      if thread == nil { turns.work() }
+    }
+    if let error = failure.withLock({ $0 }) { throw error }
+  }
+
+  /// What a thread does.
+  private final class Turns: Sendable {
+    let work: @Sendable () -> Void
+    init(_ work: @escaping @Sendable () -> Void) { self.work = work }
+
+    /// A thread that does it, or nil when the system gives none.
+    func start() -> pthread_t? {
+      let box = Unmanaged.passRetained(self)
+      #if canImport(Glibc)
+        var thread = pthread_t()
+        let status = pthread_create(
+          &thread, nil,
+          { argument in
+            if let argument { Unmanaged<Turns>.fromOpaque(argument).takeRetainedValue().work() }
+            return nil
+          }, box.toOpaque())
+        if status == 0 { return thread }
+      #else
+        var thread: pthread_t?
+        let status = pthread_create(
+          &thread, nil,
+          { argument in
+            Unmanaged<Turns>.fromOpaque(argument).takeRetainedValue().work()
+            return nil
+          }, box.toOpaque())
+        if status == 0, let thread { return thread }
+      #endif
+      box.release()
+      return nil
+    }
+  }
+}
