@@ -54,6 +54,9 @@ struct KerasDialect: Hashable {
     version.lexicographicallyPrecedes([major, minor, patch])
   }
 
+  /// Whether a frozen layer's weights are stored after the trainable ones; before Keras 1.0.7 freezing changes nothing in a file.
+  var movesFrozenWeights: Bool { generation != .keras1 || !isBefore(1, 0, 7) }
+
   /// How messages and metadata name the generation.
   var generationName: String { "Keras \(generation.rawValue)" }
 

@@ -139,7 +139,8 @@ final class KerasLayer {
     self.calls = calls
   }
 
-  /// The weights of this layer and of those inside it, in Keras's order: trainable ones, then the others.
+  /// The weights of this layer and of those inside it, in Keras's order: trainable ones, then the others, to which those of
+  /// a frozen layer belong.
   var slots: (trainable: [(layer: KerasLayer, slot: WeightSlot)], other: [(layer: KerasLayer, slot: WeightSlot)]) {
     var trainable = reader.weights.filter(\.isTrainable).map { (layer: self, slot: $0) }
     var other = reader.weights.filter { !$0.isTrainable }.map { (layer: self, slot: $0) }
@@ -148,7 +149,7 @@ final class KerasLayer {
       trainable += inner.trainable
       other += inner.other
     }
-    return isTrainable ? (trainable, other) : ([], trainable + other)
+    return isTrainable || !config.dialect.movesFrozenWeights ? (trainable, other) : ([], trainable + other)
   }
 
   /// This layer and every layer inside it, in order.
