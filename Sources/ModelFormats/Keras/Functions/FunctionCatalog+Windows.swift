@@ -37,6 +37,7 @@ extension FunctionCatalog {
         let ones = [Int](repeating: 1, count: rank)
         let strides = try spatial(call, "strides", rank) ?? ones
         let mode = try padding(call)
+        if let dilations = try spatial(call, "dilations", rank), dilations != ones { throw call.unsupported("dilations") }
         guard let shape = try call.dims(nil, "output_shape"), shape.count == rank + 2 else { throw call.wrong("output_shape is missing") }
         let spatialDims = format == .channelsLast ? Array(shape[1...rank]) : Array(shape[2...])
         // What the wanted length has over the least one.

@@ -94,6 +94,55 @@ enum TensorFlowOpCatalog {
     ] {
       table[name] = Form(function: function)
     }
+    return table.merging(less) { first, _ in first }
+  }()
+
+  /// Operations that stand seldom between layers: on bits, matrices, segments, shapes, and layers' own.
+  private static let less: [String: Form] = {
+    var table: [String: Form] = [
+      "Roll": Form(function: "roll", inputs: [nil, "shift", "axis"]),
+      "EnsureShape": Form(function: "ensure_shape", attributes: [("shape", "shape")]),
+      "Shape": Form(function: "shape", attributes: [("out_type", "out_type")]),
+      "Size": Form(function: "size", attributes: [("out_type", "out_type")]),
+      "Rank": Form(function: "rank"),
+      "GatherNd": Form(function: "gather_nd", inputs: [nil, nil]),
+      "ScatterNd": Form(function: "scatter_nd", inputs: [nil, nil, "shape"]),
+      "SpaceToBatchND": Form(function: "space_to_batch_nd", inputs: [nil, "block_shape", "paddings"]),
+      "BatchToSpaceND": Form(function: "batch_to_space_nd", inputs: [nil, "block_shape", "crops"]),
+      "Cholesky": Form(function: "cholesky"),
+      "MatrixDeterminant": Form(function: "det"),
+      "MatrixDiag": Form(function: "diag"),
+      "MatrixDiagPart": Form(function: "diag_part"),
+      "L2Loss": Form(function: "l2_loss"),
+      "Lgamma": Form(function: "lgamma"),
+      "Digamma": Form(function: "digamma"),
+      "Invert": Form(function: "bitwise_not"),
+      "LRN": Form(
+        function: "local_response_normalization",
+        attributes: [("depth_radius", "depth_radius"), ("bias", "bias"), ("alpha", "alpha"), ("beta", "beta")]),
+      "Conv2DBackpropInput": Form(
+        function: "conv2d_transpose", inputs: ["output_shape", "filters", "input"],
+        attributes: [("strides", "strides"), ("padding", "padding"), ("data_format", "data_format"), ("dilations", "dilations")]),
+    ]
+    for (name, function) in [
+      ("BitwiseAnd", "bitwise_and"), ("BitwiseOr", "bitwise_or"), ("BitwiseXor", "bitwise_xor"), ("LeftShift", "left_shift"),
+      ("RightShift", "right_shift"), ("Xlogy", "xlogy"), ("Xdivy", "xdivy"), ("Cross", "cross"),
+    ] {
+      table[name] = Form(function: function, inputs: [nil, nil])
+    }
+    for name in ["sum", "max", "min", "prod"] {
+      let capital = name.prefix(1).uppercased() + name.dropFirst()
+      table["Segment\(capital)"] = Form(function: "segment_\(name)", inputs: [nil, nil])
+      table["UnsortedSegment\(capital)"] = Form(function: "unsorted_segment_\(name)", inputs: [nil, nil, "num_segments"])
+    }
+    for (name, function) in [("Update", "update"), ("Add", "add"), ("Sub", "sub"), ("Max", "max"), ("Min", "min")] {
+      table["TensorScatter\(name)"] = Form(function: "tensor_scatter_nd_\(function)", inputs: [nil, nil, nil])
+    }
+    for (name, function) in [("Conv2D", "conv2d"), ("Conv3D", "conv3d"), ("DepthwiseConv2dNative", "depthwise_conv2d")] {
+      table[name] = Form(
+        function: function, inputs: [nil, nil],
+        attributes: [("strides", "strides"), ("padding", "padding"), ("data_format", "data_format"), ("dilations", "dilations")])
+    }
     return table
   }()
 }
