@@ -135,7 +135,10 @@ struct InspectCommand: ParsableCommand {
     out += "\n" + (tree.map { table($0, hasWork: summary.flops != nil) } ?? table(summary))
     let lengths = summary.bindings.map { "\(KilnError.escaped($0.symbol)) \($0.length)" }.joined(separator: ", ")
     out += "\n\(NumberText.grouped(summary.parameters)) parameters"
-    if let flops = summary.flops { out += ", \(NumberText.scaled(flops))FLOPs" + (lengths.isEmpty ? "" : " for \(lengths)") }
+    if let flops = summary.flops {
+      let number = NumberText.scaled(flops)
+      out += ", \(number)\(number.last?.isNumber == true ? " " : "")FLOPs" + (lengths.isEmpty ? "" : " for \(lengths)")
+    }
     return out + "\n" + training(summary)
   }
 

@@ -63,7 +63,7 @@ struct KerasSource {
     if isTree {
       let isOld = try h5.file.exists("_layer_checkpoint_dependencies")
       dialect = KerasDialect(versionText: isOld ? "2.13" : "3")
-      dialect.evidence = isOld ? "the variables are under _layer_checkpoint_dependencies" : "the variables are under layers"
+      dialect.evidence = isOld ? "the variables are under _layer_checkpoint_dependencies" : "the variables are under layers, as in Keras 3 and in tf.keras from 2.14 on"
     }
     var source = KerasSource(
       format: h5.config == nil ? "keras_weights" : "keras_h5", version: h5.version, backend: h5.backend, config: h5.config,
