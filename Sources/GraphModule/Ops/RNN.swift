@@ -53,6 +53,18 @@ package struct RNN: OpDefinition {
   package var initialState: Bool
   /// Whether the last result is a trace of the forward pass, for `rnn_gradient`.
   package var trace = false
+  /// What training drops inside the cell; predicting ignores it.
+  package var dropout: Dropout?
+
+  /// Dropout with a mask for each gate, the same at all steps.
+  package struct Dropout: Hashable, Sendable {
+    package var input: Double
+    package var recurrent: Double
+    /// The random numbers of the input's masks; the state's are of the stream behind.
+    package var stream: Int
+
+    package init(input: Double, recurrent: Double, stream: Int) { (self.input, self.recurrent, self.stream) = (input, recurrent, stream) }
+  }
 
   package init(
     cell: Cell, activation: Activation = Activation(.tanh), recurrentActivation: Activation = Activation(.sigmoid),
@@ -84,13 +96,16 @@ package struct RNN: OpDefinition {
   }
 
   package var attributes: Attributes {
-    [
+    var list: Attributes = [
       ("cell", .word(cell.rawValue)), ("activation", activation.attribute),
       ("recurrent_activation", recurrentActivation.attribute), ("go_backwards", .bool(goBackwards)),
       ("return_sequences", .bool(returnSequences)), ("zero_output_for_mask", .bool(zeroOutputForMask)),
       ("bias", .bool(bias)),
       ("mask", .bool(mask)), ("initial_state", .bool(initialState)),
-    ] + (trace ? [("trace", .bool(true))] : [])
+    ]
+    if trace { list.append(("trace", .bool(true))) }
+    if let dropout { list += [("dropout", .floats([dropout.input, dropout.recurrent])), ("dropout_stream", .int(dropout.stream))] }
+    return list
   }
 
   package init(from reader: inout AttributeReader) throws {
@@ -104,6 +119,13 @@ package struct RNN: OpDefinition {
     mask = try reader.bool("mask")
     initialState = try reader.bool("initial_state")
     if reader.has("trace") { trace = try reader.bool("trace") }
+    if reader.has("dropout") {
+      let rates = try reader.floats("dropout")
+      guard rates.count == 2, rates.allSatisfy({ (0...1).contains($0) }) else {
+        throw KilnError(.badInput, "op 'rnn': dropout must be two rates from 0 to 1")
+      }
+      dropout = Dropout(input: rates[0], recurrent: rates[1], stream: try reader.int("dropout_stream"))
+    }
   }
 
   package func infer(_ inputs: [TensorType]) throws -> [TensorType] {

@@ -64,6 +64,8 @@ protocol KerasLayerReader {
   var masking: MaskRule { get }
   /// Whether the layer does nothing when predicting.
   var isIdentity: Bool { get }
+  /// Whether graphs for training have the layer's own `dropout` and `recurrent_dropout`.
+  var trainsDropout: Bool { get }
   /// Adds the layer's nodes to the graph.
   ///
   /// - Returns: the results in Keras's order, in Keras's own layout.
@@ -78,6 +80,7 @@ extension KerasLayerReader {
   var repeatedOwners: [String] { [] }
   var masking: MaskRule { .drops }
   var isIdentity: Bool { false }
+  var trainsDropout: Bool { false }
 }
 
 /// A value that flows between layers, with the mask that Keras attaches to it.

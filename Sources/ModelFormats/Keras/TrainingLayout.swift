@@ -82,7 +82,7 @@ enum TrainingLayout {
         // A wrapper computes the layer inside it all at once, or not as a layer.
         if results.isEmpty || isInTimeDistributed { problems.append(.string("activity_regularizer")) }
       }
-      for key in ["dropout", "recurrent_dropout"] where (config[key]?.doubleValue ?? 0) > 0 { problems.append(.string(key)) }
+      for key in ["dropout", "recurrent_dropout"] where !layer.reader.trainsDropout && (config[key]?.doubleValue ?? 0) > 0 { problems.append(.string(key)) }
       for key in ["renorm"] where config[key]?.boolValue == true { problems.append(.string(key)) }
       let slots = Set(layer.reader.weights.map { Self.stem($0.name) })
       for (key, value) in config.entries where !value.isNull {

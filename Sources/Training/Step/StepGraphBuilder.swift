@@ -139,6 +139,12 @@ struct StepGraphBuilder {
     }
     let name = node.outputs.first.map { bound[$0].name } ?? node.op.opName
     var op = node.op
+    if isTraining, let rnn = op as? RNN, let dropout = rnn.dropout {
+      let masks = DropoutCell.Masks(dropout: dropout, seed: options.seed, counter: try stepCounter())
+      let results = try DropoutCell(rnn: rnn, masks: masks, graph: writer).write(operands)
+      for (old, new) in zip(node.outputs, results) { map[old] = new }
+      return
+    }
     if isTraining, var rnn = op as? RNN {
       // The derivative, if there will be one, reads the gates instead of computing them again; a trace that nothing reads is not written.
       rnn.trace = true

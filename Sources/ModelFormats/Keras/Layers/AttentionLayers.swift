@@ -13,7 +13,7 @@ struct MultiHeadAttention: KerasLayerReader {
   let outputShape: [Int]?
   let attentionAxes: [Int]?
   let window: Int?
-  let hasDropout: Bool
+  let dropout: Double
   let quantization: KerasQuantization?
 
   init(_ config: LayerConfig) {
@@ -26,7 +26,7 @@ struct MultiHeadAttention: KerasLayerReader {
     outputShape = config.intList("output_shape").flatMap { $0.isEmpty ? nil : $0 }
     attentionAxes = config.intList("attention_axes").flatMap { $0.isEmpty ? nil : $0 }
     window = config.json("sliding_window") == nil ? nil : config.int("sliding_window")
-    hasDropout = config.double("dropout", 0) > 0
+    dropout = config.double("dropout", 0)
     if outputShape?.contains(where: { $0 < 1 }) == true { config.malformed("output_shape must be lengths from 1") }
     config.ignore("query_shape", "key_shape", "value_shape", "softmax_robust_masking", "flash_attention", "is_quantized")
   }
@@ -38,6 +38,7 @@ struct MultiHeadAttention: KerasLayerReader {
     AttentionOperands.objects(quantization, usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
+  var trainsDropout: Bool { true }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let operands = try AttentionOperands(call)
@@ -72,7 +73,7 @@ struct MultiHeadAttention: KerasLayerReader {
     let mask = try call.attentionMask(
       rows: call.type(query).dims[1], columns: call.type(value).dims[1], window: window, readsMasks: readsMasks, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
-    let zeroes = call.softmaxZeroes && (hasDropout || wantsScores || rank != 3)
+    let zeroes = call.softmaxZeroes && (dropout > 0 || wantsScores || rank != 3)
     let scoreDims = call.type(scores).dims
     let spread = try mask.map { try expanded(call, $0, rank: scoreDims.count, axisCount: axes.count) }
     if axes.count == 1 {
@@ -87,7 +88,7 @@ struct MultiHeadAttention: KerasLayerReader {
       scores = try call.reshape(try call.maskedSoftmax(try call.reshape(scores, outer + [inner]), flatMask, zeroes: zeroes), scoreDims)
     }
     var context = try call.einsum(
-      EinsumEquation(left: scoreLabels, right: source + ["x", "z"], result: names + ["x", "z"]), scores, v, "context")
+      EinsumEquation(left: scoreLabels, right: source + ["x", "z"], result: names + ["x", "z"]), try call.dropout(scores, dropout), v, "context")
     if usesGate { context = try call.binary(.mul, context, try project(query, "gate", valueWidth, Activation(.sigmoid))) }
     let outer = try outputShape ?? [call.fixed(query, axis: -1)]
     let output = try call.projection(context, "attention_output", inner: [heads, valueWidth], outer: outer, usesBias: usesBias)
@@ -117,7 +118,7 @@ struct GroupQueryAttention: KerasLayerReader {
   let usesBias: Bool
   let usesGate: Bool
   let window: Int?
-  let hasDropout: Bool
+  let dropout: Double
   let quantization: KerasQuantization?
 
   init(_ config: LayerConfig) {
@@ -128,7 +129,7 @@ struct GroupQueryAttention: KerasLayerReader {
     usesBias = config.bool("use_bias", true)
     usesGate = config.bool("use_gate", false)
     window = config.json("sliding_window") == nil ? nil : config.int("sliding_window")
-    hasDropout = config.double("dropout", 0) > 0
+    dropout = config.double("dropout", 0)
     config.ignore("flash_attention")
     if queryHeads % valueHeads != 0 { config.malformed("num_query_heads must be a multiple of num_key_value_heads") }
   }
@@ -140,6 +141,7 @@ struct GroupQueryAttention: KerasLayerReader {
     AttentionOperands.objects(quantization, usesGate: usesGate, usesBias: usesBias)
   }
   var masking: MaskRule { .computed }
+  var trainsDropout: Bool { true }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let operands = try AttentionOperands(call)
@@ -166,8 +168,8 @@ struct GroupQueryAttention: KerasLayerReader {
       rows: rows, columns: columns, window: window, readsMasks: true, query: operands.queryTensor, value: operands.valueTensor, key: operands.keyTensor)
     let wantsScores = call.flag("return_attention_scores")
     let spread = try mask.map { call.type($0).rank == 3 ? try call.expand($0, axis: 1) : $0 }
-    scores = try call.maskedSoftmax(scores, spread, zeroes: call.softmaxZeroes && (hasDropout || wantsScores))
-    let weighted = try call.reshape(scores, [batch, groups, shared * rows, columns])
+    scores = try call.maskedSoftmax(scores, spread, zeroes: call.softmaxZeroes && (dropout > 0 || wantsScores))
+    let weighted = try call.reshape(try call.dropout(scores, dropout), [batch, groups, shared * rows, columns])
     var context = try call.add(MatMul(), [weighted, v], "context")
     context = try call.transpose(
       try call.reshape(context, [batch, groups, shared, rows, Dim(width)]), [0, 3, 1, 2, 4])
@@ -188,19 +190,22 @@ struct DotAttention: KerasLayerReader {
   let score: Score
   let usesScale: Bool
   let isCausal: Bool
+  let dropout: Double
 
   init(_ config: LayerConfig, additive: Bool) {
     isAdditive = additive
     usesScale = config.bool("use_scale", additive)
     score = additive ? .dot : config.choice("score_mode", .dot)
     isCausal = config.bool("causal", false)
-    config.ignore("dropout", "score_mode")
+    dropout = config.double("dropout", 0)
+    config.ignore("score_mode")
   }
 
   var weights: [WeightSlot] {
     (usesScale ? [WeightSlot("scale")] : []) + (score == .concat ? [WeightSlot("concat_score_weight")] : [])
   }
   var masking: MaskRule { .computed }
+  var trainsDropout: Bool { true }
 
   func call(_ call: LayerCall) throws -> [KerasTensor] {
     let tensors = call.tensors
@@ -229,7 +234,7 @@ struct DotAttention: KerasLayerReader {
     if isCausal || call.flag("use_causal_mask") {
       mask = try call.both(mask, try call.causalMask(call.type(scores).dims[1], call.type(scores).dims[2]))
     }
-    let weights = try call.maskedSoftmax(scores, mask, zeroes: false)
+    let weights = try call.dropout(try call.maskedSoftmax(scores, mask, zeroes: false), dropout)
     var result = try call.add(MatMul(), [weights, value], "attention")
     if let queryMask {
       let kept = try call.expand(try call.truth(queryMask), axis: -1)

@@ -1,6 +1,17 @@
 import GraphModule
 import TensorModule
 
+extension LayerCall {
+  /// x, in a graph for training with dropout.
+  ///
+  /// - Parameter shared: the axes along which all elements share a random number.
+  func dropout(_ x: ValueID, _ rate: Double, shared: [Int] = []) throws -> ValueID {
+    guard builder.isForTraining, rate > 0 else { return x }
+    guard rate <= 1 else { throw KilnError(.badInput, "dropout \(rate) is more than 1") }
+    return try add(Noise(.dropout, amount: rate, shared: shared, stream: builder.nextNoise()), [x], "dropout")
+  }
+}
+
 /// Keras `Dropout` and its kin, `GaussianNoise`: nothing when predicting, noise in a graph for training.
 struct NoiseLayer: KerasLayerReader {
   let kind: Noise.Kind

@@ -17,6 +17,14 @@ struct RecurrentLayer: KerasLayerReader {
   var zeroOutputForMask: Bool
   let goesBackwards: Bool
   let isStateful: Bool
+  /// Of the inputs and of the state, and whether each gate draws its own.
+  let inputDropout: Double
+  let recurrentDropout: Double
+  let hasGateMasks: Bool
+  /// Whether dropout is known to be as Keras computes it.
+  let trainsDropout: Bool
+  /// Whether all steps drop the same inputs.
+  let sharesSteps: Bool
   /// Keras 1 keeps an array for each gate, unless `consume_less` is `gpu` (since 1.0.3).
   let hasGateArrays: Bool
 
@@ -41,8 +49,17 @@ struct RecurrentLayer: KerasLayerReader {
     zeroOutputForMask = config.bool("zero_output_for_mask", false)
     goesBackwards = config.bool("go_backwards", false)
     isStateful = config.bool("stateful", false)
+    // At a rate of 1 nothing is dropped.
+    inputDropout = min(1, max(0, config.double("dropout", 0))).truncatingRemainder(dividingBy: 1)
+    recurrentDropout = min(1, max(0, config.double("recurrent_dropout", 0))).truncatingRemainder(dividingBy: 1)
+    hasGateMasks = kind != .simple && (recurrentDropout > 0 || config.json("implementation")?.intValue == 1)
+    // TensorFlow 2's layers with the functions of cuDNN drop whole sequences, each step in its own way.
+    let isFused = config.dialect.isTensorFlowKeras && kind != .simple && !hasGateMasks && activation == Activation(.tanh)
+      && recurrentActivation == Activation(.sigmoid) && usesBias && cell != .gru && !config.bool("unroll", false)
+    sharesSteps = !isFused
+    trainsDropout = config.dialect.isKeras3 || config.dialect.isTensorFlowKeras
     config.ignore(
-      "dropout", "recurrent_dropout", "implementation", "unroll", "unit_forget_bias", "use_cudnn",
+      "implementation", "unroll", "unit_forget_bias", "use_cudnn",
       "consume_less")
   }
 
@@ -64,7 +81,8 @@ struct RecurrentLayer: KerasLayerReader {
     guard states.isEmpty || states.count == stateCount else {
       throw KilnError(.badInput, "takes \(stateCount) initial states, found \(states.count)")
     }
-    let x = isTimeMajor ? try call.transpose(input, [1, 0, 2]) : input
+    var x = isTimeMajor ? try call.transpose(input, [1, 0, 2]) : input
+    if !hasGateMasks { x = try call.dropout(x, inputDropout, shared: sharesSteps ? [1] : []) }
     let steps = isTimeMajor ? try mask.map { try call.transpose($0, [1, 0]) } : mask
     let width = units * cell.gates
     var operands = [x, try call.weight("kernel", [try call.fixed(x, axis: 2), width])]
@@ -75,10 +93,15 @@ struct RecurrentLayer: KerasLayerReader {
       try states.map { try call.cast($0, to: call.dtype) }, isStateful: isStateful, count: stateCount,
       [call.type(x).dims[0], Dim(units)])
     operands += starting
-    let op = RNN(
+    var op = RNN(
       cell: cell, activation: activation, recurrentActivation: recurrentActivation, goBackwards: goesBackwards,
       returnSequences: returnsSequences, zeroOutputForMask: zeroOutputForMask, bias: usesBias, mask: steps != nil,
       initialState: !starting.isEmpty)
+    let gateInput = hasGateMasks ? inputDropout : 0
+    if call.builder.isForTraining, gateInput > 0 || recurrentDropout > 0 {
+      op.dropout = RNN.Dropout(input: gateInput, recurrent: recurrentDropout, stream: call.builder.nextNoise())
+      _ = call.builder.nextNoise()
+    }
     var results = try call.addAll(op, operands, "rnn")
     call.keep(results.dropFirst(), isStateful: isStateful)
     guard let output = results.first else { throw KilnError(.internal, "a recurrent op without result") }
