@@ -47,6 +47,7 @@ extension Golden {
       poolGradient,
       rnnGradient,
       noise,
+      after,
       random,
     ].flatMap { $0 }
   }

@@ -4,6 +4,7 @@ import TensorModule
 extension ONNXWriterCatalog {
   static let recurrent: [Row] = [
     .written(RNN.self, "LSTM, GRU, RNN; with a mask, computed weights or an activation that these lack a Loop") { op, w in
+      if op.trace { throw w.unsupported("a trace of a recurrent layer, which is for training,") }
       let operands = op.operands
       let isPlain = operands.mask == nil && w.constant(1) != nil && w.constant(2) != nil && (operands.bias.map { w.constant($0) != nil } ?? true)
       if isPlain, let functions = op.onnxActivations { return try sequence(op, functions, w) }

@@ -59,7 +59,7 @@ enum ONNXWriterCatalog {
     .refused(StringParts.self, "ONNX has no ragged results of a split"), .refused(UnicodeDecode.self, "ONNX does not decode strings"),
     .refused(UnicodeEncode.self, "ONNX does not encode strings"), .refused(UnicodeTranscode.self, "ONNX does not encode strings"),
     .refused(ConvKernelGradient.self, training), .refused(PoolGradient.self, training), .refused(RNNGradient.self, training),
-    .refused(Noise.self, training), .refused(RandomNumbers.self, training),
+    .refused(Noise.self, training), .refused(RandomNumbers.self, training), .refused(After.self, training),
     .refused(SpecialFunction.self, "ONNX has no special functions"),
   ]
 }
