@@ -26,7 +26,7 @@ package enum GPUCatalog {
     (SymmetricEigen.self, factorization), (TriangularSolve.self, factorization),
     (CombinedNonMaxSuppression.self, selection), (NonMaxSuppression.self, selection),
     (SpecialFunction.self, special),
-    (FourierTransform.self, unwritten), (RNN.self, unwritten), (RNNGradient.self, unwritten),
+    (FourierTransform.self, unwritten), (RNNGradient.self, unwritten),
   ]
 
   private static let reasons = Dictionary(withoutKernels.map { ($0.op.name, $0.reason) }) { first, _ in first }

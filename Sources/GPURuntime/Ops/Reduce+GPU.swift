@@ -24,7 +24,7 @@ extension Reduce: GPUBinding {
         let writesResult = isLast && count == 1
         let size = dtype == .float64 || !dtype.isFloat ? 8 : 4
         let target = writesResult ? node.output() : node.temporary(byteCount: max(1, outer * count * inner * size))
-        let reducer = Reducer(kind: kind, dtype: dtype, rows: rows, source: source.stored, writesResult: writesResult)
+        let reducer = Reducer(kind: kind, dtype: dtype, rows: rows, stored: source.stored, writesResult: writesResult)
         rows.append(
           to: node, reducer.source, "reduce", [source.argument, target, .int(total)])
         source = (target, .plain)
@@ -42,17 +42,9 @@ private struct Reducer {
   var dtype: DType
   var rows: RowKernel
   /// How its operand is stored.
-  var source_: RowKernel.Stored
+  var stored: RowKernel.Stored
   /// Whether it writes the op's result, not numbers for another fold.
   var writesResult: Bool
-
-  init(kind: Reduce.Kind, dtype: DType, rows: RowKernel, source: RowKernel.Stored, writesResult: Bool) {
-    self.kind = kind
-    self.dtype = dtype
-    self.rows = rows
-    source_ = source
-    self.writesResult = writesResult
-  }
 
   private var start: String {
     switch kind {
@@ -77,7 +69,7 @@ private struct Reducer {
 
   var source: KernelSource {
     let number = rows.number
-    func x(_ access: RowKernel.Access) -> String { access.load("x", rows.place, source_) }
+    func x(_ access: RowKernel.Access) -> String { access.load("x", rows.place, stored) }
     let fold = rows.fold("value", start: start, combine, isSum: kind == .sum || kind == .mean, x)
     var finish = ""
     if kind == .logsumexp {
@@ -89,7 +81,7 @@ private struct Reducer {
     let result: RowKernel.Stored = writesResult ? .dtype(dtype) : .plain
     return KernelSource(
       """
-      kernel void reduce(global const \(source_.type(number)) *x, global \(result.type(number)) *y, int total, \(RowKernel.parameters)) {
+      kernel void reduce(global const \(stored.type(number)) *x, global \(result.type(number)) *y, int total, \(RowKernel.parameters)) {
       \(rows.prologue)\(fold)\(finish)\(rows.lanes > 1 ? "  if (lane == 0)" : " ") \(store)
       }
       """)

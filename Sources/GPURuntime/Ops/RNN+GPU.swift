@@ -1,0 +1,30 @@
+import GraphModule
+import TensorModule
+
+extension RNN: GPUBinding {
+  package func lower(_ node: GPULowering) throws -> GPUSupport {
+    let dtype = node.inputs[0].dtype
+    guard dtype == .float32 else { return .refused("it works on \(dtype.name)") }
+    let (x, units) = (node.inputShapes[0], node.inputShapes[2][0])
+    let (batch, time, features, width) = (x[0], x[1], x[2], units * cell.gates)
+    guard let kernel = RecurrentKernel(self, units: units, batch: batch, node) else { return .refused("its activation has no kernel") }
+    guard batch * time * width < 1 << 31 else { return .refused("its gates are too many") }
+    // The input's products of all steps at once; the kernel reads whole vectors past the last gate.
+    let projected = node.temporary(reals: batch * time * width + 16)
+    let product = ProductKernel(m: batch * time, n: width, k: features, aRow: features, bRow: width, bColumn: 1)
+    guard product.append(to: node, node.input(0), 1, bias: operands.bias.map { node.input($0) }, projected) else {
+      return .refused("the device has no kernel for products")
+    }
+    let arguments: [GPUArgument] = [
+      projected, kernel.packed(node, 2), node.optionalInput(operands.bias), node.optionalInput(operands.h0), node.optionalInput(operands.c0),
+      node.optionalInput(operands.mask), node.output(0), node.optionalOutput(1), node.optionalOutput(2),
+      node.temporary(byteCount: 4 * max(1, kernel.scratch(batch))), .int(batch), .int(time), .int(units),
+    ]
+    if let lanes = kernel.lanes {
+      node.kernel(kernel.source, "rnn", arguments, global: [lanes, batch], local: [lanes, 1])
+    } else {
+      node.kernel(kernel.source, "rnn", arguments, global: [(batch + kernel.samples - 1) / kernel.samples], local: [1])
+    }
+    return .runs
+  }
+}
