@@ -5,6 +5,7 @@ extension RNN: GPUBinding {
   package func lower(_ node: GPULowering) throws -> GPUSupport {
     let dtype = node.inputs[0].dtype
     guard dtype == .float32 else { return .refused("it works on \(dtype.name)") }
+    if trace { return .refused("traces for its gradient are made on the processor") }
     let (x, units) = (node.inputShapes[0], node.inputShapes[2][0])
     let (batch, time, features, width) = (x[0], x[1], x[2], units * cell.gates)
     guard let kernel = RecurrentKernel(self, units: units, batch: batch, node) else { return .refused("its activation has no kernel") }
