@@ -222,9 +222,12 @@ final class KerasDowngrade {
     let common: Set = ["name", "trainable", "batch_input_shape"]
     for (key, value) in config.entries {
       if key == "dtype" {
-        // tf_keras wants the dtype of the indices.
-        let isIndex = ["IntegerLookup", "StringLookup"].contains(className) && config["output_mode"]?.stringValue == "int"
-        out["dtype"] = isIndex && policy(value, path, className) == .string("float32") ? .string("int64") : policy(value, path, className)
+        out["dtype"] = policy(value, path, className)
+        // tf_keras wants the dtype of the indices, and that of the texts.
+        if ["IntegerLookup", "StringLookup"].contains(className), config["output_mode"]?.stringValue == "int", out["dtype"] == .string("float32") {
+          out["dtype"] = .string("int64")
+        }
+        if className == "TextVectorization" { out["dtype"] = .string("string") }
       } else if key == "batch_shape" {
         out["batch_input_shape"] = value
       } else if className == "LeakyReLU", key == "negative_slope" {
