@@ -13,7 +13,7 @@ struct TensorFlowOp: KerasLayerReader {
   private static let silent: Set<String> = [
     "T", "N", "Tidx", "Tdim", "Tshape", "Tperm", "Tmultiples", "Tpaddings", "Index", "Tindices", "Tparams", "Taxis", "Tlen",
     "SrcT", "Truncate", "TI", "Tsplits", "num_split", "incompatible_shape_error", "use_cudnn_on_gpu", "explicit_paddings",
-    "_class", "_output_shapes", "Tout", "validate_indices", "num",
+    "_class", "_output_shapes", "Tout", "validate_indices", "num", "Tnumsegments", "Tshift", "Tblock_shape", "Tcrops",
   ]
 
   init?(_ config: LayerConfig) {
