@@ -42,6 +42,7 @@ import Testing
     ("keras-containers/keras-3.15.1__quantized_dense_float8/model.keras", .keras3H5, "float8"),
     ("text-keras-3.15.1/integer_tf_idf/model.h5", .keras3H5, "tf_idf"),
     ("joined-tf_keras-2.21.0/cases_of_2_02/model.h5", .keras3H5, "Normalization"),
+    ("keras-3.15.1/crossed_lstm_backwards_masked/model.h5", .keras2H5, "no mask beside initial states"),
   ])
   func refusesWhatKerasDoesNotRead(_ place: String, _ target: KerasTarget, _ word: String) throws {
     let source = try ModelImporter.read(path: "\(FixtureCase.root)/fixtures/\(place)")
@@ -143,6 +144,31 @@ import Testing
     }
     #expect(mask?.message.contains("'add'") == true)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+  }
+
+  /// Keras 3 computes a mask by functions that are nodes of its graph: they make the layer before Masking deeper than in Keras 2, and
+  /// weights go by that order.
+  @Test func countsTheFunctionsThatComputeMasks() throws {
+    let source = try ModelImporter.read(path: "\(KerasWriterTests.fixture("tf_keras-2.21.0/mask_depth_order").folder)/model.h5")
+    let made = try #require(source.document)
+    // As a .kiln keeps it.
+    let document = try KerasDocument(made.json, tensors: made.variables.map(\.tensor))
+    for document in [made, document] {
+      let deep = try #require(document.variables.first { $0.layer == "deep" })
+      #expect(deep.places == ["layers/dense/vars/0"])
+      #expect(document.variables.first { $0.layer == "flat" }?.places == ["layers/dense_1/vars/0"])
+      let folder = try KerasWriterTests.folder()
+      defer { try? FileManager.default.removeItem(atPath: folder) }
+      for (target, names) in [(KerasTarget.keras3H5, ["deep", "flat"]), (.keras2H5, ["flat", "deep"])] {
+        let path = "\(folder)/out.h5"
+        try KerasWriter.write(document, as: target, to: path, overwriting: true)
+        // The list of the layers' names is an attribute, of strings as wide as the longest.
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        let list = try #require(bytes.range(of: Data("layer_names".utf8)))
+        let places = names.compactMap { bytes.range(of: Data("\0\($0)\0".utf8), in: list.upperBound..<bytes.endIndex)?.lowerBound }
+        #expect(places.count == 2 && places == places.sorted(), "\(target)")
+      }
+    }
   }
 
   @Test func leavesNothingBehindWhenItCannotWrite() throws {

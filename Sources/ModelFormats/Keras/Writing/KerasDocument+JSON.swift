@@ -16,7 +16,7 @@ extension KerasDocument {
         ("objects", .array(objects.map { .array([.string($0.place), .string($0.name)]) })),
         ("assets", .array(assets.map { .array([.string($0.name), .string($0.text)]) })), ("compile_config", compileConfig ?? .null),
         ("optimizer", texts(optimizerVariables)), ("problems", texts(problems)), ("notes", texts(notes)),
-        ("masked", texts(maskedLayers)),
+        ("masked", texts(maskedLayers)), ("order2", texts(order2)),
       ]))
   }
 
@@ -46,5 +46,6 @@ extension KerasDocument {
     problems = texts("problems")
     notes = texts("notes")
     maskedLayers = texts("masked")
+    order2 = texts("order2")
   }
 }

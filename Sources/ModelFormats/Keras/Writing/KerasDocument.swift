@@ -46,6 +46,8 @@ package struct KerasDocument: Sendable {
   package var problems: [String] = []
   /// The paths of layers that a mask reaches.
   package var maskedLayers: [String] = []
+  /// The names of the model's layers in the order of Keras 2, where masks make another of it in Keras 3; else empty.
+  package var order2: [String] = []
   /// What is not as it was in the source.
   package var notes: [String] = []
 

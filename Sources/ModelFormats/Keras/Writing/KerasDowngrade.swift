@@ -22,10 +22,10 @@ final class KerasDowngrade {
       throw KilnError(.unsupportedModel, count == 1 ? first : "\(count) things cannot be written for Keras 2: " + down.problems.joined(separator: "; "))
     }
     var out = document
-    out.model = model
+    out.model = document.order2.isEmpty ? model : down.sorted(model)
     out.variables = try document.variables.map { try down.unscaled($0) }
     // The optimizer's variables are those of the gates as they were.
-    if !down.scaled.isEmpty { out.optimizerVariables = [] }
+    if !down.scaled.isEmpty || !document.order2.isEmpty { out.optimizerVariables = [] }
     return (out, document.compileConfig)
   }
 
@@ -51,6 +51,17 @@ final class KerasDowngrade {
   }
 
   // MARK: Models
+
+  /// The model with its layers in the order of Keras 2, by which the weights in an `.h5` go.
+  private func sorted(_ model: JSON) -> JSON {
+    guard var out = model.objectValue, var config = out["config"]?.objectValue, let layers = config["layers"]?.arrayValue else { return model }
+    let places = Dictionary(document.order2.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    config["layers"] = .array(
+      layers.enumerated().map { (place: KerasDowngrade.name($1).flatMap { places[$0] } ?? places.count, index: $0, layer: $1) }
+        .sorted { ($0.place, $0.index) < ($1.place, $1.index) }.map(\.layer))
+    out["config"] = .object(config)
+    return .object(out)
+  }
 
   private func model(_ json: JSON, path: String, depth: Int) throws -> JSON {
     guard depth < KerasModelReader.maximumDepth, let className = json["class_name"]?.stringValue, let config = json["config"]?.objectValue else {
@@ -211,6 +222,7 @@ final class KerasDowngrade {
     if className == "Functional" || className == "Sequential" { return try model(json, path: path, depth: depth) }
     if KerasDowngrade.isOperation(json) { return .object(JSONObject()) }
     checkMasks(className, path, config)
+    checkStates(json, className, path)
     let name = config["name"]?.stringValue ?? ""
     if !KerasDowngrade.isScope(name) { problem(path, className, "its name is none that TensorFlow has: letters and digits of ASCII, and _ . \\ / > - behind the first") }
     var out = JSONObject()
@@ -332,6 +344,18 @@ final class KerasDowngrade {
     var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     if lines.last == "" { lines.removeLast() }
     config["vocabulary"] = .array(lines.map { className == "IntegerLookup" ? Int($0).map { .int($0) } ?? .null : .string($0) })
+  }
+
+  /// Keras 3 gives a recurrent layer the mask of its sequence only where it is called with nothing else; Keras 2 does always.
+  private func checkStates(_ json: JSON, _ className: String, _ path: String) {
+    guard masked.contains(path), ["LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"].contains(className) else { return }
+    let calls = json["inbound_nodes"]?.arrayValue ?? []
+    let lacksMask = calls.contains { call in
+      guard (call["kwargs"]?["mask"] ?? .null).isNull, (call["args"]?[2] ?? .null).isNull else { return false }
+      let states = [call["args"]?[1], call["kwargs"]?["initial_state"]].compactMap { $0 }
+      return states.contains { !$0.isNull && $0.arrayValue?.isEmpty != true }
+    }
+    if lacksMask { problem(path, className, "takes no mask beside initial states in Keras 3, and does in Keras 2") }
   }
 
   private func checkMasks(_ className: String, _ path: String, _ config: JSONObject) {

@@ -35,6 +35,7 @@ final class KerasUpgrade {
     document.problems = upgrade.problems
     document.notes = upgrade.notes
     if document.problems.isEmpty { try document.add(written) }
+    document.order2 = written.order2
     return document
   }
 
@@ -103,7 +104,15 @@ final class KerasUpgrade {
       name: name, layers: layers, inputs: model.inputs.map(moved), outputs: model.outputs.map(moved),
       isSequential: model.className == "Sequential")
     if turnsImages { AxisOrder.settle(&written) }
-    if !(written.isSequential && written.isChain) { written.layers = LayerOrder.sorted(written) }
+    if !(written.isSequential && written.isChain) {
+      let order2 = LayerOrder.sorted(written, countsMasks: false)
+      written.layers = LayerOrder.sorted(written)
+      // What has no weights may stand anywhere.
+      func weighted(_ layers: [WrittenLayer]) -> [String] {
+        layers.filter { !$0.allSlots.trainable.isEmpty || !$0.allSlots.other.isEmpty }.map(\.name)
+      }
+      if weighted(order2) != weighted(written.layers) { written.order2 = order2.map(\.name) }
+    }
     return written
   }
 
@@ -182,6 +191,7 @@ final class KerasUpgrade {
     if let nested = layer.reader as? NestedModel {
       let made = WrittenLayer("Functional", layer.name, module: "keras.src.models.functional")
       let inner = model(nested.model, name: layer.name)
+      if !inner.order2.isEmpty { problem(layer, "masks order the layers inside it otherwise in Keras 3") }
       made.nested = inner
       made.className = inner.isSequential && inner.isChain ? "Sequential" : "Functional"
       made.isTrainable = layer.isTrainable

@@ -65,6 +65,8 @@ struct WrittenModel {
   var outputs: KerasTree<KerasReference>
   /// Whether it is a `Sequential`: an InputLayer, then layers that each take the result of the one before.
   var isSequential: Bool
+  /// The names of its layers in the order of Keras 2, where masks make another of it in Keras 3.
+  var order2: [String] = []
 
   /// Whether its layers are a chain, as a Sequential model's must be.
   var isChain: Bool {
