@@ -66,7 +66,8 @@ import Testing
     // The first life ends before the training does; each later one may last longer, so that it ends however slow the machine is.
     for attempt in 0..<60 {
       last = try train(
-        data, folder.file("cut.kiln"), options + [folder.file("b"), "--resume"], killedAfter: duration * Double.random(in: 0.1...0.8 + Double(attempt) * 0.1, using: &random))
+        // A kill may come after the result has its name.
+        data, folder.file("cut.kiln"), options + [folder.file("b"), "--resume", "--force"], killedAfter: duration * Double.random(in: 0.1...0.8 + Double(attempt) * 0.1, using: &random))
       if last.signal == 0 { break }
       kills += 1
     }

@@ -43,7 +43,7 @@ private let cases: [UsageCase] = [
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", "/no/such.npy"], exitCode: 4, message: "/no/such.npy"),
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", "other=\(pixels)"], exitCode: 4, message: "no input 'other'"),
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--input", pixels], exitCode: 64, message: "given twice"),
-  UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--device", "gpu"], exitCode: 1, message: "no GPU"),
+  UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--device", "gpu"], exitCode: 1, message: "no OpenCL device"),
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--device", "tpu"], exitCode: 64, message: "tpu"),
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--threads", "0"], exitCode: 64, message: "--threads"),
   UsageCase(command: "kinfer", arguments: ["predict", "MODEL", "--input", pixels, "--batch-size", "0"], exitCode: 64, message: "--batch-size"),

@@ -62,7 +62,8 @@ import Testing
     let plan = try PlanBuilder.plan(graph, shapes: [[1, 28, 28, 32]])
     let reasons = plan.report.nodes.map(\.reason)
     #expect(reasons.allSatisfy { !$0.isEmpty })
-    #expect(Set(reasons).count == 5)
+    // The scalar tier has no transforms: 3x3 and 1x7 are done in place for the same reason.
+    #expect(Set(reasons).count == (Machine.instructionSet == "scalar" ? 4 : 5))
     let exact = try PlanBuilder.plan(graph, shapes: [[1, 28, 28, 32]], options: PlanOptions(exact: true))
     #expect(exact.report.nodes[0].reason.contains("exact"))
   }

@@ -9,6 +9,7 @@ package enum GPUCatalog {
   private static let factorization = "a factorization is a long sequence of small steps"
   private static let selection = "it picks boxes one after the other"
   private static let special = "its series need float64"
+  private static let training = "it orders the steps of a derivative, and training runs on the processor"
   private static let unwritten = "no kernel is written for it"
 
   package static let withoutKernels: [(op: any OpDefinition.Type, reason: String)] = [
@@ -26,7 +27,7 @@ package enum GPUCatalog {
     (SymmetricEigen.self, factorization), (TriangularSolve.self, factorization),
     (CombinedNonMaxSuppression.self, selection), (NonMaxSuppression.self, selection),
     (SpecialFunction.self, special),
-    (FourierTransform.self, unwritten), (RNNGradient.self, unwritten),
+    (After.self, training), (FourierTransform.self, unwritten), (RNNGradient.self, unwritten),
   ]
 
   private static let reasons = Dictionary(withoutKernels.map { ($0.op.name, $0.reason) }) { first, _ in first }
