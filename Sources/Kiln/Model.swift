@@ -91,7 +91,7 @@ public final class Model: Sendable {
     let (stored, checks) = try KilnFile.open(path: path)
     // Checksums of large files are found beside what else is to be done.
     let helpers = checks.byteCount < 1 << 22 ? 0 : min(ThreadPool.shared(options.threads).count - 1, 3)
-    for _ in 0..<helpers { BackgroundThread.start { checks.help() } }
+    for _ in 0..<helpers { SystemThread.startDetached { checks.help() } }
     do { try self.init(graph: stored.graph, options: options) } catch {
       // A damaged tensor explains what else is wrong.
       try checks.finish()

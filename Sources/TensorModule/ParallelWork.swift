@@ -24,7 +24,7 @@ package enum ParallelWork {
     }
     let state = Mutex<(next: Int, error: (any Error)?)>((0, nil))
     withoutActuallyEscaping(body) { body in
-      let turns = Turns { [count] in
+      let turn: @Sendable () -> Void = { [count] in
         while true {
           let index = state.withLock { state -> Int? in
             guard state.next < count, state.error == nil else { return nil }
@@ -36,8 +36,8 @@ package enum ParallelWork {
         }
       }
       let processors = max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1)
-      let threads = (0..<max(min(processors - 1, helpers, count - 1), 0)).compactMap { _ in turns.start() }
-      turns.work()
+      let threads = (0..<max(min(processors - 1, helpers, count - 1), 0)).compactMap { _ in SystemThread.start(turn) }
+      turn()
       for thread in threads { pthread_join(thread, nil) }
     }
     if let error = state.withLock({ $0.error }) { throw error }
@@ -49,48 +49,16 @@ package enum ParallelWork {
   package static func both(_ first: @Sendable () throws -> Void, _ second: () throws -> Void) throws {
     let failure = Mutex<(any Error)?>(nil)
     try withoutActuallyEscaping(first) { first in
-      let turns = Turns {
+      let turn: @Sendable () -> Void = {
         do { try first() } catch { failure.withLock { $0 = error } }
       }
-      let thread = turns.start()
+      let thread = SystemThread.start(turn)
       defer {
         if let thread { pthread_join(thread, nil) }
       }
       try second()
-      if thread == nil { turns.work() }
+      if thread == nil { turn() }
     }
     if let error = failure.withLock({ $0 }) { throw error }
-  }
-
-  /// What a thread does.
-  private final class Turns: Sendable {
-    let work: @Sendable () -> Void
-    init(_ work: @escaping @Sendable () -> Void) { self.work = work }
-
-    /// A thread that does it, or nil when the system gives none.
-    func start() -> pthread_t? {
-      let box = Unmanaged.passRetained(self)
-      #if canImport(Glibc)
-        var thread = pthread_t()
-        let status = pthread_create(
-          &thread, nil,
-          { argument in
-            if let argument { Unmanaged<Turns>.fromOpaque(argument).takeRetainedValue().work() }
-            return nil
-          }, box.toOpaque())
-        if status == 0 { return thread }
-      #else
-        var thread: pthread_t?
-        let status = pthread_create(
-          &thread, nil,
-          { argument in
-            Unmanaged<Turns>.fromOpaque(argument).takeRetainedValue().work()
-            return nil
-          }, box.toOpaque())
-        if status == 0, let thread { return thread }
-      #endif
-      box.release()
-      return nil
-    }
   }
 }

@@ -72,36 +72,11 @@ final class BatchPrefetcher: @unchecked Sendable {
   init(threads count: Int) throws {
     state = State(ahead: 2 * count)
     for _ in 0..<count {
-      let box = Unmanaged.passRetained(state)
-      #if canImport(Glibc)
-        var thread = pthread_t()
-        let status = pthread_create(
-          &thread, nil,
-          { argument in
-            if let argument { Unmanaged<State>.fromOpaque(argument).takeRetainedValue().make() }
-            return nil
-          }, box.toOpaque())
-        guard status == 0 else {
-          box.release()
-          if threads.isEmpty { throw KilnError(.failed, "no thread can be started to read data") }
-          break
-        }
-        threads.append(thread)
-      #else
-        var thread: pthread_t?
-        let status = pthread_create(
-          &thread, nil,
-          { argument in
-            Unmanaged<State>.fromOpaque(argument).takeRetainedValue().make()
-            return nil
-          }, box.toOpaque())
-        guard status == 0, let thread else {
-          box.release()
-          if threads.isEmpty { throw KilnError(.failed, "no thread can be started to read data") }
-          break
-        }
-        threads.append(thread)
-      #endif
+      guard let thread = SystemThread.start({ [state] in state.make() }) else {
+        if threads.isEmpty { throw KilnError(.failed, "no thread can be started to read data") }
+        break
+      }
+      threads.append(thread)
     }
   }
 
