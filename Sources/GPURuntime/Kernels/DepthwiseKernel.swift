@@ -12,7 +12,6 @@ struct DepthwiseKernel {
   /// Work-items: channels, pixels.
   var source: KernelSource {
     let load = width == 1 ? "LD" : "LD\(width)"
-    let at = width == 1 ? "c" : "c"
     return KernelSource(
       """
       kernel void depthwise(
@@ -20,28 +19,12 @@ struct DepthwiseKernel {
           int multiplier, \(WindowNumbers.parameters)) {
         int c = get_global_id(0) * WIDTH, p = get_global_id(1);
         if (c >= out || p >= pixels) return;
-        int x0 = p % ow * sw - pw, t = p / ow, y0 = t % oh * sh - ph;
-        t /= oh;
-        int z0 = t % od * sd - pd, total = out / multiplier, source = c / multiplier;
-        t /= od;
-        vec s = 0;
-        for (int kz = 0; kz < kd; kz++) {
-          int z = z0 + kz * dd;
-          if (z < 0 || z >= id) continue;
-          for (int ky = 0; ky < kh; ky++) {
-            int v = y0 + ky * dh;
-            if (v < 0 || v >= ih) continue;
-            size_t line = (((size_t)t * id + z) * ih + v) * iw;
-            global const real *taps = w + (size_t)(kz * kh + ky) * kw * out + c;
-            for (int kx = 0; kx < kw; kx++) {
-              int u = x0 + kx * dw;
-              if (u < 0 || u >= iw) continue;
-              s += \(load)(x, (line + u) * total + source) * \(load)(taps, kx * out);
-            }
-          }
-        }
+        int total = out / multiplier, source = c / multiplier;
+        \(WindowNumbers.forEachTap(
+          start: "vec s = 0;", row: "global const real *taps = w + (size_t)(kz * kh + ky) * kw * out + c;",
+          "s += \(load)(x, (line + u) * total + source) * \(load)(taps, kx * out);"))
         size_t o = (size_t)p * out + c;
-        \(hasBias ? "s += \(load)(bias, \(at));" : "")
+        \(hasBias ? "s += \(load)(bias, c);" : "")
         \(hasResidual ? "s += \(load)(residual, o);" : "")
         union { vec v; float e[WIDTH]; } r;
         r.v = s;

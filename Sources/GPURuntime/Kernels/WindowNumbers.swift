@@ -45,6 +45,63 @@ struct WindowNumbers {
     int pw
     """
 
+  /// OpenCL C: `work` for each tap (`kz`, `ky`, `kx`) of output pixel `p`'s window that lies in the image, at element `line + u` of it.
+  ///
+  /// - Parameters:
+  ///   - start: before the first tap.
+  ///   - row: for each row of taps, before its first.
+  static func forEachTap(start: String, row: String = "", _ work: String) -> String {
+    """
+    int x0 = p % ow * sw - pw, t = p / ow, y0 = t % oh * sh - ph;
+    t /= oh;
+    int z0 = t % od * sd - pd;
+    t /= od;
+    \(start)
+    for (int kz = 0; kz < kd; kz++) {
+      int z = z0 + kz * dd;
+      if (z < 0 || z >= id) continue;
+      for (int ky = 0; ky < kh; ky++) {
+        int v = y0 + ky * dh;
+        if (v < 0 || v >= ih) continue;
+        size_t line = (((size_t)t * id + z) * ih + v) * iw;
+        \(row)
+        for (int kx = 0; kx < kw; kx++) {
+          int u = x0 + kx * dw;
+          if (u < 0 || u >= iw) continue;
+          \(work)
+        }
+      }
+    }
+    """
+  }
+
+  /// OpenCL C, the other way: `work` for each output pixel `pixel` whose window holds input element `p`, as its tap (`kz`, `ky`, `kx`).
+  ///
+  /// - Parameter start: before the first.
+  static func forEachWindow(start: String, _ work: String) -> String {
+    """
+    int x = p % iw + pw, t = p / iw, row = t % ih + ph;
+    t /= ih;
+    int z = t % id + pd;
+    t /= id;
+    \(start)
+    for (int kz = 0; kz < kd; kz++) {
+      int a = z - kz * dd;
+      if (a < 0 || a % sd || a / sd >= od) continue;
+      for (int ky = 0; ky < kh; ky++) {
+        int b = row - ky * dh;
+        if (b < 0 || b % sh || b / sh >= oh) continue;
+        for (int kx = 0; kx < kw; kx++) {
+          int d = x - kx * dw;
+          if (d < 0 || d % sw || d / sw >= ow) continue;
+          size_t pixel = (((size_t)t * od + a / sd) * oh + b / sh) * ow + d / sw;
+          \(work)
+        }
+      }
+    }
+    """
+  }
+
   /// Whether every number, and a window's reach, fits the kernels' ints.
   var fits: Bool {
     (input + output + window + strides + dilations + low).allSatisfy { $0.magnitude < 1 << 31 }

@@ -30,26 +30,9 @@ extension ConvTranspose: GPUBinding {
           \(WindowNumbers.parameters)) {
         int c = get_global_id(0), p = get_global_id(1);
         if (c >= out || p >= pixels) return;
-        int x = p % iw + pw, t = p / iw, row = t % ih + ph;
-        t /= ih;
-        int z = t % id + pd;
-        t /= id;
         size_t first = (size_t)(c / group_out) * sources, line = (size_t)kd * kh * kw * group_out;
-        float s = 0;
-        for (int kz = 0; kz < kd; kz++) {
-          int a = z - kz * dd;
-          if (a < 0 || a % sd || a / sd >= od) continue;
-          for (int ky = 0; ky < kh; ky++) {
-            int b = row - ky * dh;
-            if (b < 0 || b % sh || b / sh >= oh) continue;
-            for (int kx = 0; kx < kw; kx++) {
-              int d = x - kx * dw;
-              if (d < 0 || d % sw || d / sw >= ow) continue;
-              size_t pixel = first + (((size_t)t * od + a / sd) * oh + b / sh) * ow + d / sw;
-              s += LD(parts, pixel * line + ((kz * kh + ky) * kw + kx) * group_out + c % group_out);
-            }
-          }
-        }
+        \(WindowNumbers.forEachWindow(
+          start: "float s = 0;", "s += LD(parts, (first + pixel) * line + ((kz * kh + ky) * kw + kx) * group_out + c % group_out);"))
         size_t o = (size_t)p * out + c;
         \(epilogue.bias ? "s += LD(bias, c);" : "")
         \(epilogue.residual ? "s += LD(residual, o);" : "")
@@ -58,13 +41,12 @@ extension ConvTranspose: GPUBinding {
       """, [activation])
     if let residual = epilogue.residualIndex() { node.allowInPlace(over: residual) }
     let results = numbers.input.reduce(numbers.batch, *)
-    let group = [64, 32, 16, 8, 4, 2, 1].first { $0 <= max(1, out) } ?? 1
     node.kernel(
       source, "gather_windows",
       [
         parts, node.optionalInput(epilogue.biasIndex()), node.optionalInput(epilogue.residualIndex()), node.output(), .int(results), .int(out),
         .int(groupOut), .int(pixels),
-      ] + numbers.arguments, global: [out, results], local: [min(group, node.device.maximumGroup), 1])
+      ] + numbers.arguments, global: [out, results], local: [node.group(of: out), 1])
     return .runs
   }
 }

@@ -25,25 +25,7 @@ extension PoolGradient: GPUBinding {
       kernel void note_windows(global const \(stored) *x, global int *notes, int pixels, int channels, \(WindowNumbers.parameters)) {
         int c = get_global_id(0), p = get_global_id(1);
         if (c >= \(isMaximum ? "channels" : "1") || p >= pixels) return;
-        int x0 = p % ow * sw - pw, t = p / ow, y0 = t % oh * sh - ph, note = \(isMaximum ? "-1" : "0");
-        t /= oh;
-        int z0 = t % od * sd - pd;
-        t /= od;
-        \(number) best = 0;
-        for (int kz = 0; kz < kd; kz++) {
-          int z = z0 + kz * dd;
-          if (z < 0 || z >= id) continue;
-          for (int ky = 0; ky < kh; ky++) {
-            int v = y0 + ky * dh;
-            if (v < 0 || v >= ih) continue;
-            size_t line = (((size_t)t * id + z) * ih + v) * iw;
-            for (int kx = 0; kx < kw; kx++) {
-              int u = x0 + kx * dw;
-              if (u < 0 || u >= iw) continue;
-              \(step)
-            }
-          }
-        }
+        \(WindowNumbers.forEachTap(start: "int note = \(isMaximum ? -1 : 0);\n\(number) best = 0;", step))
         notes[(size_t)p * \(isMaximum ? "channels" : "1") + c] = \(pool.countsPadding && !isMaximum ? "kd * kh * kw" : "note");
       }
       """)
@@ -55,38 +37,19 @@ extension PoolGradient: GPUBinding {
           global const \(stored) *dy, global const int *notes, global \(stored) *dx, int elements, int channels, \(WindowNumbers.parameters)) {
         int c = get_global_id(0), p = get_global_id(1);
         if (c >= channels || p >= elements) return;
-        int x = p % iw + pw, t = p / iw, row = t % ih + ph;
-        t /= ih;
-        int z = t % id + pd;
-        t /= id;
-        \(number) s = 0;
-        for (int kz = 0; kz < kd; kz++) {
-          int a = z - kz * dd;
-          if (a < 0 || a % sd || a / sd >= od) continue;
-          for (int ky = 0; ky < kh; ky++) {
-            int b = row - ky * dh;
-            if (b < 0 || b % sh || b / sh >= oh) continue;
-            for (int kx = 0; kx < kw; kx++) {
-              int d = x - kx * dw;
-              if (d < 0 || d % sw || d / sw >= ow) continue;
-              size_t pixel = (((size_t)t * od + a / sd) * oh + b / sh) * ow + d / sw;
-              \(add)
-            }
-          }
-        }
+        \(WindowNumbers.forEachWindow(start: "\(number) s = 0;", add))
         \(ScalarPrinter.store(dtype, "dx", "((size_t)p * channels + c)", "s"))
       }
       """)
-    func group(_ lanes: Int) -> Int { min([64, 32, 16, 8, 4, 2, 1].first { $0 <= max(1, lanes) } ?? 1, node.device.maximumGroup) }
     if numbers.pixels > 0 {
       node.kernel(
         noter, "note_windows", [node.input(0), notes, .int(numbers.pixels), .int(channels)] + numbers.arguments, global: [lanes, numbers.pixels],
-        local: [group(lanes), 1])
+        local: [node.group(of: lanes), 1])
     }
     let elements = numbers.input.reduce(numbers.batch, *)
     node.kernel(
       gatherer, "pool_gradient", [node.input(1), notes, node.output(), .int(elements), .int(channels)] + numbers.arguments,
-      global: [channels, elements], local: [group(channels), 1])
+      global: [channels, elements], local: [node.group(of: channels), 1])
     return .runs
   }
 }

@@ -80,6 +80,11 @@ package final class GPULowering {
   /// Memory for `count` numbers of the device's `real` type.
   package func temporary(reals count: Int) -> GPUArgument { temporary(byteCount: count * precision.byteCount) }
 
+  /// Work-items of a group along an axis of so many: a power of two, 64 at most.
+  package func group(of lanes: Int) -> Int {
+    min([64, 32, 16, 8, 4, 2, 1].first { $0 <= max(1, lanes) } ?? 1, device.maximumGroup)
+  }
+
   /// A flag for a kernel to set when the data are wrong; the prediction then fails with the message.
   package func errorFlag(_ message: String) -> GPUArgument {
     errorMessages.append(message)
