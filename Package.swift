@@ -58,14 +58,15 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["TensorModule"], path: "Tests/TestSupport"),
+    .target(name: "GraphTestSupport", dependencies: ["GraphModule", "TestSupport"], path: "Tests/GraphTestSupport"),
     .target(name: "MallocCount", path: "Tests/MallocCount"),
     .testTarget(name: "TensorModuleTests", dependencies: ["TensorModule", "TestSupport"]),
     .testTarget(name: "GraphModuleTests", dependencies: ["GraphModule", "TestSupport"]),
     .testTarget(name: "GraphOptimizerTests", dependencies: ["GraphOptimizer", "TestSupport"]),
     .testTarget(name: "ModelFileTests", dependencies: ["ModelFile", "TestSupport"]),
     .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln", "TestSupport"]),
-    .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "TestSupport"]),
-    .testTarget(name: "GPURuntimeTests", dependencies: ["GPURuntime", "MallocCount", "TestSupport"]),
+    .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "GraphTestSupport", "TestSupport"]),
+    .testTarget(name: "GPURuntimeTests", dependencies: ["GPURuntime", "MallocCount", "GraphTestSupport", "TestSupport"]),
     .executableTarget(name: "CheckpointHarness", dependencies: ["Training"], path: "Tests/CheckpointHarness"),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "MallocCount", "TestSupport", "CheckpointHarness"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),

@@ -1,5 +1,6 @@
 import GPURuntime
 import GraphModule
+import GraphTestSupport
 import InferenceRuntime
 import TensorModule
 import TestSupport

@@ -1,4 +1,5 @@
 import GraphModule
+import GraphTestSupport
 import GraphOptimizer
 import InferenceRuntime
 import TensorModule

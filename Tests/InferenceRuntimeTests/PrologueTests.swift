@@ -1,4 +1,5 @@
 import GraphModule
+import GraphTestSupport
 import InferenceRuntime
 import TensorModule
 import TestSupport

@@ -21,7 +21,7 @@ private let allowed: [String: Set<String>] = [
 ]
 
 /// Modules under `Tests/` that tests share; nothing in `Sources` may depend on them.
-private let forTests: Set = ["TestSupport", "MallocCount", "CheckpointHarness"]
+private let forTests: Set = ["TestSupport", "GraphTestSupport", "MallocCount", "CheckpointHarness"]
 
 @Suite struct ModuleEdgeTests {
   @Test func declaredEdges() throws {
