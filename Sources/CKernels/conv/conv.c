@@ -83,12 +83,11 @@ void kiln_conv_f32(const void *params, void *const *operands, int32_t part, int3
     return;
   }
   kiln_window w = kiln_conv_window(p);
-  const float *input = operands[0], *residual = operands[3];
-  float *output = operands[4], *scratch = operands[5];
+  float *scratch = operands[5];
   if (scratch) scratch += part * kiln_window_scratch(&w);
   w.block.packed = operands[1];
   w.block.bias = operands[2];
-  const int64_t positions = w.grid_h * w.grid_w, total = positions * p->batch;
+  const int64_t total = w.grid_h * w.grid_w * p->batch;
   int64_t first = 0, end = total;
   if (p->split == KILN_CONV_SPLIT_CHANNELS && p->groups == 1) {
     const int64_t panels = w.block.end_panel;
@@ -100,14 +99,5 @@ void kiln_conv_f32(const void *params, void *const *operands, int32_t part, int3
     end = kiln_share(units, part + 1, parts) * height;
     if (end > total) end = total;
   }
-  while (first < end) {
-    const int64_t image = first / positions;
-    const int64_t until = (image + 1) * positions < end ? (image + 1) * positions : end;
-    const int64_t at = image * positions * p->out_c;
-    w.input = input + image * p->in_h * p->in_w * p->in_c;
-    w.residual = residual ? residual + at : NULL;
-    w.output = output + at;
-    kiln_window_run(&w, first - image * positions, until - image * positions, scratch);
-    first = until;
-  }
+  kiln_window_run_images(&w, operands[0], operands[3], operands[4], first, end, scratch);
 }

@@ -124,3 +124,19 @@ void kiln_window_run(const kiln_window *w, int64_t first, int64_t end, float *sc
     first = until;
   }
 }
+
+void kiln_window_run_images(const kiln_window *window, const float *input, const float *residual, float *output, int64_t first,
+                            int64_t end, float *scratch) {
+  kiln_window w = *window;
+  const int64_t positions = w.grid_h * w.grid_w;
+  while (first < end) {
+    const int64_t image = first / positions;
+    const int64_t until = (image + 1) * positions < end ? (image + 1) * positions : end;
+    const int64_t at = image * positions * w.out_pixel;
+    w.input = input + image * w.in_h * w.in_w * w.in_c;
+    w.residual = residual ? residual + at : NULL;
+    w.output = output + at;
+    kiln_window_run(&w, first - image * positions, until - image * positions, scratch);
+    first = until;
+  }
+}

@@ -30,8 +30,12 @@ typedef struct {
 
 // Scratch of one running part, in floats; `input`, `output` and `block` are not looked at.
 int64_t kiln_window_scratch(const kiln_window *window);
-// Does positions first..end.
+// Does positions first..end of image 0.
 void kiln_window_run(const kiln_window *window, int64_t first, int64_t end, float *scratch);
+
+// Does positions first..end counted through all images, whose operands begin at `input`, `residual` (or NULL) and `output`.
+void kiln_window_run_images(const kiln_window *window, const float *input, const float *residual, float *output, int64_t first,
+                            int64_t end, float *scratch);
 
 // The window of image 0, with the block's set, packed weights of NULL and all panels.
 kiln_window kiln_conv_window(const kiln_conv_params *params);

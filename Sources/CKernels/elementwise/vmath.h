@@ -161,8 +161,8 @@ KV_INLINE vf v_mish(vf x) {
 
 // Q(t) = P(Z > t) for a standard normal Z and t >= 0, as result * 2^k. The fit of Q(t) exp(t^2 / 2) by a quotient of
 // polynomials with positive coefficients holds on [0, 14.6], beyond which Q is 0 in single precision.
-// t^2 / 2 = half_square + rest.
-KV_INLINE vf v_normal_tail(vf t, vf half_square, vf rest, vf *k) {
+// half_square = t^2 / 2.
+KV_INLINE vf v_normal_tail(vf t, vf half_square, vf *k) {
   vf p = v_splat(0.00412385212f), q = v_splat(0.0103368461f);
   q = v_fma(q, t, v_splat(0.101985879f));
   p = v_fma(p, t, v_splat(0.0406839326f));
@@ -173,8 +173,7 @@ KV_INLINE vf v_normal_tail(vf t, vf half_square, vf rest, vf *k) {
   q = v_fma(q, t, v_splat(1.67487991f));
   p = v_fma(p, t, v_splat(0.5f));
   q = v_fma(q, t, v_splat(1.0f));
-  const vf e = v_exp_parts(-half_square, k);
-  return p / q * v_fma(e, -rest, e);
+  return p / q * v_exp_parts(-half_square, k);
 }
 
 // x (0.5 + h), h = P(Z <= x) - 0.5 = x P(x^2) / Q(x^2) for |x| <= 5.5, beyond which h rounds to a half. The error of h is about
@@ -215,7 +214,7 @@ KV_INLINE vf v_erf(vf x) {
   p = v_fma(p, s, v_splat(0.112836845f));
   p = v_fma(p, s, v_splat(-0.376126319f));
   p = v_fma(p, s, v_splat(0.128379166f));
-  vf k, q = v_normal_tail(1.41421356f * a, s, v_splat(0.0f), &k);
+  vf k, q = v_normal_tail(1.41421356f * a, s, &k);
   const vf far = v_copysign(v_fma(-2.0f * q, v_scale(v_splat(1.0f), k), v_splat(1.0f)), x);
   return a < 0.93f ? v_fma(x, p, x) : far;
 }

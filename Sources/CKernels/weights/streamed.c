@@ -104,11 +104,10 @@ void kiln_streamed_f32(const void *params, void *const *operands, int32_t part, 
   }
   kiln_window w = kiln_conv_window(p);
   const kiln_tile_set *set = w.block.set;
-  const float *input = operands[0], *weights = operands[1], *residual = operands[3];
-  float *output = operands[4];
+  const float *weights = operands[1];
   float *panel_scratch = (float *)operands[5] + part * (panel_floats(p) + kiln_window_scratch(&w));
   float *scratch = panel_scratch + panel_floats(p);
-  const int64_t depth = depth_of(p), positions = (int64_t)p->out_h * p->out_w, total = positions_of(p);
+  const int64_t depth = depth_of(p), total = positions_of(p);
   int64_t panel0 = 0, panel1 = w.block.end_panel, begin = 0, end = total;
   if (p->split == KILN_CONV_SPLIT_CHANNELS) {
     panel0 = kiln_share(w.block.end_panel, part, parts);
@@ -131,15 +130,6 @@ void kiln_streamed_f32(const void *params, void *const *operands, int32_t part, 
     w.block.packed = (const float *)((uintptr_t)panel_scratch - (uintptr_t)(panel.column * depth) * sizeof(float));
     w.block.plain = (const float *)((uintptr_t)panel_scratch - (uintptr_t)panel.column * sizeof(float));
     w.block.plain_stride = width;
-    for (int64_t first = begin; first < end;) {
-      const int64_t image = first / positions;
-      const int64_t until = (image + 1) * positions < end ? (image + 1) * positions : end;
-      const int64_t at = image * positions * p->out_c;
-      w.input = input + image * p->in_h * p->in_w * p->in_c;
-      w.residual = residual ? residual + at : NULL;
-      w.output = output + at;
-      kiln_window_run(&w, first - image * positions, until - image * positions, scratch);
-      first = until;
-    }
+    kiln_window_run_images(&w, operands[0], operands[3], operands[4], begin, end, scratch);
   }
 }

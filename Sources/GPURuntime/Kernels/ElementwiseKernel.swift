@@ -6,11 +6,7 @@ import TensorModule
 /// Axes along which all operands go on alike are joined first. A result of one axis, or with a short last one, is walked by one
 /// index; else work-items lie along the last axis and the others together.
 struct ElementwiseKernel {
-  enum Source {
-    case input(Int)
-    case step(Int)
-    case constant(Double)
-  }
+  typealias Source = ElementwiseChain.Operand
 
   struct Step {
     var function: ScalarFunction

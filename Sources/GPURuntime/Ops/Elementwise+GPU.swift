@@ -24,14 +24,8 @@ extension ElementwiseChain: GPUBinding {
       shape: node.outputShapes[0], inputs: node.elementwiseInputs(),
       steps: steps.enumerated().map { index, step in
         ElementwiseKernel.Step(
-          function: step.function, parameters: step.parameters,
-          sources: step.operands.map {
-            switch $0 {
-            case .input(let index): .input(index)
-            case .step(let index): .step(index)
-            case .constant(let value): .constant(value)
-            }
-          }, operand: types.operands[index][step.function == .select ? 1 : 0], result: types.results[index])
+          function: step.function, parameters: step.parameters, sources: step.operands,
+          operand: types.operands[index][step.function == .select ? 1 : 0], result: types.results[index])
       }, resultType: node.outputs[0].dtype)
     node.allowElementwiseInPlace()
     return kernel.append(to: node, output: node.output())

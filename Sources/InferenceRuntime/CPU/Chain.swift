@@ -4,11 +4,7 @@ import TensorModule
 
 /// A program of the chain kernel, as bindings build it: scalar functions over operands that broadcast together.
 struct ChainProgram {
-  enum Source {
-    case input(Int)
-    case step(Int)
-    case constant(Double)
-  }
+  typealias Source = ElementwiseChain.Operand
 
   struct Step {
     var function: ScalarFunction

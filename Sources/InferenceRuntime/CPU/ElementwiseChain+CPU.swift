@@ -11,17 +11,7 @@ extension ElementwiseChain: CPUBinding {
       inputs: node.inputs.indices.map {
         ChainProgram.Input(operand: node.input($0), dtype: node.inputs[$0].dtype, shape: node.inputShapes[$0])
       },
-      steps: steps.map { step in
-        ChainProgram.Step(
-          function: step.function, parameters: step.parameters,
-          sources: step.operands.map {
-            switch $0 {
-            case .input(let index): .input(index)
-            case .step(let index): .step(index)
-            case .constant(let value): .constant(value)
-            }
-          })
-      },
+      steps: steps.map { ChainProgram.Step(function: $0.function, parameters: $0.parameters, sources: $0.operands) },
       resultType: node.outputs[0].dtype)
     node.allowChainInPlace()
     return try program.append(to: node, output: node.output(), label: "chain/" + steps.map(\.function.rawValue).joined(separator: ","))

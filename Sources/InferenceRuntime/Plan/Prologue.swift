@@ -97,22 +97,19 @@ extension Graph {
       for input in node.inputs { readers[input.index].append(index) }
       for output in node.outputs { makers[output.index] = index }
     }
-    let results = Set(outputs.map(\.value))
+    for output in outputs { readers[output.value.index].append(nodes.count) }
     var found = Prologues()
+    // By the node that is left out.
+    var parsed: [Int: Prologue] = [:]
     for (index, node) in nodes.enumerated() {
       guard let op = node.op as? any CPUBinding, op.takesPrologue(node, in: self, options), readers[node.inputs[0].index] == [index],
-        !results.contains(node.inputs[0]), let maker = makers[node.inputs[0].index],
-        let prologue = Prologue(nodes[maker], in: self)
+        let maker = makers[node.inputs[0].index], let prologue = Prologue(nodes[maker], in: self)
       else { continue }
       found.byProduct[index] = prologue
-      found.absorbed.insert(maker)
+      parsed[maker] = prologue
     }
-    let absorbed = found.absorbed
-    let concats = concatsInPieces { value, reader in
-      absorbed.contains(reader) && Prologue(nodes[reader], in: self)?.sources == [value]
-        && nodes[reader].inputs.filter { $0 == value }.count == 1
-    }
-    found.absorbed.formUnion(concats)
+    let concats = concatsInPieces(readers, parsed)
+    found.absorbed = concats.union(parsed.keys)
     func pieces(_ value: ValueID) -> [ValueID] {
       guard let maker = makers[value.index], concats.contains(maker) else { return [value] }
       return nodes[maker].inputs.flatMap(pieces)
@@ -126,33 +123,32 @@ extension Graph {
   }
 
   /// Concatenations of the last axis that only prologues and further such concatenations read, which can read the pieces.
-  private func concatsInPieces(isPrologueOf: (ValueID, Int) -> Bool) -> Set<Int> {
+  ///
+  /// - Parameters:
+  ///   - readers: the nodes that read each value, and an index behind them for a result of the graph.
+  ///   - prologues: by the node that is left out.
+  private func concatsInPieces(_ readers: [[Int]], _ prologues: [Int: Prologue]) -> Set<Int> {
     func isLastAxis(_ node: Node) -> Bool {
       guard let op = node.op as? Concat, let output = node.outputs.first else { return false }
       return op.axis == type(of: output).rank - 1
     }
-    var readers = [[Int]](repeating: [], count: values.count)
     // Pieces of a value if every concatenation goes.
     var pieces = [Int](repeating: 1, count: values.count)
-    for (index, node) in nodes.enumerated() {
-      for input in node.inputs { readers[input.index].append(index) }
-      if isLastAxis(node) {
-        pieces[node.outputs[0].index] = node.inputs.reduce(0) { min(Prologue.mostSources + 1, $0 + pieces[$1.index]) }
-      }
+    for node in nodes where isLastAxis(node) {
+      pieces[node.outputs[0].index] = node.inputs.reduce(0) { min(Prologue.mostSources + 1, $0 + pieces[$1.index]) }
     }
-    let results = Set(outputs.map(\.value))
-    var found: Set<Int> = []
-    for (index, node) in nodes.enumerated() where isLastAxis(node) {
-      let output = node.outputs[0]
-      guard !results.contains(output), !readers[output.index].isEmpty,
-        readers[output.index].allSatisfy({ reader in
-          isPrologueOf(output, reader) && pieces[output.index] <= Prologue.mostSources
-            || isLastAxis(nodes[reader]) && pieces[nodes[reader].outputs[0].index] <= Prologue.mostSources
-        }),
-        node.inputs.allSatisfy({ constants[$0] == nil && (type(of: $0).elementCount.fixed ?? 0) > 0 })
-      else { continue }
-      found.insert(index)
+    func canReadPieces(_ reader: Int, of value: ValueID) -> Bool {
+      guard nodes.indices.contains(reader) else { return false }
+      if isLastAxis(nodes[reader]) { return pieces[nodes[reader].outputs[0].index] <= Prologue.mostSources }
+      return pieces[value.index] <= Prologue.mostSources && prologues[reader]?.sources == [value]
+        && nodes[reader].inputs.filter { $0 == value }.count == 1
     }
-    return found
+    return Set(
+      nodes.indices.filter { index in
+        guard isLastAxis(nodes[index]) else { return false }
+        let output = nodes[index].outputs[0]
+        return !readers[output.index].isEmpty && readers[output.index].allSatisfy { canReadPieces($0, of: output) }
+          && nodes[index].inputs.allSatisfy { constants[$0] == nil && (type(of: $0).elementCount.fixed ?? 0) > 0 }
+      })
   }
 }
