@@ -33,7 +33,11 @@ package final class CheckpointFolder {
     removeLeftovers()
   }
 
-  deinit { close(lock) }
+  deinit {
+    // Closing alone would leave the lock to a child process that is between its fork and its exec.
+    flock(lock, LOCK_UN)
+    close(lock)
+  }
 
   /// What a killed training had half written.
   private func removeLeftovers() {
