@@ -8,7 +8,7 @@
 #define KV_LN2_HI 0x1.62e400p-1f
 #define KV_LN2_LO 0x1.7f7d1cp-20f
 
-// p * 2^k for integral k in [-252, 252], rounded once into the denormals.
+// p * 2^floor(k) for k in [-252, 252], integral but with 16 lanes, rounded once into the denormals.
 KV_INLINE vf v_scale(vf p, vf k) {
 #if KV_WIDTH == 16
   return (vf)_mm512_scalef_ps((__m512)p, (__m512)k);
@@ -28,9 +28,20 @@ KV_INLINE vf v_exp_poly(vf r) {
   return v_fma(q, r, v_splat(0.49999994f));
 }
 
-// e^x = result * 2^k, result in [0.7, 1.42]; x below -126 counts as -126 (where e^x rounds to 0), above 89 as 89.
+// e^x = result * 2^k as v_scale takes them, result in [0.7, 2]; x below -126 counts as -126 (where e^x rounds to 0), above 89 as 89.
 KV_INLINE vf v_exp_parts(vf x, vf *k) {
   x = v_max(v_splat(-126.0f), v_min(v_splat(89.0f), x));
+#if KV_WIDTH == 16
+  // k counts sixteenths, which lie in the last bits of the sum: they choose 2^(k - floor(k)) from a table in one register.
+  const vf table = {1, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f, 1.35425555f,
+                    1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f, 1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
+  const vf sum = v_fma(x, v_splat(1.44269504f), v_splat(0x1.8p19f));
+  *k = sum - 0x1.8p19f;
+  vf s = v_fma(*k, v_splat(-KV_LN2_HI), x);
+  s = v_fma(*k, v_splat(-KV_LN2_LO), s);
+  const vf power = (vf)_mm512_permutexvar_ps((__m512i)sum, (__m512)table);
+  return v_fma(power, v_fma(s * s, v_fma(s, v_splat(0.166666667f), v_splat(0.5f)), s), power);
+#endif
   *k = v_rint_small(x * 1.44269504f);
   vf r = v_fma(*k, v_splat(-KV_LN2_HI), x);
   r = v_fma(*k, v_splat(-KV_LN2_LO), r);

@@ -12,7 +12,7 @@ extension Conv: CPUBinding {
     else { return false }
     node.allowResidualInPlace(epilogue)
     let channels = node.inputShapes[1].suffix(2).map { $0 }
-    if groups > 1, channels[0] == 1 { return try lowerDepthwise(node, window) }
+    if groups > 1, channels[0] == 1 { return try lowerDepthwise(node, kiln_depthwise_params(window, epilogue.activation)) }
     return try lowerWindow(node, window)
   }
 
@@ -24,8 +24,19 @@ extension Conv: CPUBinding {
       && graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount, options)
   }
 
-  private func isPointwise(_ input: Shape, _ kernel: Shape, _ output: Shape) -> Bool {
+  func isPointwise(_ input: Shape, _ kernel: Shape, _ output: Shape) -> Bool {
     groups == 1 && kernel.dropLast(2).allSatisfy { $0 == 1 } && strides.allSatisfy { $0 == 1 } && input.dropLast() == output.dropLast()
+  }
+
+  /// - Parameters:
+  ///   - kernel: with one tap.
+  func pointwiseParams(_ kernel: Shape, _ output: Shape) -> kiln_gemm_params {
+    var params = kiln_gemm_params()
+    params.m = Int64(output.dropLast().elementCount)
+    params.n = Int64(kernel[kernel.count - 1])
+    params.k = Int64(kernel[kernel.count - 2])
+    params.activation = epilogue.activation.kernel
+    return params
   }
 
   /// A kernel of one tap without strides is a product over all positions at once.
@@ -33,34 +44,10 @@ extension Conv: CPUBinding {
     let kernel = node.inputShapes[1]
     guard let weights = node.constant(1), isPointwise(node.inputShapes[0], kernel, node.outputShapes[0]) else { return false }
     let n = kernel[kernel.count - 1]
-    var params = kiln_gemm_params()
-    params.m = Int64(node.outputShapes[0].dropLast().elementCount)
-    params.n = Int64(n)
-    params.k = Int64(kernel[kernel.count - 2])
-    params.activation = epilogue.activation.kernel
+    var params = pointwiseParams(kernel, node.outputShapes[0])
     try node.gemm(
       &params, weights, rowStride: n, columnStride: 1, [node.input(0)], node.epilogueOperands(epilogue))
     node.allowResidualInPlace(epilogue)
-    return true
-  }
-
-  private func lowerDepthwise(_ node: NodeLowering, _ window: SpatialWindow) throws -> Bool {
-    var params = kiln_depthwise_params()
-    params.batch = window.batch
-    (params.in_h, params.in_w) = window.input
-    params.channels = window.channels
-    params.multiplier = window.outputChannels / max(1, window.channels)
-    (params.out_h, params.out_w) = window.output
-    (params.kernel_h, params.kernel_w) = window.kernel
-    (params.stride_h, params.stride_w) = window.strides
-    (params.dilation_h, params.dilation_w) = window.dilations
-    (params.pad_top, params.pad_left) = window.low
-    params.activation = epilogue.activation.kernel
-    node.because("one input channel a group: a vector of channels along a row")
-    let parts = kiln_depthwise_parts(&params, node.threads)
-    try node.step(
-      kiln_depthwise_f32, "depthwise", copying: params, [node.input(0), node.input(1)] + node.epilogueOperands(epilogue),
-      parts: parts)
     return true
   }
 

@@ -132,13 +132,7 @@ extension NodeLowering {
         parts: max(1, min(threads, Int32(clamping: params.m / 8))))
       return
     }
-    let packed = try packed(
-      weights, layout: "gemm", key: [Int(n), Int(k), rowStride, columnStride], byteCount: kiln_gemm_packed_bytes(n, k)
-    ) {
-      kiln_gemm_pack(
-        weights.address.assumingMemoryBound(to: Float.self), Int64(rowStride), Int64(columnStride), n, k,
-        $0.assumingMemoryBound(to: Float.self))
-    }
+    let packed = try packedProduct(weights, rowStride: rowStride, columnStride: columnStride, n: n, k: k)
     let parts = kiln_gemm_parts(&params, threads)
     because(params.reason("constant weights, packed:", parts: parts))
     guard let prologue else {
@@ -155,5 +149,14 @@ extension NodeLowering {
       [operand(prologue.sources[0]), packed] + rest
         + [prologue.scale.map(operand) ?? .absent, prologue.shift.map(operand) ?? .absent, scratch]
         + prologue.sources.dropFirst().map(operand), parts: parts)
+  }
+
+  /// [k, n] weights in the layout of products, element (row, column) of which is at the strides.
+  func packedProduct(_ weights: Tensor, rowStride: Int, columnStride: Int, n: Int64, k: Int64) throws -> StepOperand {
+    try packed(weights, layout: "gemm", key: [Int(n), Int(k), rowStride, columnStride], byteCount: kiln_gemm_packed_bytes(n, k)) {
+      kiln_gemm_pack(
+        weights.address.assumingMemoryBound(to: Float.self), Int64(rowStride), Int64(columnStride), n, k,
+        $0.assumingMemoryBound(to: Float.self))
+    }
   }
 }

@@ -66,6 +66,8 @@ package final class NodeLowering {
   package let hasCompanion: Bool
   /// What the first operand goes through on its way in; that operand itself is then never made.
   package let prologue: Prologue?
+  /// Of a depthwise convolution: the product of pixels that makes its first operand, which is then never made.
+  package let product: Node?
 
   private let graph: Graph
   private let isUsed: (ValueID) -> Bool
@@ -87,9 +89,10 @@ package final class NodeLowering {
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
-    hasCompanion: Bool = false, prologue: Prologue? = nil
+    hasCompanion: Bool = false, prologue: Prologue? = nil, product: Node? = nil
   ) throws {
     self.prologue = prologue
+    self.product = product
     self.hasCompanion = hasCompanion
     self.node = node
     self.graph = graph
@@ -112,7 +115,11 @@ package final class NodeLowering {
   // MARK: Operands
 
   /// The tensor of a constant operand.
-  package func constant(_ input: Int) -> Tensor? { graph.constants[node.inputs[input]] }
+  package func constant(_ input: Int) -> Tensor? { constant(node.inputs[input]) }
+
+  package func constant(_ value: ValueID) -> Tensor? { graph.constants[value] }
+
+  package func shape(of value: ValueID) -> Shape? { graph.type(of: value).shape }
 
   /// Whether an operand is known to be zeros: a constant, or a number spread out.
   package func isZeros(_ input: Int) -> Bool {

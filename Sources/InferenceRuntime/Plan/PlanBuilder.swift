@@ -123,8 +123,8 @@ package struct PlanBuilder {
     let end = graph.nodes.count
     for (index, node) in graph.nodes.enumerated() { for input in node.inputs { lastUse[input.index] = index } }
     for output in graph.outputs { lastUse[output.value.index] = end }
-    for (index, prologue) in prologues.byProduct {
-      for value in prologue.operands { lastUse[value.index] = max(lastUse[value.index], index) }
+    for index in graph.nodes.indices {
+      for value in prologues.operands(of: index) { lastUse[value.index] = max(lastUse[value.index], index) }
     }
     for (index, input) in graph.inputs.enumerated() {
       if graph.type(of: input).dtype == .string { slot(input) } else {
@@ -147,6 +147,10 @@ package struct PlanBuilder {
       name: name, scope: node.scope, device: node.device, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
       flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
+    if let product = prologues.byDepthwise[index].map({ graph.nodes[$0] }) {
+      entry.flops += product.op.flops(product.inputs.map(graph.type(of:)), product.outputs.map(graph.type(of:)))
+      entry.bytes += product.inputs.reduce(-byteCount(node.inputs[0])) { $0 + byteCount($1) }
+    }
     let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
     if let run = node.op as? DeviceRun {
@@ -157,6 +161,11 @@ package struct PlanBuilder {
     } else if prologues.absorbed.contains(index) {
       entry.kernel = "in the product"
       entry.reason = "the product that follows does it on the way in"
+      items.append(.native([], temporaries: [], firstFlag: 0))
+    } else if prologues.isBand(index) {
+      entry.kernel = "in bands"
+      entry.reason = "the depthwise convolution that follows computes it row by row"
+      entry.flops = 0
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if isEmpty {
       entry.kernel = "empty"
@@ -214,7 +223,7 @@ package struct PlanBuilder {
           && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
       },
       options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
-      prologue: prologues.byProduct[index])
+      prologue: prologues.byProduct[index], product: prologues.byDepthwise[index].map { graph.nodes[$0] })
     return try op.lower(lowering) ? lowering : nil
   }
 
@@ -269,7 +278,9 @@ package struct PlanBuilder {
         lastUse[node.inputs[candidate].index] == index
       else { continue }
       let others = node.inputs.indices.filter { storage[node.inputs[$0].index]?.buffer == place.buffer }
-      guard others.allSatisfy({ candidates.contains($0) && storage[node.inputs[$0].index]?.byteOffset == 0 }) else { continue }
+      guard others.allSatisfy({ candidates.contains($0) && storage[node.inputs[$0].index]?.byteOffset == 0 }),
+        prologues.operands(of: index).allSatisfy({ storage[$0.index]?.buffer != place.buffer })
+      else { continue }
       // Two results must not take the same buffer.
       let taken = node.outputs.prefix(output).contains { storage[$0.index]?.buffer == place.buffer }
       if !taken { return place.buffer }

@@ -80,12 +80,25 @@ package struct Prologue {
   var operands: [ValueID] { sources + [scale, shift].compactMap { $0 } }
 }
 
-/// Products with prologues.
+/// Nodes that compute others on the way in.
 package struct Prologues {
   /// By the product's node.
   package var byProduct: [Int: Prologue] = [:]
-  /// Nodes that are left out.
+  /// Nodes that are left out for them.
   package var absorbed: Set<Int> = []
+  /// By the node of a depthwise convolution, that of the product of pixels in front of it.
+  package var byDepthwise: [Int: Int] = [:]
+  private var operandsByNode: [Int: [ValueID]] = [:]
+
+  /// What the node reads beside its own operands.
+  func operands(of node: Int) -> [ValueID] { operandsByNode[node] ?? [] }
+
+  /// Whether the depthwise convolution behind the node computes it.
+  func isBand(_ node: Int) -> Bool { byDepthwise.values.contains(node) }
+
+  mutating func collectOperands(_ graph: Graph) {
+    operandsByNode = byProduct.mapValues(\.operands).merging(byDepthwise.mapValues { graph.nodes[$0].inputs }) { $0 + $1 }
+  }
 }
 
 extension Graph {
@@ -119,6 +132,8 @@ extension Graph {
     for (index, node) in nodes.enumerated() where node.op is Concat && !concats.contains(index) {
       graph.nodes[index].inputs = node.inputs.flatMap(pieces)
     }
+    found.byDepthwise = graph.productsInBands(options, readers, makers, found)
+    found.collectOperands(graph)
     return (graph, found)
   }
 

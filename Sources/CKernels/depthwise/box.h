@@ -1,0 +1,32 @@
+// Work on a depthwise convolution goes in boxes of output rows and columns, one channel vector after the other, so small that
+// the input of a box in one channel vector stays in the first-level cache while its rows are gone along.
+#ifndef KILN_DEPTHWISE_BOX_H
+#define KILN_DEPTHWISE_BOX_H
+
+#include "row.h"
+
+enum { BOX_COLUMNS = 56, BOX_PIXELS = 512 };
+
+typedef struct {
+  int64_t rows, columns;
+} kiln_box_size;
+kiln_box_size kiln_depthwise_box_size(const kiln_depthwise_params *p);
+
+// Output rows y0..y1, columns x0..x1, channel vectors v0..v1.
+typedef struct {
+  int64_t y0, y1, x0, x1, v0, v1;
+} kiln_box;
+
+// The tap rows of output row y that lie in the image.
+typedef struct {
+  int64_t first, end;
+} kiln_taps;
+kiln_taps kiln_depthwise_taps(const kiln_depthwise_params *p, int64_t y);
+
+int64_t kiln_depthwise_vectors(const kiln_depthwise_params *p);
+
+// Computes a box of image b. `image` begins at input row `first_row`; operands[1..4] are those of kiln_depthwise_f32.
+void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, int64_t b,
+                        kiln_box box);
+
+#endif
