@@ -94,4 +94,45 @@ import Testing
     }
     #expect(!plan.report.nodes.contains { $0.kernel == "in the product" })
   }
+
+  /// What a product reads on the way in is not written over while another part of it may still read it.
+  @Test func residualThatIsReadOnTheWayInKeepsItsPlace() throws {
+    var random = TestRandom(named: "residual on the way in")
+    var graph = Graph(name: "residual")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 2, 20, 1024]))
+    let start = try graph.addOne(Elementwise(.square), [x], name: "start")
+    let vector = graph.addConstant("v", try random.tensor(TensorType(.float32, shape: [1024])))
+    let scaled = try graph.addOne(Elementwise(.mul), [start, vector], name: "scaled")
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [1, 1, 1024, 1024])))
+    let conv = Conv(strides: [1, 1], epilogue: Epilogue(residual: true))
+    let y = try graph.addOne(conv, [scaled, w, start], name: "y")
+    graph.outputs = [Graph.Output(name: "z", value: try graph.addOne(Elementwise(.tanh), [y], name: "z"))]
+    let feed = [try random.tensor(TensorType(.float32, shape: [1, 2, 20, 1024]))]
+    let (outputs, plan) = try run(graph, feed, threads: 2)
+    #expect(plan.report.nodes.contains { $0.kernel == "in the product" })
+    #expect(!(plan.report.nodes.first { $0.name == "y" }?.inPlace ?? true))
+    #expect(firstDifference(outputs[0], try ReferenceBackend.run(graph, feed)[0], relative: 1e-3, absolute: 1e-3) == nil)
+  }
+
+  /// A depthwise convolution computes the product in front of it, which is then not made, unless another node reads it.
+  @Test(arguments: [1, 2], [false, true]) func productsInFrontOfDepthwiseConvolutions(threads: Int, isRead: Bool) throws {
+    var random = TestRandom(named: "bands")
+    var graph = Graph(name: "bands")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 60, 61, 5]))
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [1, 1, 5, 64])))
+    let taps = graph.addConstant("taps", try random.tensor(TensorType(.float32, shape: [3, 3, 1, 64])))
+    let bias = graph.addConstant("bias", try random.tensor(TensorType(.float32, shape: [64])))
+    let wide = try graph.addOne(
+      Conv(strides: [1, 1], epilogue: Epilogue(bias: true, activation: Activation(.silu))), [x, w, bias], name: "wide")
+    let y = try graph.addOne(
+      Conv(strides: [2, 2], padding: .same, groups: 64, epilogue: Epilogue(activation: Activation(.relu))), [wide, taps], name: "y")
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    if isRead { graph.outputs.append(Graph.Output(name: "s", value: try graph.addOne(Elementwise(.tanh), [wide], name: "s"))) }
+    let feed = [try random.tensor(TensorType(.float32, shape: [2, 60, 61, 5]))]
+    let (outputs, plan) = try run(graph, feed, threads: threads)
+    for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+      #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-5) == nil)
+    }
+    #expect(plan.report.nodes.contains { $0.kernel == "gemm + depthwise" } == !isRead)
+  }
 }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct ConvTests {
-  private static func draw(_ random: inout TestRandom, winograd: Bool, line: Bool = false) -> kiln_conv_params {
+  static func draw(_ random: inout TestRandom, winograd: Bool, line: Bool = false) -> kiln_conv_params {
     var p = kiln_conv_params()
     func number(_ range: ClosedRange<Int32>) -> Int32 { Int32.random(in: range, using: &random) }
     p.batch = number(1...2)
@@ -30,7 +30,7 @@ import Testing
     return p
   }
 
-  private static func expected(
+  static func expected(
     _ p: kiln_conv_params, _ x: Floats, _ w: Floats, _ bias: Floats, _ b: Int, _ y: Int, _ xx: Int, _ o: Int
   ) -> Double {
     let (inner, outer) = (Int(p.in_c / p.groups), Int(p.out_c / p.groups))
@@ -95,11 +95,7 @@ import Testing
       let multiplier = Int32.random(in: 1...2, using: &random)
       p.groups = p.in_c
       p.out_c = p.in_c * multiplier
-      var d = kiln_depthwise_params()
-      (d.batch, d.in_h, d.in_w, d.channels, d.multiplier) = (p.batch, p.in_h, p.in_w, p.in_c, multiplier)
-      (d.out_h, d.out_w, d.kernel_h, d.kernel_w) = (p.out_h, p.out_w, p.kernel_h, p.kernel_w)
-      (d.stride_h, d.stride_w, d.dilation_h, d.dilation_w) = (p.stride_h, p.stride_w, p.dilation_h, p.dilation_w)
-      (d.pad_top, d.pad_left) = (p.pad_top, p.pad_left)
+      var d = kiln_depthwise_params(p)
       let parts = max(kiln_depthwise_parts(&d, 4), Bool.random(using: &random) ? 3 : 1)
       let x = Floats(Int(p.batch * p.in_h * p.in_w * p.in_c), &random)
       let w = Floats(Int(p.kernel_h * p.kernel_w * p.out_c), &random)
@@ -115,5 +111,16 @@ import Testing
       }
       #expect(worst < 1e-5, "\(d)")
     }
+  }
+}
+
+extension kiln_depthwise_params {
+  /// A convolution whose groups are its input channels.
+  init(_ p: kiln_conv_params) {
+    self.init()
+    (batch, in_h, in_w, channels, multiplier) = (p.batch, p.in_h, p.in_w, p.in_c, p.out_c / p.in_c)
+    (out_h, out_w, kernel_h, kernel_w) = (p.out_h, p.out_w, p.kernel_h, p.kernel_w)
+    (stride_h, stride_w, dilation_h, dilation_w) = (p.stride_h, p.stride_w, p.dilation_h, p.dilation_w)
+    (pad_top, pad_left) = (p.pad_top, p.pad_left)
   }
 }
