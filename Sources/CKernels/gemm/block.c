@@ -103,7 +103,8 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       // Tiles of nearly equal height: a lone last row would read the whole panel for little.
       const int64_t r = kiln_share(count, i, tiles), height = kiln_share(count, i + 1, tiles) - r;
       tile.rows = rows + r;
-      tile.ahead = height < 4 ? kiln_ahead_of_few(tile.b, bytes) : kiln_ahead(tile.b + block->depth * width, block->depth, i, bytes);
+      tile.ahead = height < 4 ? kiln_ahead_of_few(tile.b, bytes)
+                              : kiln_ahead(tile.b + block->depth * width, block->depth, i, tiles, height == set->rows, bytes);
       tile.residual = residual ? residual + r * block->ldr + panel.column : NULL;
       tile.c = c + r * block->ldc + panel.column;
       (block->step ? set->transposed : set->functions)[(height - 1) * set->vectors + panel.vectors - 1](&tile);

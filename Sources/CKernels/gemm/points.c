@@ -11,7 +11,7 @@ void kiln_points_multiply(const kiln_points *p, const float *weights, int32_t ve
     for (int64_t i = 0; i < heights; i++) {
       const int64_t r = kiln_share(p->count, i, heights), height = kiln_share(p->count, i + 1, heights) - r;
       tile.rows = p->rows + point * p->count + r;
-      tile.ahead = kiln_ahead(tile.b + depth * width, depth, i, p->bytes);
+      tile.ahead = kiln_ahead(tile.b + depth * width, depth, i, heights, true, p->bytes);
       tile.c = m + (point * p->block + r) * width;
       set->functions[(height - 1) * set->vectors + vectors - 1](&tile);
     }

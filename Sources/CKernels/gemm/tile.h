@@ -74,15 +74,20 @@ int64_t kiln_padded_columns(const kiln_tile_set *set, int64_t n);
 void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stride, int64_t column_stride, int64_t n,
                       int64_t depth, float scale, int64_t at, int64_t total, int64_t first, int64_t end, float *out);
 
-// Where tile `index` of a panel looks ahead. The first tiles over a panel of B fetch the one behind it, while the rest of the
-// work hides the way from memory; B that fits a core's cache anyway (`bytes` in all) is left alone.
-// Few rows (the first tile alone) look ahead by themselves, if B comes from the last cache: main memory is no faster for it.
+// B beyond this size comes from main memory.
+enum { KILN_LAST_CACHE_BYTES = 16 * 1024 * 1024 };
+
+// Where tiles of less than 4 rows look ahead in their own panel: if B comes from the last cache, since main memory is no faster for it.
 static inline const float *kiln_ahead_of_few(const float *b, int64_t bytes) {
-  return bytes > 512 * 1024 && bytes < 16 * 1024 * 1024 ? b : NULL;
+  return bytes > 512 * 1024 && bytes < KILN_LAST_CACHE_BYTES ? b : NULL;
 }
 
-static inline const float *kiln_ahead(const float *next, int64_t depth, int64_t index, int64_t bytes) {
-  return index < 2 && bytes > 96 * 1024 ? next + index * depth * 32 : NULL;
+// Where tile `index` of `tiles` over a panel looks ahead. The first two fetch the panel behind it, while the rest of the work hides
+// the way from memory. A few tiles that are not whole read B faster than they could fetch it, unless it comes from main memory;
+// B that fits a core's cache anyway (`bytes` in all) is left alone.
+static inline const float *kiln_ahead(const float *next, int64_t depth, int64_t index, int64_t tiles, bool whole, int64_t bytes) {
+  const bool few = tiles <= 4 && !whole && bytes < KILN_LAST_CACHE_BYTES;
+  return index < 2 && bytes > 96 * 1024 && !few ? next + index * depth * 32 : NULL;
 }
 
 // A product of up to KILN_CHUNK_ROWS rows with panels first..end of packed B.

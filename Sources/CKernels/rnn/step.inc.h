@@ -5,7 +5,7 @@
 
 #define PANEL KILN_RNN_PANEL
 #if KV_WIDTH == 16
-#define ROW_BLOCK 4
+#define ROW_BLOCK 6
 #else
 #define ROW_BLOCK 2
 #endif
@@ -157,6 +157,12 @@ KV_INLINE void block(const kiln_rnn_step *s, const void *weights, int64_t w, con
 #undef INPUT
 }
 
+#define BLOCK(height)                                                                                                    \
+  case height:                                                                                                           \
+    for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH)                                                           \
+      block(s, weights, w + v, scale + v, row, u + v, kind, height, standard, form);                                     \
+    break;
+
 // The step's panels for all rows; a panel's weights serve every row before the next panel is read. Steps go through the
 // panels in turn up and down: those that the step before used last are still in the first-level cache.
 KV_INLINE void all_units(const kiln_rnn_step *s, const void *weights, const float *scales, int kind, int standard, int form) {
@@ -165,20 +171,25 @@ KV_INLINE void all_units(const kiln_rnn_step *s, const void *weights, const floa
     const int64_t panel = s->falling ? s->first + s->end - 1 - i : i, u = panel * PANEL;
     const int64_t w = panel * units * gates_of(kind) * PANEL;
     const float *scale = scales + panel * gates_of(kind) * PANEL;
-    int64_t row = 0;
-    for (; row + ROW_BLOCK <= s->rows; row += ROW_BLOCK) {
-      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, ROW_BLOCK, standard, form);
-    }
+    // Blocks of nearly equal height: a lone last row would read the panel's weights for little.
+    const int64_t blocks = (s->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    for (int64_t n = 0; n < blocks; n++) {
+      const int64_t row = s->rows * n / blocks;
+      switch (s->rows * (n + 1) / blocks - row) {
+        BLOCK(1)
+        BLOCK(2)
 #if ROW_BLOCK > 2
-    for (; row + 2 <= s->rows; row += 2) {
-      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, 2, standard, form);
-    }
+        BLOCK(3)
+        BLOCK(4)
+        BLOCK(5)
+        BLOCK(6)
 #endif
-    for (; row < s->rows; row++) {
-      for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH) block(s, weights, w + v, scale + v, row, u + v, kind, 1, standard, form);
+        default: break;
+      }
     }
   }
 }
+#undef BLOCK
 
 typedef void (*pass)(const kiln_rnn_step *s, const void *weights, const float *scales);
 

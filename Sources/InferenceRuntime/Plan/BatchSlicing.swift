@@ -9,10 +9,10 @@ package enum BatchSlicing {
   /// Nanoseconds a byte: what an activation costs more from memory than from a cache, and weights from either.
   private static let activationCost = 0.04
   private static let weightCosts = (cached: 0.01, memory: 0.05)
-  /// Operations a nanosecond of a recurrence over four rows at a time.
+  /// Operations a nanosecond of a recurrence over three to six rows at a time.
   private static let recurrentSpeed = 60.0
-  /// How much longer a row takes when one or two are left.
-  private static let (excessOfOne, excessOfTwo) = (0.5, 0.33)
+  /// How much longer a row takes when one or two run alone.
+  private static let (excessOfOne, excessOfTwo) = (0.5, 0.12)
 
   /// The graph as a loop over slices of its batch, or nil when the batch is better whole or its samples are not apart.
   ///
@@ -98,8 +98,7 @@ package enum BatchSlicing {
     let recurrentTime = single.nodes.reduce(0.0) { $0 + recurrence($1, single).operations } / recurrentSpeed
     func cost(_ slice: Int) -> Double {
       let far = activations.filter { $0.multipliedReportingOverflow(by: slice).overflow || $0 * slice > cachedBytes }
-      let (pairs, ones) = (Double(slice % 4 / 2), Double(slice % 2))
-      let excess = (2 * pairs * excessOfTwo + ones * excessOfOne) / Double(slice)
+      let excess = slice == 1 ? excessOfOne : slice == 2 ? excessOfTwo : 0
       return weightTime / Double(slice) + far.reduce(0) { $0 + Double($1) } * activationCost + recurrentTime * excess
     }
     return (1...batch).filter { batch % $0 == 0 }.reversed().min { cost($0) < cost($1) } ?? batch
