@@ -20,6 +20,8 @@ public struct DeviceOptions: Sendable {
   public var precision: Precision
   /// Scopes (`*` and `?` stand for any text and character) with the device that they are to run on; the last that matches counts.
   public var placements: [(scope: String, choice: Choice)]
+  /// Nodes go to the GPU wherever a kernel exists, whatever it costs: for tests, whose models are small.
+  package var ignoresCost = false
   /// Gets one line (`note: …` or `warning: …`) when a part of the model stays on the processor, or a GPU is missing or fails.
   public var report: (@Sendable (String) -> Void)?
 
@@ -40,7 +42,8 @@ public struct DeviceOptions: Sendable {
     if choice == .cpu { return nil }
     let options = GPUBackend.Options(
       precision: precision == .fp16 ? .float16 : .float32, isStrict: choice == .gpu,
-      rules: placements.filter { $0.choice != .auto }.map(Self.rule), report: report)
+      rules: placements.filter { $0.choice != .auto }.map(Self.rule), ignoresCost: ignoresCost,
+      report: report)
     do { return try GPUBackend(GPUDevice.chosen(), options: options) } catch let error as KilnError {
       if choice == .gpu { throw error }
       report?("warning: the model runs on the processor: \(error.message)")
