@@ -1,6 +1,12 @@
 import GPURuntime
 import TensorModule
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// Where a model runs, and how.
 public struct DeviceOptions: Sendable {
   public enum Choice: String, Sendable, CaseIterable {
@@ -42,7 +48,7 @@ public struct DeviceOptions: Sendable {
     if choice == .cpu { return nil }
     let options = GPUBackend.Options(
       precision: precision == .fp16 ? .float16 : .float32, isStrict: choice == .gpu,
-      rules: placements.filter { $0.choice != .auto }.map(Self.rule), ignoresCost: ignoresCost,
+      rules: placements.filter { $0.choice != .auto }.map(Self.rule), ignoresCost: ignoresCost || getenv("KILN_GPU_COST").map { String(cString: $0) } == "0",
       report: report)
     do { return try GPUBackend(GPUDevice.chosen(), options: options) } catch let error as KilnError {
       if choice == .gpu { throw error }
