@@ -6,8 +6,8 @@ final class GPUProgram: @unchecked Sendable {
   let context: GPUContext
   let handle: kiln_cl_program
 
-  /// Strict IEEE arithmetic: kernels are held to the results of the processor.
-  static let buildOptions = "-cl-std=CL1.2"
+  /// Strict IEEE arithmetic: kernels are held to the results of the processor. Some drivers print warnings to the program's own error output.
+  static let buildOptions = "-cl-std=CL1.2 -w"
 
   /// - Throws: `KilnError` (`failed`) with the compiler's first complaint.
   init(_ source: String, _ context: GPUContext) throws {

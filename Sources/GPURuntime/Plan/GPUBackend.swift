@@ -111,7 +111,10 @@ package final class GPUBackend: DeviceBackend {
       let lowering = GPULowering(
         node, in: graph, isUsed: { consumed.contains($0) }, device: context.device, precision: options.precision,
         prefersVectors: prefersVectors)
-    else { return .refused("a tensor has strings, or 2^31 elements or more") }
+    else {
+      let hasTexts = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
+      return .refused(hasTexts ? GPUCatalog.strings : "a tensor has 2^31 elements or more")
+    }
     // Nothing runs for results without elements.
     if lowering.outputs.allSatisfy({ $0.elementCount.fixed == 0 }) { return .runs(lowering) }
     switch try op.lower(lowering) {

@@ -125,6 +125,16 @@ package final class GPULowering {
     return weights(Self.zero, layout: "zeros", key: [rounded], count: rounded) { $0.update(repeating: 0) }
   }
 
+  /// Numbers that only the node's attributes and shapes tell, once per model.
+  ///
+  /// - Parameters:
+  ///   - name, key: tell this table from others.
+  ///   - fill: writes all bytes, in the form that the kernel reads whatever the precision.
+  package func table(_ name: String, key: [Int], byteCount: Int, fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void) -> GPUArgument {
+    .weights(
+      GPUWeights(key: .init(constant: ObjectIdentifier(Self.zero), layout: name, numbers: key), constant: Self.zero, byteCount: byteCount, fill: fill))
+  }
+
   /// Stands for a constant in the weights' keys.
   private static let zero = Tensor(strings: [""], shape: [1])
 

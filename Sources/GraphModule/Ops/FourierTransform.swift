@@ -56,9 +56,10 @@ package struct FourierTransform: OpDefinition {
   }
 
   package static var examples: [OpExample] {
-    func both(_ dims: [Dim]) -> [TensorType] { [TensorType(.float32, dims), TensorType(.float32, dims)] }
+    func both(_ dims: [Dim], _ dtype: DType = .float32) -> [TensorType] { [TensorType(dtype, dims), TensorType(dtype, dims)] }
     return [true, false].flatMap { inverse in
-      [[8], [2, 3, 7], [1, 1], [3, 12], [0, 4], [2, 0], [33]].map { OpExample(FourierTransform(inverse: inverse), both($0)) }
+      [[8], [2, 3, 7], [1, 1], [3, 12], [0, 4], [2, 0], [33], [2, 257], [1000]].map { OpExample(FourierTransform(inverse: inverse), both($0)) }
+        + [OpExample(FourierTransform(inverse: inverse), both([3, 20], .float64))]
     }
   }
 }
@@ -75,8 +76,8 @@ struct ComplexTransform {
   }
 
   private static func roots(_ length: Int) -> (cos: [Double], sin: [Double]) {
-    let angles = (0..<max(length, 1)).map { -2 * Double.pi * Double($0) / Double(length) }
-    return (angles.map(C.cos), angles.map(C.sin))
+    let roots = FourierTables.roots(length)
+    return (roots.map(\.0), roots.map(\.1))
   }
 
   func apply(_ real: inout [Double], _ imaginary: inout [Double]) {
@@ -85,19 +86,13 @@ struct ComplexTransform {
     // x[k]·w^(k²/2) convolved with w^(−k²/2), w the length-th root of one.
     var size = 1
     while size < 2 * length - 1 { size *= 2 }
-    let chirp = (0..<length).map { index -> (Double, Double) in
-      // k² modulo 2n keeps the angle small.
-      let angle = Double.pi * Double(index.multipliedFullWidth(by: index).low % UInt(2 * length)) / Double(length)
-      return (C.cos(angle), C.sin(angle))
-    }
+    let chirp = FourierTables.chirp(length)
     var a = ([Double](repeating: 0, count: size), [Double](repeating: 0, count: size))
-    var b = a
+    var b = FourierTables.chirpFilter(chirp, size)
     for index in 0..<length {
       let (c, s) = chirp[index]
       a.0[index] = real[index] * c + imaginary[index] * s
       a.1[index] = imaginary[index] * c - real[index] * s
-      (b.0[index], b.1[index]) = (c, s)
-      if index > 0 { (b.0[size - index], b.1[size - index]) = (c, s) }
     }
     let plan = ComplexTransform(length: size)
     plan.byHalves(&a.0, &a.1)
@@ -116,7 +111,7 @@ struct ComplexTransform {
     }
   }
 
-  private func byHalves(_ real: inout [Double], _ imaginary: inout [Double]) {
+  fileprivate func byHalves(_ real: inout [Double], _ imaginary: inout [Double]) {
     var j = 0
     for i in 1..<length {
       var bit = length >> 1
@@ -144,5 +139,42 @@ struct ComplexTransform {
       }
       width *= 2
     }
+  }
+}
+
+/// Complex numbers that Fourier transforms multiply by.
+package enum FourierTables {
+  /// e^(−2πi k / length).
+  package static func roots(_ length: Int) -> [(Double, Double)] {
+    (0..<max(length, 1)).map { index in
+      let angle = -2 * Double.pi * Double(index) / Double(length)
+      return (C.cos(angle), C.sin(angle))
+    }
+  }
+
+  /// e^(πi k² / length).
+  package static func chirp(_ length: Int) -> [(Double, Double)] {
+    (0..<length).map { index in
+      // k² modulo 2n keeps the angle small.
+      let angle = Double.pi * Double(index.multipliedFullWidth(by: index).low % UInt(2 * length)) / Double(length)
+      return (C.cos(angle), C.sin(angle))
+    }
+  }
+
+  /// The chirp as a circular filter of a length that is a power of two, for negative places too.
+  static func chirpFilter(_ chirp: [(Double, Double)], _ size: Int) -> ([Double], [Double]) {
+    var filter = ([Double](repeating: 0, count: size), [Double](repeating: 0, count: size))
+    for (index, (c, s)) in chirp.enumerated() {
+      (filter.0[index], filter.1[index]) = (c, s)
+      if index > 0 { (filter.0[size - index], filter.1[size - index]) = (c, s) }
+    }
+    return filter
+  }
+
+  /// The transform of the chirp's filter.
+  package static func filter(_ length: Int, _ size: Int) -> [(Double, Double)] {
+    var filter = chirpFilter(chirp(length), size)
+    ComplexTransform(length: size).byHalves(&filter.0, &filter.1)
+    return zip(filter.0, filter.1).map { ($0, $1) }
   }
 }
