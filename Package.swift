@@ -66,7 +66,7 @@ let package = Package(
     .testTarget(name: "ModelFileTests", dependencies: ["ModelFile", "TestSupport"]),
     .testTarget(name: "ModelFormatsTests", dependencies: ["KilnImport", "Kiln", "TestSupport"]),
     .testTarget(name: "InferenceRuntimeTests", dependencies: ["InferenceRuntime", "MallocCount", "GraphTestSupport", "TestSupport"]),
-    .testTarget(name: "GPURuntimeTests", dependencies: ["GPURuntime", "MallocCount", "GraphTestSupport", "TestSupport"]),
+    .testTarget(name: "GPURuntimeTests", dependencies: ["GPURuntime", "COpenCL", "MallocCount", "GraphTestSupport", "TestSupport"]),
     .executableTarget(name: "CheckpointHarness", dependencies: ["Training"], path: "Tests/CheckpointHarness"),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "MallocCount", "TestSupport", "CheckpointHarness"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),

@@ -33,8 +33,9 @@ public func doctor() -> SystemReport {
     environment: [
       ("KILN_ISA_MAX", "the highest instruction set to use: scalar, avx2 or avx512"),
       ("KILN_BLAS", "1 sends dense products to OpenBLAS, 0 never does"),
-      ("KILN_GPU", "the GPU to use: a part of its name, or its number in this list"),
+      ("KILN_GPU", "the OpenCL device to use: a part of its name, or its number in this list; auto takes a processor only when this names it"),
       ("KILN_OPENCL", "another file than the system's libOpenCL.so.1"),
+      ("KILN_GPU_COST", "0 sends every node that has a kernel to the GPU, whatever it costs"),
       ("KILN_GPU_CACHE", "0 keeps no compiled GPU programs on disk"),
     ])
 }

@@ -65,6 +65,10 @@ public final class Model: Sendable {
   let plans: PlanCache
   /// The GPU that takes a share of the nodes.
   let gpu: GPUBackend?
+  private let reasonAgainstDevice: String?
+
+  /// Which nodes of the plans made so far run on the processor although a GPU might have run them, and why; nil when nothing is to tell.
+  public var placementNote: String? { gpu.map(\.placementNote) ?? reasonAgainstDevice.map { "all nodes run on the processor: \($0)" } }
 
   /// The state that a stateful model starts with.
   public let initialState: ModelState
@@ -102,8 +106,11 @@ public final class Model: Sendable {
 
   /// A model of a graph that is in memory already.
   package init(graph: Graph, options: Options = Options()) throws {
-    let gpu = try options.device.backend()
+    try options.device.check(graph)
+    var reason: String?
+    let gpu = try options.device.backend(for: graph) { reason = $0 }
     self.gpu = gpu
+    reasonAgainstDevice = reason
     let pool = ThreadPool.shared(options.threads)
     name = graph.name
     let types = graph.inputs.map(graph.type(of:)) + graph.outputs.map { graph.type(of: $0.value) }

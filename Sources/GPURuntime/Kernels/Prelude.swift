@@ -13,14 +13,21 @@ enum Prelude {
     #endif
     #ifdef KILN_HALF
     typedef half real;
+    // Finite numbers that half does not hold become its largest: masks of -1e9 stay finite, and sums stay numbers.
+    static float k_half(float v) { return fabs(v) > 65504.0f && !isinf(v) ? copysign(65504.0f, v) : v; }
+    #define KILN_HALVES(n) static float##n k_half##n(float##n v) { \\
+      return select(v, copysign((float##n)(65504.0f), v), isgreater(fabs(v), (float##n)(65504.0f)) & ~isinf(v)); }
+    KILN_HALVES(4)
+    KILN_HALVES(8)
+    KILN_HALVES(16)
     #define LD(p, i) vload_half((i), (p))
-    #define ST(p, i, v) vstore_half_rte((v), (i), (p))
+    #define ST(p, i, v) vstore_half_rte(k_half(v), (i), (p))
     #define LD4(p, i) vload_half4(0, (p) + (i))
-    #define ST4(p, i, v) vstore_half4_rte((v), 0, (p) + (i))
+    #define ST4(p, i, v) vstore_half4_rte(k_half4(v), 0, (p) + (i))
     #define LD8(p, i) vload_half8(0, (p) + (i))
-    #define ST8(p, i, v) vstore_half8_rte((v), 0, (p) + (i))
+    #define ST8(p, i, v) vstore_half8_rte(k_half8(v), 0, (p) + (i))
     #define LD16(p, i) vload_half16(0, (p) + (i))
-    #define ST16(p, i, v) vstore_half16_rte((v), 0, (p) + (i))
+    #define ST16(p, i, v) vstore_half16_rte(k_half16(v), 0, (p) + (i))
     #else
     typedef float real;
     #define LD(p, i) ((p)[i])

@@ -7,6 +7,8 @@ package final class GPUContext: @unchecked Sendable {
   package let device: GPUDevice
   let cl: kiln_cl_functions
   let handle: kiln_cl_context
+  /// Where compiled programs are kept; nil keeps none.
+  let cacheFolder: String?
   private let programs = Mutex<[String: GPUProgram]>([:])
 
   /// What was made so far; a prediction after the first makes nothing.
@@ -42,10 +44,20 @@ package final class GPUContext: @unchecked Sendable {
     }
   }
 
+  /// The functions of the OpenCL library.
+  ///
+  /// - Throws: `KilnError` (`failed`) when it is not there.
+  package static func functions() throws -> kiln_cl_functions { try OpenCL.library.get().functions.pointee }
+
   /// A context that nobody shares.
-  package init(_ device: GPUDevice) throws {
-    cl = try OpenCL.library.get().functions.pointee
+  ///
+  /// - Parameters:
+  ///   - functions: other functions than the library's: those of a device that fails, in tests.
+  ///   - cacheFolder: another folder for compiled programs than the user's.
+  package init(_ device: GPUDevice, functions: kiln_cl_functions? = nil, cacheFolder: String? = ProgramCache.folder) throws {
+    cl = try functions ?? Self.functions()
     self.device = device
+    self.cacheFolder = cacheFolder
     guard device.isAvailable else { throw KilnError(.failed, "the GPU '\(device.name)' is not available") }
     guard device.hasCompiler else { throw KilnError(.failed, "the driver of the GPU '\(device.name)' has no compiler") }
     var status: Int32 = 0

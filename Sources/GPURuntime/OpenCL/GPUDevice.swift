@@ -52,16 +52,26 @@ package struct GPUDevice: @unchecked Sendable {
 
   /// The device to use: the first GPU, or what `KILN_GPU` names by a part of its name or its number in `all`.
   ///
+  /// - Parameter acceptsProcessors: whether a processor that stands for a GPU (PoCL) will do when `KILN_GPU` does not name it.
   /// - Throws: `KilnError` (`failed`) when there is none.
-  package static func chosen() throws -> GPUDevice {
+  package static func chosen(acceptsProcessors: Bool = true) throws -> GPUDevice {
     let devices = try all()
     if let wanted = getenv("KILN_GPU").map({ String(cString: $0) }), !wanted.isEmpty {
       if let number = Int(wanted), devices.indices.contains(number) { return devices[number] }
       if let found = devices.first(where: { $0.name.lowercased().contains(wanted.lowercased()) }) { return found }
       throw KilnError(.failed, "KILN_GPU: there is no OpenCL device \(KilnError.quoted(wanted))", hint: "kinfer doctor lists the devices")
     }
-    guard let first = devices.first(where: { $0.isAvailable && $0.hasCompiler }) else {
+    let usable = devices.filter { $0.isAvailable && $0.hasCompiler }
+    guard let first = usable.first else {
+      if let broken = devices.first {
+        throw KilnError(
+          .failed, "no OpenCL device can be used: '\(broken.name)' \(broken.isAvailable ? "has no compiler" : "is not available")",
+          hint: "kinfer doctor lists the devices")
+      }
       throw KilnError(.failed, "no OpenCL device is on this machine", hint: "kinfer doctor lists the devices")
+    }
+    if !acceptsProcessors, first.kind == .cpu {
+      throw KilnError(.failed, "no GPU is on this machine; '\(first.name)' is a processor", hint: "--device gpu or KILN_GPU=0 takes it")
     }
     return first
   }

@@ -12,7 +12,7 @@ final class GPUProgram: @unchecked Sendable {
   /// - Throws: `KilnError` (`failed`) with the compiler's first complaint.
   init(_ source: String, _ context: GPUContext) throws {
     self.context = context
-    let cache = ProgramCache(context.device, source)
+    let cache = ProgramCache(context.device, source, in: context.cacheFolder)
     if let binary = cache.load(), let made = Self.load(binary, context) {
       context.count(\.loaded)
       handle = made

@@ -8,19 +8,25 @@ import TensorModule
 
 /// A compiled program on disk, under the hash of its source and that of the device and its driver:
 /// `$XDG_CACHE_HOME/kiln/opencl` or `~/.cache/kiln/opencl`. `KILN_GPU_CACHE=0` keeps nothing.
-struct ProgramCache {
+package struct ProgramCache {
   private static let mark = "kiln-opencl-1\n"
   private let path: String?
 
-  init(_ device: GPUDevice, _ source: String) {
-    let machine = [device.platform, device.name, device.vendor, device.version, device.driver, GPUProgram.buildOptions]
-    path = ProgramCache.folder.map { "\($0)/\(Self.hash(source))-\(Self.hash(machine.joined(separator: "\n"))).bin" }
+  init(_ device: GPUDevice, _ source: String, in folder: String?) {
+    path = folder.map {
+      "\($0)/" + Self.fileName([device.platform, device.name, device.vendor, device.version, device.driver, GPUProgram.buildOptions], source)
+    }
+  }
+
+  /// - Parameter machine: what a program is compiled for: device, driver and their versions, build options.
+  package static func fileName(_ machine: [String], _ source: String) -> String {
+    "\(hash(source))-\(hash(machine.joined(separator: "\n"))).bin"
   }
 
   private static func hash(_ text: String) -> String { Array(text.utf8).withUnsafeBytes { XXH64.text($0) } }
 
   /// Made when it is missing; nil when it cannot be.
-  static let folder: String? = {
+  package static let folder: String? = {
     if getenv("KILN_GPU_CACHE").map({ String(cString: $0) }) == "0" { return nil }
     var folder = getenv("XDG_CACHE_HOME").map { String(cString: $0) } ?? ""
     if !folder.hasPrefix("/") {

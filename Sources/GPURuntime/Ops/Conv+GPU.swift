@@ -3,7 +3,6 @@ import TensorModule
 
 extension Conv: GPUBinding {
   package func lower(_ node: GPULowering) throws -> GPUSupport {
-    guard node.isAll(.float32) else { return .refused("it works on \(node.inputs[0].dtype.name)") }
     let kernel = node.inputShapes[1]
     let window = WindowNumbers(
       input: node.inputShapes[0], output: node.outputShapes[0], window: Array(kernel.dropLast(2)), strides: strides, dilations: dilations,
@@ -11,6 +10,7 @@ extension Conv: GPUBinding {
     guard window.fits else { return .refused("its numbers do not fit 32 bits") }
     let (channels, out) = (kernel[kernel.count - 2], kernel[kernel.count - 1])
     if let residual = epilogue.residualIndex() { node.allowInPlace(over: residual) }
+    if !node.isAll(.float32) { return plain(node, window, channels, out) }
     if groups > 1, channels == 1 { return depthwise(node, window, out) }
     if node.prefersVectors { return tiles(node, window, channels, out) }
     return lanes(node, window, channels, out)

@@ -4,8 +4,6 @@ import TensorModule
 extension ConvTranspose: GPUBinding {
   /// One product gives what each input pixel adds at each tap of its window; then each result gathers its sum.
   package func lower(_ node: GPULowering) throws -> GPUSupport {
-    guard node.isAll(.float32) else { return .refused("it works on \(node.inputs[0].dtype.name)") }
-    guard let activation = ScalarPrinter.activation(epilogue.activation) else { return .refused("its activation has no kernel") }
     let (from, to, kernel) = (node.inputShapes[0], node.outputShapes[0], node.inputShapes[1])
     let rank = from.count - 2
     let (channels, out) = (from[rank + 1], to[rank + 1])
@@ -14,6 +12,8 @@ extension ConvTranspose: GPUBinding {
     // The forward convolution takes the result to x.
     let numbers = WindowNumbers(input: to, output: from, window: window, strides: strides, dilations: dilations, low: low)
     guard numbers.fits, numbers.input.allSatisfy({ $0 < 1 << 29 }) else { return .refused("its numbers do not fit 32 bits") }
+    if !node.isAll(.float32) { return plain(node, numbers, channels, out) }
+    guard let activation = ScalarPrinter.activation(epilogue.activation) else { return .refused("its activation has no kernel") }
     let taps = window.reduce(1, *)
     let (pixels, groupOut, groupIn) = (numbers.pixels, out / groups, channels / groups)
     let (size, overflow) = pixels.multipliedReportingOverflow(by: taps * out)

@@ -3,10 +3,9 @@ import TensorModule
 
 extension MatMul: GPUBinding {
   package func lower(_ node: GPULowering) throws -> GPUSupport {
-    guard node.isAll(.float32) else { return .refused("it works on \(node.inputs[0].dtype.name)") }
-    guard let shape = MatrixNumbers(node.inputShapes[0], node.inputShapes[1], node.outputShapes[0], transposeA, transposeB) else {
-      return .refused("its operands broadcast along more than two axes")
-    }
+    guard node.isAll(.float32),
+      let shape = MatrixNumbers(node.inputShapes[0], node.inputShapes[1], node.outputShapes[0], transposeA, transposeB)
+    else { return plain(node) }
     if let residual = epilogue.residualIndex() { node.allowInPlace(over: residual) }
     let epilogueOperands = [node.optionalInput(epilogue.biasIndex()), node.optionalInput(epilogue.residualIndex()), node.output()]
     let a: [GPUArgument] = [shape.m, shape.n, shape.k, shape.aRow, shape.aColumn, shape.inner, shape.a.outer, shape.a.inner].map { .int($0) }

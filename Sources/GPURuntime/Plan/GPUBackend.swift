@@ -37,7 +37,7 @@ package final class GPUBackend: DeviceBackend {
   // Uploads weights; used while a plan is made, which is done by one caller at a time.
   private let queue: GPUQueue
   private let failure = GPUFailure()
-  private let hasTold = Mutex(false)
+  private let note = Mutex<String?>(nil)
 
   /// - Parameter context: the device's shared one when nil.
   package init(_ device: GPUDevice, options: Options = Options(), context: GPUContext? = nil) throws {
@@ -53,8 +53,8 @@ package final class GPUBackend: DeviceBackend {
   package var weightBytes: Int { store.byteCount }
 
   package func fallBack(after error: KilnError) -> Bool {
-    guard !options.isStrict, let failed = failure.take() else { return false }
-    options.report?("warning: the processor goes on without the GPU: \(failed.message)")
+    guard !options.isStrict, error.code == .failed, let failed = failure.first else { return false }
+    if failed.isNew { options.report?("warning: the processor goes on without the GPU: \(failed.error.message)") }
     return true
   }
 
@@ -88,18 +88,23 @@ package final class GPUBackend: DeviceBackend {
     return DevicePlacement(graph: placed, program: plan)
   }
 
-  /// Says once when a model runs on both sides, or not on the device at all.
+  /// Which nodes of the plans made so far stay on the processor, and why; nil when none does.
+  package var placementNote: String? { note.withLock { $0 } }
+
+  /// Notes when a model runs on both sides, or not on the device at all, and says it once.
   private func tell(_ choice: Placement.Choice) {
-    guard let report = options.report, choice.onDevice.contains(false), !options.isStrict else { return }
-    guard hasTold.withLock({ told in
-      defer { told = true }
-      return !told
-    }) else { return }
+    guard choice.onDevice.contains(false), !options.isStrict else { return }
     let count = choice.onDevice.count { !$0 }
-    let reasons = choice.notes.isEmpty ? "" : ": " + Placement.list(choice.notes, most: 4)
+    let notes = choice.notes + choice.costs
+    let reasons = notes.isEmpty ? "" : ": " + Placement.list(notes, most: 4)
     let total = choice.onDevice.count
     let split = count == total ? "all \(total) nodes run on the processor" : "\(count) of \(total) nodes run on the processor, the rest on \(context.device.name)"
-    report("note: \(split)\(reasons)")
+    let text = split + reasons
+    let isFirst = note.withLock { note in
+      defer { note = note ?? text }
+      return note == nil
+    }
+    if isFirst { options.report?("note: \(text)") }
   }
 
   /// Whether the device can run a node.
@@ -117,6 +122,9 @@ package final class GPUBackend: DeviceBackend {
     }
     // Nothing runs for results without elements.
     if lowering.outputs.allSatisfy({ $0.elementCount.fixed == 0 }) { return .runs(lowering) }
+    if options.precision == .float16, let constant = node.inputs.lazy.compactMap({ graph.constants[$0] }).first(where: { !store.fitsHalf($0) }) {
+      return .refused("a constant has numbers beyond ±65504 (\(constant.shape.shapeText)), which fp16 does not hold")
+    }
     switch try op.lower(lowering) {
     case .runs: return .runs(lowering)
     case .refused(let reason): return .refused(reason)
@@ -124,21 +132,23 @@ package final class GPUBackend: DeviceBackend {
   }
 }
 
-/// Remembers that the device failed: only then may the processor take over.
+/// Remembers that the device failed: only then may the processor take over, in all predictions that met the failure.
 final class GPUFailure: Sendable {
-  private let error = Mutex<KilnError?>(nil)
+  private let state = Mutex<(error: KilnError?, isTold: Bool)>((nil, false))
 
   func noting<Result>(_ work: () throws -> Result) throws -> Result {
     do { return try work() } catch let failed as KilnError {
-      if failed.code == .failed { error.withLock { $0 = failed } }
+      if failed.code == .failed { state.withLock { $0.error = $0.error ?? failed } }
       throw failed
     }
   }
 
-  func take() -> KilnError? {
-    error.withLock { error in
-      defer { error = nil }
-      return error
+  /// What failed first, and whether nobody has asked before.
+  var first: (error: KilnError, isNew: Bool)? {
+    state.withLock { state in
+      guard let error = state.error else { return nil }
+      defer { state.isTold = true }
+      return (error, !state.isTold)
     }
   }
 }

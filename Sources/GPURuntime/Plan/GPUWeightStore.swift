@@ -9,6 +9,19 @@ final class GPUWeightStore: Sendable {
     let constant: Tensor
   }
 
+  private let fitting = Mutex<[ObjectIdentifier: (tensor: Tensor, fits: Bool)]>([:])
+
+  /// Whether all finite numbers of a constant are stored with 16 bits as what they are, rounded.
+  func fitsHalf(_ constant: Tensor) -> Bool {
+    guard constant.dtype == .float32 else { return true }
+    return fitting.withLock { known in
+      if let found = known[ObjectIdentifier(constant)] { return found.fits }
+      let fits = constant.bytes.bindMemory(to: Float.self).allSatisfy { !($0.magnitude > 65504 && $0.isFinite) }
+      known[ObjectIdentifier(constant)] = (constant, fits)
+      return fits
+    }
+  }
+
   private let entries = Mutex<[GPUWeights.Key: Entry]>([:])
 
   func buffer(_ weights: GPUWeights, _ context: GPUContext, _ queue: GPUQueue) throws -> GPUBuffer {

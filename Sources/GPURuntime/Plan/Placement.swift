@@ -32,6 +32,8 @@ struct Placement {
     var onDevice: [Bool]
     /// The nodes that stay on the processor, and why, where that was not asked for.
     var notes: [String]
+    /// What went back to the processor since it is not worth its transfers.
+    var costs: [String]
   }
 
   /// - Throws: `KilnError` (`unsupportedModel`) when all must run on the device and some cannot.
@@ -51,8 +53,9 @@ struct Placement {
       guard wishes[index] != false, case .runs = candidates[index] else { return false }
       return true
     }
-    if !options.isStrict, !options.ignoresCost { sendBack(&onDevice, wishes) }
-    return Choice(onDevice: onDevice, notes: refused)
+    var costs: [String] = []
+    if !options.isStrict, !options.ignoresCost { sendBack(&onDevice, wishes, &costs) }
+    return Choice(onDevice: onDevice, notes: refused, costs: costs)
   }
 
   static func list(_ items: [String], most: Int) -> String {
@@ -75,12 +78,14 @@ struct Placement {
   private func name(_ index: Int) -> String { graph.nodes[index].outputs.first.map { graph[$0].name } ?? "" }
 
   /// Moves runs that cost more than they save to the processor, until none is left.
-  private func sendBack(_ onDevice: inout [Bool], _ wishes: [Bool?]) {
+  private func sendBack(_ onDevice: inout [Bool], _ wishes: [Bool?], _ costs: inout [String]) {
     for _ in 0..<32 {
       let schedule = Schedule(graph, onDevice)
       var moved = false
       for run in schedule.deviceRuns(graph, lowering: lowering) where run.nodes.allSatisfy({ wishes[$0.index] != true }) {
-        if cost.isWorth(run, graph) { continue }
+        let weighed = cost.weigh(run, graph)
+        if weighed.isWorth { continue }
+        costs.append("\(KilnError.quoted(run.nodes.first.map { name($0.index) } ?? ""))\(run.nodes.count > 1 ? " and \(run.nodes.count - 1) more" : ""): \(weighed.text)")
         for entry in run.nodes { onDevice[entry.index] = false }
         moved = true
       }
@@ -93,7 +98,7 @@ struct Placement {
 
 /// What work and transfers take, in nanoseconds: rough numbers of a desktop's processor and GPU, which only have to tell runs that are
 /// plainly too small. A processor that stands for a GPU (PoCL) is treated like one.
-struct PlacementCost {
+package struct PlacementCost {
   var hostFlops = 50.0
   var hostBytes = 10.0
   var hostStep = 1_000.0
@@ -103,26 +108,67 @@ struct PlacementCost {
   var transfer = 20_000.0
   var transferBytes = 6.0
 
+  private init() {}
+
   init(_ device: GPUDevice) {
     if device.isUnified { (transfer, transferBytes) = (10_000, 10) }
   }
 
-  /// Whether the device saves more than the transfers take.
-  func isWorth(_ run: DeviceRunNodes, _ graph: Graph) -> Bool {
-    var gain = 0.0
-    for entry in run.nodes {
-      let node = graph.nodes[entry.index]
-      let (inputs, outputs) = (node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:)))
-      let flops = Double(node.op.flops(inputs, outputs))
-      let bytes = (inputs + outputs).reduce(0.0) { $0 + size($1) }
-      if entry.lowering.kernels.isEmpty { continue }
-      gain += max(flops / hostFlops, bytes / hostBytes) + hostStep
-      gain -= max(flops / deviceFlops, bytes / deviceBytes) + Double(entry.lowering.kernels.count) * deviceKernel
+  /// What a run takes on both sides, and its transfers.
+  struct Weighed {
+    var host = 0.0
+    var device = 0.0
+    var transfers = 0.0
+
+    var isWorth: Bool { host > device + transfers }
+
+    var text: String { "about \(Self.time(host)) on the processor, \(Self.time(device)) on the GPU and \(Self.time(transfers)) for transfers" }
+
+    static func time(_ nanoseconds: Double) -> String {
+      nanoseconds < 1e6 ? "\(Int((nanoseconds / 1e3).rounded())) us" : "\(Int((nanoseconds / 1e6).rounded())) ms"
+    }
+  }
+
+  func weigh(_ run: DeviceRunNodes, _ graph: Graph) -> Weighed {
+    var sum = Weighed()
+    for entry in run.nodes where !entry.lowering.kernels.isEmpty {
+      let (flops, bytes) = work(graph.nodes[entry.index], graph)
+      sum.host += max(flops / hostFlops, bytes / hostBytes) + hostStep
+      sum.device += max(flops / deviceFlops, bytes / deviceBytes) + Double(entry.lowering.kernels.count) * deviceKernel
     }
     for values in [run.inputs, run.outputs] where !values.isEmpty {
-      gain -= transfer + values.reduce(0.0) { $0 + size(graph.type(of: $1)) } / transferBytes
+      sum.transfers += transfer + values.reduce(0.0) { $0 + size(graph.type(of: $1)) } / transferBytes
     }
-    return gain > 0
+    return sum
+  }
+
+  /// Whether the device saves more than the transfers take.
+  func isWorth(_ run: DeviceRunNodes, _ graph: Graph) -> Bool { weigh(run, graph).isWorth }
+
+  private func work(_ node: Node, _ graph: Graph) -> (flops: Double, bytes: Double) {
+    let (inputs, outputs) = (node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:)))
+    return (Double(node.op.flops(inputs, outputs)), (inputs + outputs).reduce(0.0) { $0 + size($1) })
+  }
+
+  // MARK: Before a device is opened
+
+  /// Opening a driver and building its programs take longer than a prediction of such models.
+  private static let leastWork = 10e6
+  /// What unknown sizes are taken to be.
+  private static let usualSize = 32
+
+  /// Why a device is not even looked for, when nobody asks for one: the model is done before a driver is open. Nil when it may be worth it.
+  package static func reasonAgainstOpening(_ graph: Graph) -> String? {
+    let bindings = Dictionary(uniqueKeysWithValues: graph.symbols.map { ($0, usualSize) })
+    guard let bound = try? graph.substituting(bindings) else { return nil }
+    let cost = PlacementCost()
+    let host = bound.nodes.reduce(0.0) { sum, node in
+      let (flops, bytes) = cost.work(node, bound)
+      return sum + max(flops / cost.hostFlops, bytes / cost.hostBytes)
+    }
+    guard host < leastWork else { return nil }
+    let sizes = bindings.isEmpty ? "" : ", with \(usualSize) for unknown sizes"
+    return "a prediction takes it about \(Weighed.time(host))\(sizes), too little for opening a GPU"
   }
 
   private func size(_ type: TensorType) -> Double { Double((type.elementCount.fixed ?? 0) * type.dtype.byteCount) }

@@ -109,6 +109,10 @@ package struct Conv: OpDefinition {
     let fused = Epilogue(bias: true, residual: true, activation: Activation(.relu))
     return [
       OpExample(Conv(strides: [1]), [f([2, 9, 3]), f([3, 3, 5])]),
+      OpExample(
+        Conv(strides: [2, 1], dilations: [1, 2], padding: .same, groups: 2, epilogue: fused),
+        [[2, 5, 6, 4], [3, 3, 2, 6], [6], [2, 3, 6, 6]].map { TensorType(.float64, shape: $0) }),
+      OpExample(Conv(strides: [1], padding: .same), [TensorType(.float16, [1, 5, 2]), TensorType(.float16, [3, 2, 3])]),
       OpExample(Conv(strides: [2], padding: .same), [f([1, 10, 4]), f([4, 4, 17])]),
       OpExample(
         Conv(strides: [1], dilations: [3], padding: .explicit([.init(6, 0)])), [f([2, 11, 2]), f([3, 2, 8])]),

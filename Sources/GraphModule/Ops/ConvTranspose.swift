@@ -146,6 +146,9 @@ package struct ConvTranspose: OpDefinition {
     let fused = Epilogue(bias: true, residual: true, activation: Activation(.relu))
     return [
       OpExample(ConvTranspose(strides: [2]), [f([2, 5, 3]), f([3, 4, 3])]),
+      OpExample(
+        ConvTranspose(strides: [2, 1], padding: .explicit([.init(1, 1), .init(0, 2)]), outputPadding: [1, 0], groups: 2, epilogue: Epilogue(bias: true)),
+        [[1, 3, 4, 4], [3, 3, 3, 4], [6]].map { TensorType(.float64, shape: $0) }),
       OpExample(ConvTranspose(strides: [3], padding: .same), [f([1, 4, 2]), f([2, 17, 2])]),
       OpExample(ConvTranspose(strides: [2], padding: .same, outputPadding: [1]), [f([1, 5, 3]), f([3, 4, 3])]),
       OpExample(ConvTranspose(strides: [1], dilations: [2], padding: .valid), [f([1, 5, 3]), f([3, 2, 3])]),

@@ -107,6 +107,14 @@ package struct MatMul: OpDefinition {
           MatMul(epilogue: Epilogue(bias: true, residual: true, activation: activation)),
           [f([9, 31]), f([31, 50]), f([50]), f([9, 50])]))
     }
+    // Other dtypes, and batch axes that do not join.
+    list += [
+      OpExample(MatMul(), [f([2, 1, 3, 4, 2]), f([1, 5, 1, 2, 3])]),
+      OpExample(
+        MatMul(transposeB: true, epilogue: Epilogue(bias: true, residual: true, activation: Activation(.tanh))),
+        [[2, 3, 4], [5, 4], [5], [2, 3, 5]].map { TensorType(.float64, shape: $0) }),
+      OpExample(MatMul(transposeA: true), [TensorType(.float16, [4, 3]), TensorType(.float16, [2, 4, 6])]),
+    ]
     return list
   }
 }

@@ -28,7 +28,7 @@ struct DoctorCommand: ParsableCommand {
   private static func version(_ text: UnsafePointer<CChar>?) -> String { text.map { String(cString: $0) } ?? "not found" }
 
   private static let environment = [
-    (name: "KILN_DEVICE", effect: "where models run without --device: cpu, gpu or auto"),
+    (name: "KILN_DEVICE", effect: "where models run without --device: cpu, gpu or auto; unset, on a GPU what is worth it"),
     (name: "XDG_CACHE_HOME", effect: "imported models are kept in its folder kiln; ~/.cache/kiln when unset"),
     (name: "NO_COLOR", effect: "no colour on a terminal"),
   ]

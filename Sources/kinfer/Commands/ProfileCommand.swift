@@ -50,9 +50,12 @@ struct ProfileCommand: ParsableCommand {
     if let trace { try OutputWriter.write(Array(ChromeTrace(profile: profile, title: "kinfer \(options.model)").text.utf8), to: trace) }
     let tree = scopes ? ProfileCommand.tree(profile).rows(depth: depth) : nil
     guard format == .json else {
-      return try Console.write(ProfileCommand.text(profile, tree) + (error.map { "\(options.weights.rawValue) weights: \($0.text)\n" } ?? ""))
+      return try Console.write(
+        ProfileCommand.text(profile, tree) + (error.map { "\(options.weights.rawValue) weights: \($0.text)\n" } ?? "")
+          + (model.placementNote.map { "\($0)\n" } ?? ""))
     }
     var object = ProfileCommand.json(profile, tree)
+    if let note = model.placementNote { object["placement"] = .string(note) }
     if let error { (object["weights"], object["weight_error"]) = (.string(options.weights.rawValue), error.json) }
     try Console.write(JSON.object(object).text() + "\n")
   }

@@ -3,7 +3,17 @@ import CommandSupport
 import Kiln
 import Training
 
-extension DeviceOptions.Choice: ExpressibleByArgument {}
+extension DeviceOptions.Choice: ExpressibleByArgument {
+  /// What an option says, else `KILN_DEVICE`; nil where neither says anything.
+  static func asked(_ option: DeviceOptions.Choice?) throws -> DeviceOptions.Choice? {
+    if let option { return option }
+    guard let text = Console.variable("KILN_DEVICE"), !text.isEmpty else { return nil }
+    guard let given = DeviceOptions.Choice(rawValue: text) else {
+      throw KilnError(.usage, "KILN_DEVICE must be cpu, gpu or auto, found \(KilnError.quoted(text))")
+    }
+    return given
+  }
+}
 extension DeviceOptions.Precision: ExpressibleByArgument {}
 
 /// Options of every command that runs a model.
@@ -36,12 +46,12 @@ struct RunOptions: ParsableArguments {
   var lowMemory = false
 
   @Option(
-    help: "Where the model runs: cpu, gpu (all of it), or auto (on the GPU what it can, the rest on the processor). The processor, or what KILN_DEVICE says, without it.")
+    help: "Where the model runs: cpu, gpu (all of it, on any OpenCL device), or auto (on a GPU what it can and is worth it, the rest on the processor). auto, or what KILN_DEVICE says, without it.")
   var device: DeviceOptions.Choice?
 
   @Option(
     help: ArgumentHelp(
-      "With --device gpu or auto: where a scope's nodes run; * stands for any text; repeatable.", valueName: "scope=cpu|gpu"))
+      "On a GPU or not: where a scope's nodes run; * stands for any text; repeatable.", valueName: "scope=cpu|gpu"))
   var place: [String] = []
 
   @Option(help: "How the GPU stores float32 values; it computes in float32.")
@@ -78,13 +88,7 @@ struct RunOptions: ParsableArguments {
 
   /// Where the model runs, as options and environment say.
   private func deviceOptions() throws -> DeviceOptions {
-    var choice = device ?? .cpu
-    if device == nil, let text = Console.variable("KILN_DEVICE"), !text.isEmpty {
-      guard let given = DeviceOptions.Choice(rawValue: text) else {
-        throw KilnError(.usage, "KILN_DEVICE must be cpu, gpu or auto, found \(KilnError.quoted(text))")
-      }
-      choice = given
-    }
+    let choice = try DeviceOptions.Choice.asked(device)
     let placements = try place.map { text -> (String, DeviceOptions.Choice) in
       guard let equals = text.lastIndex(of: "="), let side = DeviceOptions.Choice(rawValue: String(text[text.index(after: equals)...])), side != .auto
       else { throw KilnError(.usage, "--place takes SCOPE=cpu or SCOPE=gpu, found \(KilnError.quoted(text))") }
@@ -93,6 +97,7 @@ struct RunOptions: ParsableArguments {
     if choice == .cpu, !placements.isEmpty || gpuPrecision != .fp32 {
       throw KilnError(.usage, "--place and --gpu-precision go with --device gpu or --device auto")
     }
+    guard let choice = choice ?? (placements.isEmpty && gpuPrecision == .fp32 ? nil : .auto) else { return .standard { Console.note($0) } }
     return DeviceOptions(choice, precision: gpuPrecision, placements: placements) { Console.note($0) }
   }
 
