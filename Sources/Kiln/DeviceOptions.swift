@@ -34,6 +34,8 @@ public struct DeviceOptions: Sendable {
   public var isAsked = true
   /// Whether `auto` takes a processor's OpenCL driver too: for tests.
   package var acceptsProcessors = false
+  /// How many batches run at once; nil leaves it to the device.
+  package var lanes: Int?
   /// Gets one line (`note: …` or `warning: …`) when a part of the model stays on the processor, or a GPU is missing or fails.
   public var report: (@Sendable (String) -> Void)?
 
@@ -63,10 +65,11 @@ public struct DeviceOptions: Sendable {
   func backend(for graph: Graph? = nil, explain: (String) -> Void = { _ in }) throws -> GPUBackend? {
     if choice == .cpu { return nil }
     let warnings: (@Sendable (String) -> Void)? = report.map { report in { @Sendable line in if line.hasPrefix("warning") { report(line) } } }
-    let options = GPUBackend.Options(
+    var options = GPUBackend.Options(
       precision: precision == .fp16 ? .float16 : .float32, isStrict: choice == .gpu,
       rules: placements.filter { $0.choice != .auto }.map(Self.rule), ignoresCost: ignoresCost || Self.variable("KILN_GPU_COST") == "0",
       report: isAsked ? report : warnings)
+    options.lanes = lanes ?? Self.variable("KILN_GPU_LANES").flatMap { Int($0) }.map { min(max($0, 1), 8) }
     do {
       if choice == .auto, !acceptsProcessors {
         if !isAsked, !GPUHardware.mayBeHere { return nil }

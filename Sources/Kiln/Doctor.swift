@@ -36,6 +36,7 @@ public func doctor() -> SystemReport {
       ("KILN_GPU", "the OpenCL device to use: a part of its name, or its number in this list; auto takes a processor only when this names it"),
       ("KILN_OPENCL", "another file than the system's libOpenCL.so.1"),
       ("KILN_GPU_COST", "0 sends every node that has a kernel to the GPU, whatever it costs"),
+      ("KILN_GPU_LANES", "how many batches run on the GPU at once: 2, on a processor 1, when unset"),
       ("KILN_GPU_CACHE", "0 keeps no compiled GPU programs on disk"),
     ])
 }

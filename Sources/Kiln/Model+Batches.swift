@@ -1,5 +1,6 @@
 import GraphModule
 import InferenceRuntime
+import Synchronization
 import TensorModule
 
 extension Model {
@@ -46,15 +47,38 @@ extension Model {
     let bindings = try source.bind(inputs.map(\.shape))
     guard bindings[symbol] == samples else { return nil }
 
-    var parts: [[Tensor]] = []
-    var start = 0
-    while start < samples {
-      let end = min(start + batchSize, samples)
-      let batch = inputs.map { $0.rows(start..<end) }
-      parts.append(try run(batch, &state))
-      start = end
+    let ranges = stride(from: 0, to: samples, by: batchSize).map { $0..<min($0 + batchSize, samples) }
+    let parts: [[Tensor]]
+    if state.tensors.isEmpty {
+      parts = try inLanes(ranges.count) { index in try plans.run(inputs.map { $0.rows(ranges[index]) }) }
+    } else {
+      parts = try ranges.map { range in try run(inputs.map { $0.rows(range) }, &state) }
     }
     return try outputs.indices.map { index in try Tensor.joined(parts.map { $0[index] }) }
+  }
+}
+
+extension Model {
+  /// Does independent predictions, on a GPU some at once, so that transfers of one go beside the work of another.
+  ///
+  /// - Parameter work: makes the prediction of that number; called from several threads, in order of the numbers.
+  /// - Returns: the results in order.
+  /// - Throws: what the first prediction that failed threw; predictions that have not begun are left out then.
+  public func inLanes<Result: Sendable>(_ count: Int, _ work: @Sendable (Int) throws -> Result) throws -> [Result] {
+    guard let gpu, count > 1, !isStateful else { return try (0..<count).map(work) }
+    // The first one makes the plan, which says how much memory another one takes.
+    let first = try work(0)
+    let results = Mutex([Result?](repeating: nil, count: count - 1))
+    try ParallelWork.forEach(count - 1, threads: gpu.lanes) { index in
+      let result = try work(index + 1)
+      results.withLock { $0[index] = result }
+    }
+    return try [first] + results.withLock { results in
+      try results.map { result in
+        guard let result else { throw KilnError(.internal, "a batch was not predicted") }
+        return result
+      }
+    }
   }
 }
 

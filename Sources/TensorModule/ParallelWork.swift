@@ -18,7 +18,13 @@ package enum ParallelWork {
   /// - Parameter bytes: how much is read or written; of little the calling thread does all.
   /// - Throws: the error of the first that failed in time; no further ones are begun then.
   package static func forEach(_ count: Int, bytes: Int, _ body: @Sendable (Int) throws -> Void) throws {
-    if bytes < worthThreads {
+    let processors = max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1)
+    try forEach(count, threads: bytes < worthThreads ? 1 : min(processors, helpers + 1), body)
+  }
+
+  /// Does `body` for 0 to count − 1, in order of their beginning, on so many threads, the calling one among them.
+  package static func forEach(_ count: Int, threads: Int, _ body: @Sendable (Int) throws -> Void) throws {
+    if threads < 2 {
       for index in 0..<count { try body(index) }
       return
     }
@@ -35,10 +41,9 @@ package enum ParallelWork {
           do { try body(index) } catch { state.withLock { if $0.error == nil { $0.error = error } } }
         }
       }
-      let processors = max(Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))), 1)
-      let threads = (0..<max(min(processors - 1, helpers, count - 1), 0)).compactMap { _ in SystemThread.start(turn) }
+      let started = (0..<max(min(threads, count) - 1, 0)).compactMap { _ in SystemThread.start(turn) }
       turn()
-      for thread in threads { pthread_join(thread, nil) }
+      for thread in started { pthread_join(thread, nil) }
     }
     if let error = state.withLock({ $0.error }) { throw error }
   }

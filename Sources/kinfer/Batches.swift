@@ -1,5 +1,6 @@
 import CommandSupport
 import Kiln
+import Synchronization
 
 /// Runs all samples through a model, some at a time.
 struct Batches {
@@ -36,29 +37,38 @@ struct Batches {
   var count: Int { size > 0 ? (samples.count + size - 1) / size : 1 }
 
   func predict() throws -> Prediction {
-    var parts: [[Tensor]] = []
-    var bar = ProgressBar(total: samples.count, unit: "samples")
-    var start = 0
-    var state = model.initialState
-    repeat {
-      let end = min(start + size, samples.count)
-      if resetsStates { state = model.initialState }
-      let outputs = try model.predict(try model.isBatched ? samples.batch(start..<end) : samples.all(), state: &state)
-      if model.isBatched, end - start < samples.count {
-        for (output, tensor) in zip(model.outputs, outputs) where tensor.shape.first != end - start {
-          throw KilnError(
-            .failed, "output \(KilnError.quoted(output.name)) has the shape \(tensor.shape.shapeText) for \(end - start) samples",
-            hint: "--batch-size \(samples.count) runs all at once")
-        }
+    let bar = Mutex(ProgressBar(total: samples.count, unit: "samples"))
+    let parts: [[Tensor]]
+    if model.isStateful {
+      var state = model.initialState
+      parts = try (0..<max(1, count)).map { index in
+        if resetsStates { state = model.initialState }
+        return try predict(index, &state, bar)
       }
-      parts.append(outputs)
-      bar.advance(by: end - start)
-      start = end
-    } while start < samples.count
+    } else {
+      parts = try model.inLanes(max(1, count)) { index in
+        var state = model.initialState
+        return try predict(index, &state, bar)
+      }
+    }
     ProgressBar.clear()
     let outputs = try model.outputs.indices.map { index in
       (model.outputs[index].name, try Tensor.joined(parts.map { $0[index] }))
     }
     return Prediction(sampleNames: samples.names, outputs: outputs)
+  }
+
+  private func predict(_ index: Int, _ state: inout ModelState, _ bar: borrowing Mutex<ProgressBar>) throws -> [Tensor] {
+    let range = index * size..<min((index + 1) * size, samples.count)
+    let outputs = try model.predict(try model.isBatched ? samples.batch(range) : samples.all(), state: &state)
+    if model.isBatched, range.count < samples.count {
+      for (output, tensor) in zip(model.outputs, outputs) where tensor.shape.first != range.count {
+        throw KilnError(
+          .failed, "output \(KilnError.quoted(output.name)) has the shape \(tensor.shape.shapeText) for \(range.count) samples",
+          hint: "--batch-size \(samples.count) runs all at once")
+      }
+    }
+    bar.withLock { $0.advance(by: range.count) }
+    return outputs
   }
 }

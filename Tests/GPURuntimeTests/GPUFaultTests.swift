@@ -130,7 +130,8 @@ import Testing
     let folder = TemporaryFolder()
     try predict(try context(nil, cache: folder.path))
     for name in folder.names {
-      var bytes = try Array(MappedFile(path: folder.file(name)).bytes)
+      let file = try MappedFile(path: folder.file(name))
+      var bytes = withExtendedLifetime(file) { Array(file.bytes) }
       switch damage {
       case "cut": bytes = Array(bytes.prefix(bytes.count / 2))
       case "changed": bytes[bytes.count / 2] ^= 1

@@ -98,6 +98,25 @@ import Testing
     #expect(throws: KilnError.self) { try model.predict([x, n], batchSize: 0) }
   }
 
+  /// Batches that run at once on a device come back in their order; wrong data in one of them end all.
+  @Test(arguments: [1, 2, 3]) func batchesAtOnce(lanes: Int) throws {
+    guard !doctor().gpuDevices[0].hasPrefix("none") else { return }
+    var graph = try Self.graph(withIntegers: true)
+    let table = graph.addConstant("table", try Tensor((0..<40).map { Float($0) }, shape: [40]))
+    graph.outputs.append(Graph.Output(name: "t", value: try graph.addOne(Gather(axis: 0), [table, graph.inputs[1]], name: "t")))
+    var device = DeviceOptions(.auto)
+    (device.ignoresCost, device.acceptsProcessors, device.lanes) = (true, true, lanes)
+    let model = try Model(graph: graph, options: .init(threads: 1, device: device))
+    let rows = 37
+    let x = try Tensor((0..<rows * 3).map { Float($0) }, shape: [rows, 3])
+    func numbers(_ wrong: Int?) throws -> Tensor { try Tensor((0..<rows).map { Int32($0 == wrong ? 99 : $0) }, shape: [rows]) }
+    let whole = try model.predict([x, numbers(nil)])
+    for size in [1, 3, 36] { #expect(try model.predict([x, numbers(nil)], batchSize: size) == whole) }
+    let error = #expect(throws: KilnError.self) { try model.predict([x, numbers(20)], batchSize: 2) }
+    #expect(error?.code == .badInput, "\(error?.line ?? "")")
+    #expect(try model.predict([x, numbers(nil)], batchSize: 4) == whole)
+  }
+
   @Test func mistakesAreNamed() throws {
     let model = try Model(graph: Self.graph(withIntegers: true))
     let x = try Tensor([1, 2, 3] as [Float], shape: [1, 3])

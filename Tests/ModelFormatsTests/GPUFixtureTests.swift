@@ -52,7 +52,7 @@ import Testing
           switch attribute.value {
           case .word(let word): "\(attribute.name)=\(word)"
           case .bool(let flag): "\(attribute.name)=\(flag)"
-          case .ints(let numbers): "\(attribute.name)=\(numbers.contains { $0 > 1 })"
+          case .list(let items): "\(attribute.name)=\(items.contains { $0 != .int(1) })"
           default: ""
           }
         }

@@ -15,19 +15,21 @@ enum Prelude {
     typedef half real;
     // Finite numbers that half does not hold become its largest: masks of -1e9 stay finite, and sums stay numbers.
     static float k_half(float v) { return fabs(v) > 65504.0f && !isinf(v) ? copysign(65504.0f, v) : v; }
-    #define KILN_HALVES(n) static float##n k_half##n(float##n v) { \\
-      return select(v, copysign((float##n)(65504.0f), v), isgreater(fabs(v), (float##n)(65504.0f)) & ~isinf(v)); }
-    KILN_HALVES(4)
-    KILN_HALVES(8)
-    KILN_HALVES(16)
     #define LD(p, i) vload_half((i), (p))
     #define ST(p, i, v) vstore_half_rte(k_half(v), (i), (p))
-    #define LD4(p, i) vload_half4(0, (p) + (i))
-    #define ST4(p, i, v) vstore_half4_rte(k_half4(v), 0, (p) + (i))
-    #define LD8(p, i) vload_half8(0, (p) + (i))
-    #define ST8(p, i, v) vstore_half8_rte(k_half8(v), 0, (p) + (i))
-    #define LD16(p, i) vload_half16(0, (p) + (i))
-    #define ST16(p, i, v) vstore_half16_rte(k_half16(v), 0, (p) + (i))
+    // Number by number: some drivers' vector forms want addresses of whole vectors, which the standard does not ask for.
+    static float4 k_load4(global const half *p) { return (float4)(vload_half(0, p), vload_half(1, p), vload_half(2, p), vload_half(3, p)); }
+    static float8 k_load8(global const half *p) { return (float8)(k_load4(p), k_load4(p + 4)); }
+    static float16 k_load16(global const half *p) { return (float16)(k_load8(p), k_load8(p + 8)); }
+    static void k_store4(float4 v, global half *p) { ST(p, 0, v.s0); ST(p, 1, v.s1); ST(p, 2, v.s2); ST(p, 3, v.s3); }
+    static void k_store8(float8 v, global half *p) { k_store4(v.lo, p); k_store4(v.hi, p + 4); }
+    static void k_store16(float16 v, global half *p) { k_store8(v.lo, p); k_store8(v.hi, p + 8); }
+    #define LD4(p, i) k_load4((p) + (i))
+    #define ST4(p, i, v) k_store4((v), (p) + (i))
+    #define LD8(p, i) k_load8((p) + (i))
+    #define ST8(p, i, v) k_store8((v), (p) + (i))
+    #define LD16(p, i) k_load16((p) + (i))
+    #define ST16(p, i, v) k_store16((v), (p) + (i))
     #else
     typedef float real;
     #define LD(p, i) ((p)[i])

@@ -48,7 +48,7 @@ private struct RankKernel {
         }
         if (place >= taken) return;
         size_t at = ((size_t)c0 * taken + place) * d2 + c2;
-        if (y) y[at] = x[i];
+        if (y) \(ScalarPrinter.store(dtype, "y", "at", "own"))
         if (places) places[at] = c1;
       }
       """)

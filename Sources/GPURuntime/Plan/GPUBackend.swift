@@ -14,6 +14,8 @@ package final class GPUBackend: DeviceBackend {
     package var prefersVectors: Bool?
     /// Whether nodes go to the device wherever a kernel exists, whatever it costs.
     package var ignoresCost: Bool
+    /// How many batches may run at once; nil leaves it to the device.
+    package var lanes: Int?
 
     /// Gets one line when the device fails and the processor goes on, or when a part of a model stays there.
     package var report: (@Sendable (String) -> Void)?
@@ -38,6 +40,7 @@ package final class GPUBackend: DeviceBackend {
   private let queue: GPUQueue
   private let failure = GPUFailure()
   private let note = Mutex<String?>(nil)
+  private let largestArena = Mutex(0)
 
   /// - Parameter context: the device's shared one when nil.
   package init(_ device: GPUDevice, options: Options = Options(), context: GPUContext? = nil) throws {
@@ -51,6 +54,14 @@ package final class GPUBackend: DeviceBackend {
 
   /// Bytes of weights on the device.
   package var weightBytes: Int { store.byteCount }
+
+  /// How many batches run at once, each in a queue and an arena of its own: while one computes, the next goes up and the last comes
+  /// down. A processor that stands for a GPU has nothing to do them with, and memory must hold both.
+  package var lanes: Int {
+    if let lanes = options.lanes { return max(1, lanes) }
+    let room = context.device.memoryBytes / 5 * 4 - store.byteCount
+    return context.device.kind != .cpu && largestArena.withLock { $0 } <= room / 2 ? 2 : 1
+  }
 
   package func fallBack(after error: KilnError) -> Bool {
     guard !options.isStrict, error.code == .failed, let failed = failure.first else { return false }
@@ -76,6 +87,7 @@ package final class GPUBackend: DeviceBackend {
     }
     var builder = GPUPlanBuilder(graph, context, options.precision, store, queue, failure)
     let plan = try builder.build(runs)
+    largestArena.withLock { $0 = max($0, plan.arenaBytes) }
     var placed = graph
     var next = 0
     placed.nodes = schedule.runs.flatMap { run -> [Node] in

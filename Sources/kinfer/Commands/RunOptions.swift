@@ -90,7 +90,7 @@ struct RunOptions: ParsableArguments {
   private func deviceOptions() throws -> DeviceOptions {
     let choice = try DeviceOptions.Choice.asked(device)
     let placements = try place.map { text -> (String, DeviceOptions.Choice) in
-      guard let equals = text.lastIndex(of: "="), let side = DeviceOptions.Choice(rawValue: String(text[text.index(after: equals)...])), side != .auto
+      guard let equals = text.lastIndex(of: "="), let side = DeviceOptions.Choice(rawValue: String(text[text.index(after: equals)...])), side != .auto, equals > text.startIndex
       else { throw KilnError(.usage, "--place takes SCOPE=cpu or SCOPE=gpu, found \(KilnError.quoted(text))") }
       return (String(text[..<equals]), side)
     }
