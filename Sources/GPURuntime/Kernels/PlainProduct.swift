@@ -31,7 +31,7 @@ struct PlainProduct {
 
   /// Operands and results that every such kernel has.
   var parameters: String {
-    ["x", "w", "bias", "residual"].map { "global const \(stored) *\($0), " }.joined() + "global \(stored) *y"
+    ["data", "taps", "bias", "residual"].map { "global const \(stored) *\($0), " }.joined() + "global \(stored) *y"
   }
 
   func arguments(_ node: GPULowering) -> [GPUArgument] {
@@ -70,8 +70,8 @@ extension MatMul {
         int c = \(column);
         \(plain.number) s = 0;
         for (int l = 0; l < k_; l++)
-          s += \(plain.load("x", "(first + \(transposeA ? "(size_t)l * m_ + \(row)" : "(size_t)\(row) * k_ + l"))"))
-             * \(plain.load("w", "(second + \(transposeB ? "(size_t)c * k_ + l" : "(size_t)l * n_ + c"))"));
+          s += \(plain.load("data", "(first + \(transposeA ? "(size_t)l * m_ + \(row)" : "(size_t)\(row) * k_ + l"))"))
+             * \(plain.load("taps", "(second + \(transposeB ? "(size_t)c * k_ + l" : "(size_t)l * n_ + c"))"));
       \(plain.ending)}
       """)
     if let residual = epilogue.residualIndex() { node.allowInPlace(over: residual) }
@@ -94,7 +94,7 @@ extension Conv {
           start: "\(plain.number) s = 0;",
           """
           size_t from = (line + u) * total + source, tap = (size_t)((kz * kh + ky) * kw + kx) * inner * out + c;
-          for (int l = 0; l < inner; l++) s += \(plain.load("x", "(from + l)")) * \(plain.load("w", "(tap + (size_t)l * out)"));
+          for (int l = 0; l < inner; l++) s += \(plain.load("data", "(from + l)")) * \(plain.load("taps", "(tap + (size_t)l * out)"));
           """))
         size_t o = (size_t)p * out + c;
       \(plain.ending)}
@@ -120,7 +120,7 @@ extension ConvTranspose {
           start: "\(plain.number) s = 0;",
           """
           size_t from = pixel * total + source, tap = ((size_t)((kz * kh + ky) * kw + kx) * group_out + c % group_out) * total + source;
-          for (int l = 0; l < inner; l++) s += \(plain.load("x", "(from + l)")) * \(plain.load("w", "(tap + l)"));
+          for (int l = 0; l < inner; l++) s += \(plain.load("data", "(from + l)")) * \(plain.load("taps", "(tap + l)"));
           """))
         size_t o = (size_t)p * out + c;
       \(plain.ending)}
