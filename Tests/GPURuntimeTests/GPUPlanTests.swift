@@ -75,6 +75,52 @@ import Testing
     expect(outputs, try ReferenceBackend.run(graph, feed), 0.02)
   }
 
+  /// Results beyond what half holds stay finite; infinities and NaN stay what they are.
+  @Test(arguments: [true, false]) func halfPrecisionDoesNotOverflow(vectors: Bool) throws {
+    var graph = Graph(name: "large")
+    let x = try graph.addInput("x", TensorType(.float32, shape: [2, 19]))
+    let y = try graph.addOne(Elementwise(.square), [x], name: "y")
+    let z = try graph.addOne(Softmax(axis: 1), [y], name: "z")
+    graph.outputs = [Graph.Output(name: "y", value: y), Graph.Output(name: "z", value: z)]
+    var numbers = [Float](repeating: 1, count: 38)
+    (numbers[3], numbers[7], numbers[20]) = (1000, 3, .infinity)
+    let feed = [try Tensor(numbers, shape: [2, 19])]
+    let (outputs, _) = try run(graph, feed, try TestDevice.backend(precision: .float16, strict: true, vectors: vectors))
+    #expect(outputs[0].floats[3] == 65504 && outputs[0].floats[7] == 9 && outputs[0].floats[20] == .infinity)
+    #expect(outputs[1].floats.prefix(19).enumerated().allSatisfy { $1 == ($0 == 3 ? 1 : 0) }, "\(outputs[1].floats)")
+  }
+
+  /// A weight that half does not hold keeps its node on the processor.
+  @Test func halfPrecisionRefusesLargeConstants() throws {
+    var graph = Graph(name: "weights")
+    let x = try graph.addInput("x", TensorType(.float32, shape: [1, 2]))
+    let w = graph.addConstant("w", try Tensor([1, 70000, 0, 1] as [Float], shape: [2, 2]))
+    let y = try graph.addOne(MatMul(), [x, w], name: "y")
+    graph.outputs = [Graph.Output(name: "z", value: try graph.addOne(Elementwise(.neg), [y], name: "z"))]
+    let feed = [try Tensor([1, 2] as [Float], shape: [1, 2])]
+    let error = #expect(throws: KilnError.self) { try run(graph, feed, try TestDevice.backend(precision: .float16, strict: true)) }
+    #expect(error?.message.contains("'y' (matmul): a constant has numbers beyond ±65504 ([2,2])") == true, "\(error?.message ?? "")")
+    let (_, plan) = try run(graph, feed, try TestDevice.backend(precision: .float16))
+    #expect(plan.report.nodes.map(\.op) == ["matmul", "device_run"])
+  }
+
+  /// Rows that are no multiple of a vector begin at addresses that are none either.
+  @Test(arguments: [true, false]) func halfPrecisionReadsAnyAddress(vectors: Bool) throws {
+    var random = TestRandom(named: "half sequences")
+    var graph = Graph(name: "sequence")
+    let x = try graph.addInput("x", TensorType(.float32, shape: [3, 4, 5]))
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [5, 28])))
+    let u = graph.addConstant("u", try random.tensor(TensorType(.float32, shape: [7, 28])))
+    let op = RNN(cell: .lstm, returnSequences: true, bias: false)
+    let types = try op.infer([x, w, u].map(graph.type(of:)))
+    let y = graph.declare("y", types[0])
+    graph.nodes.append(Node(op: op, inputs: [x, w, u], outputs: [y] + types.dropFirst().enumerated().map { graph.declare("state \($0)", $1) }, scope: ""))
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    let feed = [try random.tensor(graph.type(of: x))]
+    let (outputs, _) = try run(graph, feed, try TestDevice.backend(precision: .float16, strict: true, vectors: vectors))
+    expect(outputs, try ReferenceBackend.run(graph, feed), 0.02)
+  }
+
   /// x² → Cholesky → + and the squares again, which stay on the device meanwhile.
   private func factored() throws -> (graph: Graph, feed: [Tensor]) {
     var graph = Graph(name: "factored")

@@ -14,7 +14,7 @@ struct OpenCL: @unchecked Sendable {
   /// The library, or why there is none. `KILN_OPENCL` names another file than the system's `libOpenCL.so.1`.
   static let library: Result<OpenCL, KilnError> = {
     var message = [CChar](repeating: 0, count: 256)
-    let path = getenv("KILN_OPENCL").map { String(cString: $0) }
+    let path = GPUHardware.asks("KILN_OPENCL") ? getenv("KILN_OPENCL").map { String(cString: $0) } : nil
     let opened = path.map { kiln_cl_open($0, &message, message.count) } ?? kiln_cl_open(nil, &message, message.count)
     if let opened { return .success(OpenCL(functions: opened)) }
     let text = String(decoding: message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
