@@ -62,13 +62,13 @@ public struct DeviceOptions: Sendable {
   ///   - graph: what is to run; without it no model is too small.
   ///   - explain: gets the reason when `auto` leaves the whole model to the processor.
   /// - Throws: `KilnError` (`failed`) when there must be a GPU and there is none.
-  func backend(for graph: Graph? = nil, explain: (String) -> Void = { _ in }) throws -> GPUBackend? {
+  func backend(for graph: Graph? = nil, exact: Bool = false, explain: (String) -> Void = { _ in }) throws -> GPUBackend? {
     if choice == .cpu { return nil }
     let warnings: (@Sendable (String) -> Void)? = report.map { report in { @Sendable line in if line.hasPrefix("warning") { report(line) } } }
     var options = GPUBackend.Options(
       precision: precision == .fp16 ? .float16 : .float32, isStrict: choice == .gpu,
       rules: placements.filter { $0.choice != .auto }.map(Self.rule), ignoresCost: ignoresCost || Self.variable("KILN_GPU_COST") == "0",
-      report: isAsked ? report : warnings)
+      exact: exact, tuning: .environment, report: isAsked ? report : warnings)
     options.lanes = lanes ?? Self.variable("KILN_GPU_LANES").flatMap { Int($0) }.map { min(max($0, 1), 8) }
     do {
       if choice == .auto, !acceptsProcessors {

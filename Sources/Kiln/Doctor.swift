@@ -37,6 +37,7 @@ public func doctor() -> SystemReport {
       ("KILN_OPENCL", "another file than the system's libOpenCL.so.1"),
       ("KILN_GPU_COST", "0 sends every node that has a kernel to the GPU, whatever it costs"),
       ("KILN_GPU_LANES", "how many batches run on the GPU at once: 2, on a processor 1, when unset"),
+      ("KILN_GPU_TUNING", "the most seconds to time GPU kernels for a new model, 0 for none; 1.5 when unset"),
       ("KILN_GPU_CACHE", "0 keeps no compiled GPU programs on disk"),
     ])
 }

@@ -108,7 +108,7 @@ public final class Model: Sendable {
   package init(graph: Graph, options: Options = Options()) throws {
     try options.device.check(graph)
     var reason: String?
-    let gpu = try options.device.backend(for: graph) { reason = $0 }
+    let gpu = try options.device.backend(for: graph, exact: options.exact) { reason = $0 }
     self.gpu = gpu
     reasonAgainstDevice = reason
     let pool = ThreadPool.shared(options.threads)

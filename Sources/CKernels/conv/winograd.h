@@ -14,11 +14,6 @@
 #include "../gemm/points.h"
 #include "window.h"
 
-// F(4x4)'s points are 0, a, -a, b, -b and infinity. Smaller ones than the usual 1 and 2, and not a power of two apart,
-// keep the rounding error several times lower; all constants that the transforms make of them are exact.
-#define KILN_WINOGRAD_A 0.625f
-#define KILN_WINOGRAD_B 1.5f
-
 // One tile's way in, all channels.
 typedef struct {
   const float *image;

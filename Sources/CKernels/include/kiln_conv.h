@@ -15,6 +15,11 @@ typedef enum {
   KILN_CONV_LINE = 3,       // F(m, r) along one axis, the other kernel axis 1: stride 1, one group
 } kiln_conv_algorithm;
 
+// The points of Winograd's F(4x4, 3x3) are 0, a, -a, b, -b and infinity. Smaller ones than the usual 1 and 2, and not a power of two apart,
+// keep the rounding error several times lower; all constants that the transforms make of them are exact.
+#define KILN_WINOGRAD_A 0.625f
+#define KILN_WINOGRAD_B 1.5f
+
 typedef enum {
   KILN_CONV_SPLIT_PIXELS = 0,
   KILN_CONV_SPLIT_CHANNELS = 1,  // output channels, for small maps

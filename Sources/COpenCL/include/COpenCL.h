@@ -136,3 +136,5 @@ const kiln_cl_functions *kiln_cl_open(const char *path, char *error, size_t erro
 #ifdef __clang__
 #pragma clang diagnostic pop
 #endif
+
+#include "clblast_functions.h"

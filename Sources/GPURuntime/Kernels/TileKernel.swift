@@ -1,26 +1,40 @@
 import GraphModule
 
-/// Products for processors: each work-item computes a tile of the result, some rows by two vectors of columns, in registers.
+/// Products for processors: each work-item computes a tile of the result, some rows by some vectors of columns, in registers.
 ///
-/// The right operand is packed: `[column block][k][2 vectors]`, filled up with zeros (`PackKernel`). Left rows are read a number at a
-/// time and multiplied with both vectors. All loops over the tile are printed out, so that every accumulator has a register.
+/// The right operand is packed: `[column block][k][vectors]`, filled up with zeros (`PackKernel`). Left rows are read a number at a
+/// time and multiplied with all vectors. All loops over the tile are printed out, so that every accumulator has a register.
 struct TileKernel {
-  /// Rows and vector width of a tile.
+  /// Rows, vectors of columns and vector width of a tile.
   var rows: Int
+  var vectors: Int
   var width: Int
   var hasBias: Bool
   var hasResidual: Bool
   var activation: (String, String)
 
   /// Columns of a tile.
-  var columns: Int { 2 * width }
+  var columns: Int { vectors * width }
 
-  /// The tile for a product of `rows` rows on a device.
-  init?(rows: Int, device: GPUDevice, epilogue: Epilogue) {
+  var name: String { "\(rows)x\(columns)" }
+
+  /// The tiles for a product of `m` rows and `n` columns, from the one that is taken without timing on. None has more accumulators than the
+  /// device has registers for.
+  static func candidates(m: Int, n: Int, _ device: GPUDevice, _ epilogue: Epilogue) -> [TileKernel] {
+    let width = [16, 8, 4].first { $0 <= device.vectorWidth } ?? 4
+    let sizes = width == 16 ? [(6, 2), (12, 2), (8, 3), (6, 4)] : width == 8 ? [(4, 2), (6, 2), (3, 3)] : [(3, 2), (4, 2), (6, 1)]
+    var seen: Set<[Int]> = []
+    return sizes.compactMap { size in
+      let (rows, vectors) = (max(1, min(size.0, m)), max(1, min(size.1, (n + width - 1) / width)))
+      guard seen.insert([rows, vectors]).inserted else { return nil }
+      return TileKernel(rows: rows, vectors: vectors, width: width, epilogue)
+    }
+  }
+
+  init?(rows: Int, vectors: Int, width: Int, _ epilogue: Epilogue) {
     guard let activation = ScalarPrinter.activation(epilogue.activation) else { return nil }
     self.activation = activation
-    width = [16, 8, 4].first { $0 <= device.vectorWidth } ?? 4
-    self.rows = max(1, min(width == 16 ? 6 : width == 8 ? 4 : 3, rows))
+    (self.rows, self.vectors, self.width) = (rows, vectors, width)
     hasBias = epilogue.bias
     hasResidual = epilogue.residual
   }
@@ -34,15 +48,17 @@ struct TileKernel {
 
   private func each(_ line: (Int) -> String) -> String { (0..<rows).map { line($0) }.joined(separator: "\n") + "\n" }
 
-  private var accumulators: String { each { "  vec s\($0) = 0, t\($0) = 0;" } }
+  private func eachVector(_ separator: String, _ text: (Int) -> String) -> String { (0..<vectors).map(text).joined(separator: separator) }
+
+  private var accumulators: String { each { row in "  vec \(eachVector(", ") { "s\(row)_\($0) = 0" });" } }
 
   /// Adds `count` terms: row r is read at `p{r}[k * step]`, the right operand from `w` on.
   private func terms(_ count: String, step: String) -> String {
     """
         for (int k = 0; k < \(count); k++) {
-          vec b = LDV(w, 0), c = LDV(w, VEC);
+          vec \(eachVector(", ") { "b\($0) = LDV(w, \($0) * VEC)" });
           w += COLUMNS;
-    \(each { "      { float a = LD(p\($0), \(step)); s\($0) += a * b; t\($0) += a * c; }" })
+    \(each { row in "      { float a = LD(p\(row), \(step)); \(eachVector(" ") { "s\(row)_\($0) += a * b\($0);" }) }" })
         }
 
     """
@@ -53,18 +69,18 @@ struct TileKernel {
     """
       if (first + COLUMNS <= end) {
     \(each { row in
-      (0..<2).map { half in
-        let (name, at) = (half == 0 ? "s" : "t", half == 0 ? "first" : "first + VEC")
+      eachVector("\n") { number in
+        let at = "first + \(number) * VEC"
         return "    if (row0 + \(row) < m) { "
-          + "vec v_ = \(name)\(row)"
+          + "vec v_ = s\(row)_\(number)"
           + (hasBias ? " + LDV(bias, \(at))" : "") + (hasResidual ? " + LDV(residual, o\(row) + \(at))" : "")
           + "; union { vec v; float e[VEC]; } u; u.v = v_; for (int j = 0; j < VEC; j++) u.e[j] = ACTIVATE(u.e[j]); STV(y, o\(row) + \(at), u.v); }"
-      }.joined(separator: "\n")
+      }
     })
       } else {
-        union { vec v[2]; float e[COLUMNS]; } u;
+        union { vec v[\(vectors)]; float e[COLUMNS]; } u;
     \(each { row in
-      "    if (row0 + \(row) < m) { u.v[0] = s\(row); u.v[1] = t\(row); for (int j = 0; first + j < end; j++) { float v_ = u.e[j]"
+      "    if (row0 + \(row) < m) { \(eachVector(" ") { "u.v[\($0)] = s\(row)_\($0);" }) for (int j = 0; first + j < end; j++) { float v_ = u.e[j]"
         + (hasBias ? " + LD(bias, first + j)" : "") + (hasResidual ? " + LD(residual, o\(row) + first + j)" : "")
         + "; ST(y, o\(row) + first + j, ACTIVATE(v_)); } }"
     })
@@ -199,23 +215,21 @@ enum PackKernel {
 
 extension GPULowering {
   /// A product's right operand in packed form: constants are packed once, others by a kernel of each prediction.
-  func packed(_ index: Int, _ layout: PackKernel.Layout, columns: Int) -> GPUArgument {
+  func packed(_ index: Int, _ layout: PackKernel.Layout, columns: Int, transform: RightTransform? = nil) -> GPUArgument {
     let blocks = (layout.n + columns - 1) / columns
     let count = layout.matrices * blocks * layout.depth * columns
     if let tensor = constant(index) {
       let key = [columns, layout.depth, layout.n, layout.matrices, layout.row, layout.column, layout.matrix]
-      return weights(tensor, layout: "packed", key: key, count: count) { target in
+      return weights(tensor, layout: "packed \(transform?.name ?? "")", key: key, count: count) { target in
+        let changed = transform.map { transform in [Float](unsafeUninitializedCapacity: transform.count) { (out, count) in
+          transform.fill(&out)
+          count = transform.count
+        } }
         let source = tensor.bytes.bindMemory(to: Float.self)
-        var at = 0
-        for z in 0..<layout.matrices {
-          for block in 0..<blocks {
-            for k in 0..<layout.depth {
-              for j in block * columns..<(block + 1) * columns {
-                target[at] = j < layout.n ? source[z * layout.matrix + k * layout.row + j * layout.column] : 0
-                at += 1
-              }
-            }
-          }
+        if let changed {
+          changed.withUnsafeBufferPointer { Self.pack($0, layout, columns, &target) }
+        } else {
+          Self.pack(source, layout, columns, &target)
         }
       }
     }
@@ -227,4 +241,25 @@ extension GPULowering {
       ], global: [blocks * columns, layout.depth, layout.matrices], local: [min(columns, device.maximumGroup), 1, 1])
     return result
   }
+
+  private static func pack(_ source: UnsafeBufferPointer<Float>, _ layout: PackKernel.Layout, _ columns: Int, _ target: inout UnsafeMutableBufferPointer<Float>) {
+    var at = 0
+    for z in 0..<layout.matrices {
+      for first in stride(from: 0, to: layout.n, by: columns) {
+        for k in 0..<layout.depth {
+          for j in first..<first + columns {
+            target[at] = j < layout.n ? source[z * layout.matrix + k * layout.row + j * layout.column] : 0
+            at += 1
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Numbers that a constant right operand is turned into before it is laid out.
+struct RightTransform: Sendable {
+  var name: String
+  var count: Int
+  var fill: @Sendable (inout UnsafeMutableBufferPointer<Float>) -> Void
 }

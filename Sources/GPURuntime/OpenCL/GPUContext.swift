@@ -9,6 +9,7 @@ package final class GPUContext: @unchecked Sendable {
   let handle: kiln_cl_context
   /// Where compiled programs are kept; nil keeps none.
   let cacheFolder: String?
+  let tuning: TuningTable
   private let programs = Mutex<[String: GPUProgram]>([:])
 
   /// What was made so far; a prediction after the first makes nothing.
@@ -58,6 +59,7 @@ package final class GPUContext: @unchecked Sendable {
     cl = try functions ?? Self.functions()
     self.device = device
     self.cacheFolder = cacheFolder
+    tuning = TuningTable(device, folder: cacheFolder)
     guard device.isAvailable else { throw KilnError(.failed, "the GPU '\(device.name)' is not available") }
     guard device.hasCompiler else { throw KilnError(.failed, "the driver of the GPU '\(device.name)' has no compiler") }
     var status: Int32 = 0

@@ -28,6 +28,8 @@ package struct GPUDevice: @unchecked Sendable {
   /// Bytes to which parts of a buffer are aligned.
   package let alignment: Int
   package let hasDouble: Bool
+  /// Whether it computes in float16 (all devices store it).
+  package let hasHalf: Bool
   /// The floats that its registers hold: 16 with AVX-512, 1 on most GPUs.
   package let vectorWidth: Int
   /// Whether its memory is the processor's own.
@@ -113,6 +115,7 @@ package struct GPUDevice: @unchecked Sendable {
     localMemoryBytes = number(KILN_CL_DEVICE_LOCAL_MEM_SIZE, UInt64(0))
     alignment = max(64, number(KILN_CL_DEVICE_MEM_BASE_ADDR_ALIGN, UInt32(0)) / 8)
     hasDouble = number(KILN_CL_DEVICE_DOUBLE_FP_CONFIG, UInt64(0)) != 0
+    hasHalf = word(KILN_CL_DEVICE_EXTENSIONS).split(separator: " ").contains("cl_khr_fp16")
     vectorWidth = number(KILN_CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, UInt32(0))
     isUnified = number(KILN_CL_DEVICE_HOST_UNIFIED_MEMORY, UInt32(0)) != 0
     hasCompiler = number(KILN_CL_DEVICE_COMPILER_AVAILABLE, UInt32(0)) != 0

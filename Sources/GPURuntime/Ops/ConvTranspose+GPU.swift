@@ -20,9 +20,11 @@ extension ConvTranspose: GPUBinding {
     guard !overflow, size < 1 << 31 else { return .refused("its windows have too many elements") }
     let parts = node.temporary(reals: size)
     let product = ProductKernel(
-      m: pixels, n: taps * groupOut, k: groupIn, aRow: channels, bRow: 1, bColumn: channels, matrices: groups, aMatrix: groupIn, bMatrix: groupIn,
-      cMatrix: pixels * taps * groupOut)
-    guard product.append(to: node, node.input(0), 1, bias: nil, parts) else { return .refused("the device has no kernel for products") }
+      numbers: MatrixNumbers(
+        m: pixels, n: taps * groupOut, k: groupIn, aRow: channels, bRow: 1, bColumn: channels, matrices: groups, aMatrix: groupIn, bMatrix: groupIn,
+        cMatrix: pixels * taps * groupOut),
+      matrices: groups, matrix: groupIn, left: node.input(0), right: 1, result: parts)
+    guard product.append(to: node) else { return .refused("the device has no kernel for products") }
     let source = KernelSource(
       """
       kernel void gather_windows(

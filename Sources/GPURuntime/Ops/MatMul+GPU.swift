@@ -7,31 +7,11 @@ extension MatMul: GPUBinding {
       let shape = MatrixNumbers(node.inputShapes[0], node.inputShapes[1], node.outputShapes[0], transposeA, transposeB)
     else { return plain(node) }
     if let residual = epilogue.residualIndex() { node.allowInPlace(over: residual) }
-    let epilogueOperands = [node.optionalInput(epilogue.biasIndex()), node.optionalInput(epilogue.residualIndex()), node.output()]
-    let a: [GPUArgument] = [shape.m, shape.n, shape.k, shape.aRow, shape.aColumn, shape.inner, shape.a.outer, shape.a.inner].map { .int($0) }
-    let c: [GPUArgument] = [.int(shape.c.outer), .int(shape.c.inner)]
-    let batches = shape.outer * shape.inner
-    if node.prefersVectors {
-      guard let tile = TileKernel(rows: shape.m, device: node.device, epilogue: epilogue) else {
-        return .refused("its activation has no kernel")
-      }
-      let size = shape.n * shape.k
-      let matrices = node.inputShapes[1].dropLast(2).reduce(1, *)
-      let packed = node.packed(
-        1, PackKernel.Layout(depth: shape.k, n: shape.n, matrices: matrices, row: shape.bRow, column: shape.bColumn, matrix: size),
-        columns: tile.columns)
-      let b: [GPUArgument] = [.int(size == 0 ? 0 : shape.b.outer / size), .int(size == 0 ? 0 : shape.b.inner / size)]
-      node.kernel(
-        tile.matmul, "matmul", [node.input(0), packed] + epilogueOperands + a + b + c,
-        global: [(shape.m + tile.rows - 1) / tile.rows, (shape.n + tile.columns - 1) / tile.columns, batches],
-        local: [TileKernel.group(shape.m, tile.rows), 1, 1])
-      return .runs
-    }
-    guard let lane = LaneKernel(device: node.device, epilogue: epilogue) else { return .refused("its activation has no kernel") }
-    let b: [GPUArgument] = [.int(shape.b.outer), .int(shape.b.inner)]
-    node.kernel(
-      lane.matmul, "matmul", [node.input(0), node.input(1)] + epilogueOperands + a + b + c + [.int(shape.bRow), .int(shape.bColumn)],
-      global: LaneKernel.global(m: shape.m, n: shape.n, batches: batches), local: [LaneKernel.side, LaneKernel.side, 1])
+    let right = node.inputShapes[1]
+    let product = ProductKernel(
+      numbers: shape, matrices: right.dropLast(2).reduce(1, *), matrix: shape.n * shape.k, left: node.input(0), right: 1, epilogue: epilogue,
+      bias: node.optionalInput(epilogue.biasIndex()), residual: node.optionalInput(epilogue.residualIndex()), result: node.output())
+    guard product.append(to: node) else { return .refused("its activation has no kernel, or the device has too small work-groups") }
     return .runs
   }
 }

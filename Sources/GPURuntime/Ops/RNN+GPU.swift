@@ -12,8 +12,10 @@ extension RNN: GPUBinding {
     guard batch * time * width < 1 << 31 else { return .refused("its gates are too many") }
     // The input's products of all steps at once; the kernel reads whole vectors past the last gate.
     let projected = node.temporary(reals: batch * time * width + 16)
-    let product = ProductKernel(m: batch * time, n: width, k: features, aRow: features, bRow: width, bColumn: 1)
-    guard product.append(to: node, node.input(0), 1, bias: operands.bias.map { node.input($0) }, projected) else {
+    let product = ProductKernel(
+      numbers: MatrixNumbers(m: batch * time, n: width, k: features, aRow: features, bRow: width, bColumn: 1), matrices: 1, matrix: 0,
+      left: node.input(0), right: 1, epilogue: Epilogue(bias: operands.bias != nil), bias: node.optionalInput(operands.bias), result: projected)
+    guard product.append(to: node) else {
       return .refused("the device has no kernel for products")
     }
     let arguments: [GPUArgument] = [

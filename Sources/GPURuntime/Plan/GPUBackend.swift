@@ -16,19 +16,24 @@ package final class GPUBackend: DeviceBackend {
     package var ignoresCost: Bool
     /// How many batches may run at once; nil leaves it to the device.
     package var lanes: Int?
+    /// Only algorithms whose rounding is that of plain sums (no Winograd).
+    package var exact: Bool
+    package var tuning: GPUTuning
 
     /// Gets one line when the device fails and the processor goes on, or when a part of a model stays there.
     package var report: (@Sendable (String) -> Void)?
 
     package init(
       precision: GPUPrecision = .float32, isStrict: Bool = false, rules: [PlacementRule] = [], prefersVectors: Bool? = nil,
-      ignoresCost: Bool = false, report: (@Sendable (String) -> Void)? = nil
+      ignoresCost: Bool = false, exact: Bool = false, tuning: GPUTuning = .off, report: (@Sendable (String) -> Void)? = nil
     ) {
       self.precision = precision
       self.isStrict = isStrict
       self.rules = rules
       self.prefersVectors = prefersVectors
       self.ignoresCost = ignoresCost
+      self.exact = exact
+      self.tuning = tuning
       self.report = report
     }
   }
@@ -41,6 +46,8 @@ package final class GPUBackend: DeviceBackend {
   private let failure = GPUFailure()
   private let note = Mutex<String?>(nil)
   private let largestArena = Mutex(0)
+  // Seconds spent on timing variants of kernels.
+  private let tuned = Mutex(0.0)
 
   /// - Parameter context: the device's shared one when nil.
   package init(_ device: GPUDevice, options: Options = Options(), context: GPUContext? = nil) throws {
@@ -76,7 +83,7 @@ package final class GPUBackend: DeviceBackend {
   private func placement(_ graph: Graph) throws -> DevicePlacement? {
     var consumed = Set(graph.outputs.map(\.value))
     for node in graph.nodes { consumed.formUnion(node.inputs) }
-    let candidates = try graph.nodes.map { try candidate($0, in: graph, consumed) }
+    let candidates = try candidates(of: graph, consumed)
     let choice = try Placement(graph: graph, candidates: candidates, options: options, cost: PlacementCost(context.device)).choose()
     let onDevice = choice.onDevice
     tell(choice)
@@ -119,15 +126,33 @@ package final class GPUBackend: DeviceBackend {
     if isFirst { options.report?("note: \(text)") }
   }
 
+  /// What the device says of each node. Those with the most work come first, for as long as variants may be timed.
+  private func candidates(of graph: Graph, _ consumed: Set<ValueID>) throws -> [NodeCandidate] {
+    let tuner = GPUTuner(context, GPUTuning(seconds: max(0, options.tuning.seconds - tuned.withLock { $0 }), number: options.tuning.number), options.precision)
+    defer { tuner.finish() }
+    let work = graph.nodes.map { $0.op.flops($0.inputs.map(graph.type(of:)), $0.outputs.map(graph.type(of:))) }
+    var candidates = [NodeCandidate](repeating: .refused(""), count: graph.nodes.count)
+    for index in graph.nodes.indices.sorted(by: { (work[$0], $1) > (work[$1], $0) }) {
+      candidates[index] = try candidate(graph.nodes[index], in: graph, consumed, tuner)
+    }
+    tuned.withLock { $0 += tuner.spent }
+    if tuner.timed > 0 {
+      let tenths = Int((tuner.spent * 10).rounded())
+      options.report?(
+        "note: timed kernels for \(tuner.timed) shapes on \(context.device.name), \(tenths / 10).\(tenths % 10) s, kept for the next time (KILN_GPU_TUNING=0: never)")
+    }
+    return candidates
+  }
+
   /// Whether the device can run a node.
-  private func candidate(_ node: Node, in graph: Graph, _ consumed: Set<ValueID>) throws -> NodeCandidate {
+  private func candidate(_ node: Node, in graph: Graph, _ consumed: Set<ValueID>, _ tuner: GPUTuner) throws -> NodeCandidate {
     guard let op = node.op as? any GPUBinding else {
       return .refused(GPUCatalog.reason(node.op.opName) ?? "it has no kernel")
     }
     guard
       let lowering = GPULowering(
         node, in: graph, isUsed: { consumed.contains($0) }, device: context.device, precision: options.precision,
-        prefersVectors: prefersVectors)
+        prefersVectors: prefersVectors, exact: options.exact, tuner: tuner)
     else {
       let hasTexts = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
       return .refused(hasTexts ? GPUCatalog.strings : "a tensor has 2^31 elements or more")

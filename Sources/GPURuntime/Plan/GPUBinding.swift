@@ -83,4 +83,6 @@ struct PendingKernel {
   var arguments: [GPUArgument]
   var global: [Int]
   var local: [Int]
+  /// A product that CLBlast computes from the three arguments; `source` and sizes then mean nothing.
+  var product: BlasProduct? = nil
 }

@@ -12,9 +12,12 @@ package final class GPULowering {
   package let precision: GPUPrecision
   /// Whether a work-item should be a vector loop of its own (a processor) rather than a lane of many (a GPU).
   package let prefersVectors: Bool
+  /// Only algorithms whose rounding is that of plain sums (no Winograd).
+  package let exact: Bool
 
   private let graph: Graph
   private let isUsed: (ValueID) -> Bool
+  private let tuner: GPUTuner?
 
   // What the binding decided.
   private(set) var kernels: [PendingKernel] = []
@@ -22,9 +25,17 @@ package final class GPULowering {
   private(set) var aliases: [(output: Int, input: Int, byteOffset: Int)] = []
   private(set) var inPlace: [(output: Int, input: Int)] = []
   private(set) var errorMessages: [String] = []
+  /// The variants that were taken, and why.
+  private(set) var variants: [String] = []
+  private(set) var reason = ""
 
   /// - Returns: nil for shapes that a kernel's int indices cannot count, or strings.
-  init?(_ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool, device: GPUDevice, precision: GPUPrecision, prefersVectors: Bool) {
+  init?(
+    _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool, device: GPUDevice, precision: GPUPrecision, prefersVectors: Bool,
+    exact: Bool = false, tuner: GPUTuner? = nil
+  ) {
+    self.exact = exact
+    self.tuner = tuner
     self.node = node
     self.graph = graph
     self.isUsed = isUsed
@@ -146,6 +157,47 @@ package final class GPULowering {
     kernels.append(PendingKernel(source: source, name: name, arguments: arguments, global: rounded, local: local))
   }
 
+  /// Adds a product of matrices that CLBlast computes, with operands and result stored as `real`.
+  func kernel(_ product: BlasProduct, _ a: GPUArgument, _ b: GPUArgument, _ c: GPUArgument) {
+    kernels.append(PendingKernel(source: KernelSource(""), name: "clblast", arguments: [a, b, c], global: [1], local: [1], product: product))
+  }
+
+  /// Whether variants are to be offered that are never the fastest on such a device.
+  var takesEveryVariant: Bool { tuner?.tuning.number != nil }
+
+  /// Adds the kernels of the variant that is the fastest on this device, as timed before or now; the first where nothing is timed.
+  ///
+  /// - Parameters:
+  ///   - kind, numbers: the class of shapes; all its nodes take the same variant.
+  ///   - flops: operations of the kernels; small ones are not timed.
+  /// - Returns: false when there is no variant.
+  func fastest(_ kind: String, _ numbers: [Int], flops: Int, of ways: [GPUVariant]) -> Bool {
+    guard let first = ways.first else { return false }
+    guard let tuner, ways.count > 1 else {
+      first.emit()
+      variants.append(first.name)
+      return true
+    }
+    let marks = (kernels.count, temporaries.count)
+    func drop() {
+      kernels.removeSubrange(marks.0...)
+      temporaries.removeSubrange(marks.1...)
+    }
+    let key = ([kind] + numbers.map(String.init)).joined(separator: " ")
+    let choice = tuner.choose(key, ways.map(\.name), flops: flops) { index in
+      defer { drop() }
+      ways[index].emit()
+      return RecordedKernels(kernels: Array(kernels[marks.0...]), temporaries: temporaries) { [graph, precision] value in
+        let type = graph.type(of: value)
+        return (type.elementCount.fixed ?? 0) * precision.storedBytes(type.dtype)
+      }
+    }
+    ways[choice.index].emit()
+    variants.append(ways[choice.index].name)
+    if choice.isTimed { reason = "the fastest of \(ways.count) as timed" }
+    return true
+  }
+
   /// Adds a kernel call over `count` elements in one dimension.
   package func kernel(_ source: KernelSource, _ name: String, _ arguments: [GPUArgument], count: Int) {
     let group = min(prefersVectors ? 256 : 128, device.maximumGroup)
@@ -173,6 +225,14 @@ package final class GPULowering {
 
   /// Whether all operands and results have this dtype.
   package func isAll(_ dtype: DType) -> Bool { (inputs + outputs).allSatisfy { $0.dtype == dtype } }
+}
+
+extension GPULowering {
+  /// The names of the kernels, and of the variants of them that were taken.
+  var kernelText: String {
+    let names = kernels.map(\.name).joined(separator: " + ")
+    return variants.isEmpty ? names : "\(names) (\(variants.joined(separator: ", ")))"
+  }
 }
 
 extension GPUPrecision {

@@ -27,6 +27,8 @@ final class GPUPlan: DeviceProgram {
   struct Command: Sendable {
     enum Work: Sendable {
       case kernel(GPUProgram, String, [Argument], global: [Int], local: [Int])
+      /// Operands and result of a product by CLBlast.
+      case product(BlasProduct, GPUPrecision, [Argument])
       case copy(from: Region, to: Region)
       /// Flags to an outbox.
       case flags(to: Region)

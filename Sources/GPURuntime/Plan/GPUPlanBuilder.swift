@@ -26,6 +26,7 @@ struct GPUPlanBuilder {
 
   private enum PendingWork {
     case kernel(GPUProgram, String, [PendingArgument], global: [Int], local: [Int])
+    case product(BlasProduct, [PendingArgument])
     case copy(from: PendingArgument, to: PendingArgument)
     case flags(to: PendingArgument)
   }
@@ -191,18 +192,24 @@ struct GPUPlanBuilder {
     flagErrors += lowering.errorMessages.map { KilnError(.badInput, $0, at: [name]) }
     for kernel in lowering.kernels {
       let arguments = try kernel.arguments.map { try argument($0, temporaries, lowering, firstFlag) }
+      if let product = kernel.product {
+        work.append((.product(product, arguments), position))
+        continue
+      }
       let program: GPUProgram
       do { program = try context.program(kernel.source.program(precision)) } catch let error as KilnError { throw error.inside(name) }
       work.append((.kernel(program, kernel.name, arguments, global: kernel.global, local: kernel.local), position))
     }
     let types = (node.inputs + node.outputs).map(graph.type(of:))
-    return PlanReport.NodeEntry(
+    var entry = PlanReport.NodeEntry(
       name: name, scope: node.scope, device: node.device, op: node.op.opName,
-      kernel: lowering.kernels.isEmpty ? "alias" : lowering.kernels.map(\.name).joined(separator: " + "),
+      kernel: lowering.kernels.isEmpty ? "alias" : lowering.kernelText,
       outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
       flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
       bytes: types.reduce(0) { $0 + ($1.elementCount.fixed ?? 0) * precision.storedBytes($1.dtype) }, parts: lowering.kernels.count, steps: 0..<0,
       inPlace: isInPlace)
+    entry.reason = lowering.reason
+    return entry
   }
 
   private mutating func argument(
@@ -285,6 +292,7 @@ struct GPUPlanBuilder {
         switch entry.work {
         case .kernel(let program, let name, let arguments, let global, let local):
           .kernel(program, name, arguments.map(argument), global: global, local: local)
+        case .product(let product, let arguments): .product(product, precision, arguments.map(argument))
         case .copy(let from, let to): .copy(from: try region(from), to: try region(to))
         case .flags(let to): .flags(to: try region(to))
         }

@@ -6,6 +6,7 @@ import TensorModule
 final class GPUWorkspace: DeviceWorkspace {
   private enum Work {
     case kernel(GPUKernel, dimensions: UInt32, sizes: Int)
+    case product(BlasProduct, GPUPrecision, [GPUBuffer], scratch: GPUBuffer?)
     case copy(from: GPUBuffer, to: GPUBuffer, byteCount: Int)
   }
 
@@ -59,6 +60,18 @@ final class GPUWorkspace: DeviceWorkspace {
       switch command.work {
       case .copy(let from, let to):
         work.append(.copy(from: try buffer(from), to: try buffer(to), byteCount: to.byteCount))
+      case .product(let product, let precision, let arguments):
+        let operands = try arguments.compactMap { argument -> GPUBuffer? in
+          switch argument {
+          case .region(let region): try buffer(region)
+          case .weights(let weights): weights
+          default: nil
+          }
+        }
+        guard operands.count == 3 else { throw KilnError(.internal, "a product has no memory") }
+        let size = try product.scratchBytes(queue, precision)
+        let scratch = try size > 0 ? GPUBuffer(context, byteCount: size) : nil
+        work.append(.product(product, precision, operands, scratch: scratch))
       case .flags(let to):
         guard let flags else { continue }
         work.append(.copy(from: flags, to: try buffer(to), byteCount: to.byteCount))
@@ -181,6 +194,8 @@ final class GPUWorkspace: DeviceWorkspace {
     case .kernel(let kernel, let dimensions, let at):
       let status = context.cl.enqueue_kernel(queue.handle, kernel.handle, dimensions, nil, sizes + at, sizes + at + 3, 0, nil, event)
       if status != 0 { try OpenCL.check(status, "run a kernel") }
+    case .product(let product, let precision, let operands, let scratch):
+      try product.enqueue(queue, precision, operands[0], operands[1], operands[2], scratch, event)
     case .copy(let from, let to, let bytes):
       let status = context.cl.enqueue_copy(queue.handle, from.handle, to.handle, 0, 0, bytes, 0, nil, event)
       if status != 0 { try OpenCL.check(status, "copy") }
