@@ -221,10 +221,12 @@ extension GPULowering {
     if let tensor = constant(index) {
       let key = [columns, layout.depth, layout.n, layout.matrices, layout.row, layout.column, layout.matrix]
       return weights(tensor, layout: "packed \(transform?.name ?? "")", key: key, count: count) { target in
-        let changed = transform.map { transform in [Float](unsafeUninitializedCapacity: transform.count) { (out, count) in
-          transform.fill(&out)
-          count = transform.count
-        } }
+        let changed = transform.map { transform in
+          [Float](unsafeUninitializedCapacity: transform.count) { numbers, count in
+            transform.fill(&numbers)
+            count = transform.count
+          }
+        }
         let source = tensor.bytes.bindMemory(to: Float.self)
         if let changed {
           changed.withUnsafeBufferPointer { Self.pack($0, layout, columns, &target) }
