@@ -56,6 +56,7 @@ final class GPUTuner {
   private(set) var timed = 0
   private var queue: GPUQueue?
   private var pool: GPUBuffer?
+  private var cold: GPUBuffer?
   private var isBlastReady = false
 
   init(_ context: GPUContext, _ tuning: GPUTuning, _ precision: GPUPrecision) {
@@ -93,7 +94,7 @@ final class GPUTuner {
 
   /// Gives the memory back, and keeps the choices.
   func finish() {
-    (queue, pool) = (nil, nil)
+    (queue, pool, cold) = (nil, nil, nil)
     if timed > 0 { context.tuning.save() }
   }
 
@@ -105,7 +106,7 @@ final class GPUTuner {
 
   // MARK: Timing
 
-  /// Seconds that the kernels take, in a row, over memory of their sizes; stops early when they take longer than `limit`.
+  /// Seconds that the kernels take over memory of their sizes, with cold caches; stops early when they take longer than `limit`.
   private func measure(_ recorded: RecordedKernels, limit: Double) throws -> Double {
     let (kernels, temporaries) = (recorded.kernels, recorded.temporaries)
     let queue = try queue ?? GPUQueue(context)
@@ -120,19 +121,31 @@ final class GPUTuner {
       return part
     }
     let work = try kernels.map { try GPULaunch($0, context, precision) { try memory.place($0).map(part) } }
-    func run(_ count: Int) throws -> Double {
-      let start = now()
-      for _ in 0..<count { for launch in work { try launch.enqueue(queue) } }
+    // A prediction runs a node once, and its weights come from memory: timing it with warm caches would favour variants with large ones.
+    let cold = try coldMemory()
+    func run() throws -> Double {
+      var zero: UInt32 = 0
+      try OpenCL.check(context.cl.enqueue_fill(queue.handle, cold.handle, &zero, 4, 0, cold.byteCount / 4 * 4, 0, nil, nil), "clear memory")
       try OpenCL.check(context.cl.finish(queue.handle), "finish its work")
-      return (now() - start) / Double(count)
+      let start = now()
+      for launch in work { try launch.enqueue(queue) }
+      try OpenCL.check(context.cl.finish(queue.handle), "finish its work")
+      return now() - start
     }
     // CLBlast compiles its kernels in each process once: that is left out of the bound.
-    let first = try run(1)
+    let first = try run()
     if kernels.contains(where: { $0.product != nil }), !isBlastReady { (isBlastReady, spent) = (true, spent - first) }
-    var best = try run(1)
-    let count = max(1, min(20, Int(0.002 / max(best, 1e-6))))
-    for _ in 0..<3 where best < limit { best = min(best, try run(count)) }
+    var best = try run()
+    for _ in 0..<3 where best < limit { best = min(best, try run()) }
     return best
+  }
+
+  /// More than the caches hold.
+  private func coldMemory() throws -> GPUBuffer {
+    if let cold { return cold }
+    let made = try GPUBuffer(context, byteCount: min(context.device.kind == .gpu ? 128 << 20 : 48 << 20, context.device.maximumBufferBytes))
+    cold = made
+    return made
   }
 
   private func scratch(_ byteCount: Int, _ queue: GPUQueue) throws -> GPUBuffer {

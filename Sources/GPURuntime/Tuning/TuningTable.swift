@@ -15,7 +15,7 @@ package final class TuningTable: Sendable {
     var fresh: [String: String] = [:]
   }
 
-  private static let mark = "kiln-tuning-1 "
+  private static let mark = "kiln-tuning-2 "
   private let path: String?
   private let state = Mutex(State())
 
