@@ -26,6 +26,7 @@ public final class FineTuning {
     public var seed = 0
     /// Computes activations again for the derivative instead of keeping them.
     public var recomputes = false
+    public var precision = TrainingPrecision.float32
     public var threads: Int?
 
     public init() {}
@@ -103,7 +104,7 @@ public final class FineTuning {
     if let metrics = options.metrics { configuration.metrics = configuration.losses.map { $0 == nil ? [] : metrics } }
     if let norm = options.clipNorm { configuration.optimizer.globalClipNorm = norm }
     configuration.seed = options.seed
-    configuration.recomputes = options.recomputes
+    (configuration.recomputes, configuration.precision) = (options.recomputes, options.precision)
     configuration.threads = options.threads
     return configuration
   }

@@ -22,11 +22,12 @@ public struct GradientExplanation {
   ///   - batch: samples in the step.
   ///   - loss: in the place of the file's own.
   ///   - recomputes: shows the step that computes activations again.
-  public init(contentsOf path: String, batch: Int, loss: LossConfiguration?, recomputes: Bool = false) throws {
+  ///   - precision: what it computes in.
+  public init(contentsOf path: String, batch: Int, loss: LossConfiguration?, recomputes: Bool = false, precision: TrainingPrecision = .float32) throws {
     var options = FineTuning.Options()
     options.loss = loss
     options.metrics = []
-    options.threads = 1
+    (options.threads, options.precision) = (1, precision)
     let trainer = try FineTuning(contentsOf: path, options: options).trainer
     let (graph, report) = try trainer.explanation(batch: batch, recomputes: recomputes)
     let other = try trainer.explanation(batch: batch, recomputes: !recomputes).report.arenaBytes

@@ -55,7 +55,7 @@ public final class Trainer {
     var options = StepOptions(
       losses: configuration.losses, lossWeights: configuration.lossWeights, trained: trained, movingLayers: Set(moving.map(\.path)),
       seed: configuration.seed, givesPredictions: configuration.metrics.contains { !$0.isEmpty })
-    options.recomputes = configuration.recomputes
+    (options.recomputes, options.precision) = (configuration.recomputes, configuration.precision)
     self.model = model
     self.configuration = configuration
     engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads)

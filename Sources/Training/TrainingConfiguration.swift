@@ -1,5 +1,16 @@
 import TensorModule
 
+/// What a step computes in.
+public enum TrainingPrecision: String, Sendable, CaseIterable {
+  case float32 = "f32"
+  /// Products of what was rounded to bfloat16, added up in float32; activations are kept in bfloat16. Variables, statistics, losses
+  /// and the optimizer stay in float32.
+  case bfloat16 = "bf16"
+
+  /// What activations are rounded to.
+  var dtype: DType? { self == .float32 ? nil : .bfloat16 }
+}
+
 /// How a model is trained: what Keras's `compile` takes.
 public struct TrainingConfiguration: Sendable {
   public var optimizer: OptimizerConfiguration
@@ -13,6 +24,7 @@ public struct TrainingConfiguration: Sendable {
   public var threads: Int?
   /// Whether activations are computed again for the derivative instead of kept: less memory, more time, the same numbers.
   public var recomputes = false
+  public var precision = TrainingPrecision.float32
 
   public init(
     optimizer: OptimizerConfiguration, losses: [LossConfiguration?], lossWeights: [Double]? = nil, metrics: [[MetricConfiguration]] = []

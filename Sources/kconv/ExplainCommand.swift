@@ -28,6 +28,9 @@ struct ExplainCommand: ParsableCommand {
   @Flag(help: "With --gradient: compute activations again for the derivative instead of keeping them.")
   var recompute = false
 
+  @Option(help: ArgumentHelp("With --gradient: bf16 shows the step that multiplies and keeps numbers of bfloat16.", valueName: "bf16"))
+  var mixedPrecision: TrainingPrecision = .float32
+
   @Option(help: "Samples in the step of --gradient.")
   var batch = 32
 
@@ -51,7 +54,8 @@ struct ExplainCommand: ParsableCommand {
       _ = try Interruption.deferring {
         try ModelImport.importModel(at: file, to: target, options: options, isolation: .ownChild(), isCancelled: { Interruption.isPending })
       }
-      let explanation = try GradientExplanation(contentsOf: target, batch: batch, loss: try loss.map { try LossConfiguration($0) }, recomputes: recompute)
+      let explanation = try GradientExplanation(
+        contentsOf: target, batch: batch, loss: try loss.map { try LossConfiguration($0) }, recomputes: recompute, precision: mixedPrecision)
       try Console.write(dumpGraph ? explanation.graphText : explanation.text)
       return
     }
@@ -62,3 +66,5 @@ struct ExplainCommand: ParsableCommand {
     try Console.write(dumpGraph ? explanation.graphText : explanation.text)
   }
 }
+
+extension TrainingPrecision: ExpressibleByArgument {}

@@ -15,6 +15,7 @@ extension TrainingRun {
       ("--augment", data.augment ?? "none"), ("--class-weights", data.classWeights?.rawValue ?? "none"), ("--image-mode", data.imageMode.rawValue),
       ("--freeze", choices.freeze.joined(separator: ",")), ("--unfreeze", choices.unfreeze.joined(separator: ",")),
       ("--train-last", choices.trainLast.map(String.init) ?? "all"), ("--schedule", choices.schedule ?? "none"),
+      ("--mixed-precision", choices.mixedPrecision.rawValue),
     ]
     // The schedules run over all epochs.
     if choices.schedule != nil { settings.append(("--epochs", "\(command.epochs)")) }

@@ -5,7 +5,8 @@ extension RuntimeGraph {
   /// The graph with float16 and bfloat16 arithmetic done in float32, for which there are kernels.
   ///
   /// Constants are widened now. Values are rounded to 16 bits where a `cast` of the graph says so, and at the outputs, as
-  /// the ops' definitions do. Inputs and outputs keep their dtypes; a graph without 16-bit floats comes back unchanged.
+  /// the ops' definitions do; what is only kept between such a `cast` and its readers is kept in 16 bits. Inputs and outputs
+  /// keep their dtypes; a graph without 16-bit floats comes back unchanged.
   static func widened(_ graph: Graph) throws -> Graph { try widened(graph, isInner: false) }
 
   /// - Parameter isInner: the graph is a subgraph, whose inputs and outputs are widened as well.
@@ -22,25 +23,41 @@ extension RuntimeGraph {
     for (id, tensor) in graph.constants.sorted(by: { $0.key.index < $1.key.index }) {
       map[id] = out.addConstant(graph[id].name, isNarrow(tensor.dtype) ? try tensor.converted(to: .float32) : tensor)
     }
+    // Values as the graph has them; in `map` widened ones, which are made where they are read.
+    var narrow: [ValueID: ValueID] = [:]
+    func wide(_ id: ValueID) throws -> ValueID {
+      if let made = map[id] { return made }
+      guard let kept = narrow[id] else { throw KilnError(.internal, "'\(graph[id].name)' is used before it is made") }
+      let made = try out.addOne(Cast(.float32), [kept], name: graph[id].name)
+      map[id] = made
+      return made
+    }
     for node in graph.nodes {
-      let operands = try node.inputs.map { id in
-        guard let operand = map[id] else { throw KilnError(.internal, "'\(graph[id].name)' is used before it is made") }
-        return operand
-      }
       let name = node.outputs.first.map { graph[$0].name } ?? node.op.opName
-      var op = wide(node.op)
+      func add(_ op: any OpDefinition, _ operands: [ValueID]) throws -> [ValueID] {
+        try out.add(op, operands, name: name, scope: node.scope, device: node.device)
+      }
+      if node.op is Cast || node.op is Reshape || node.op is After, let kept = narrow[node.inputs[0]] {
+        let results = try add(node.op, [kept] + node.inputs.dropFirst().map { try map[$0] ?? narrow[$0] ?? wide($0) })
+        let isKept = isNarrow(graph.type(of: node.outputs[0]).dtype)
+        if isKept { narrow[node.outputs[0]] = results[0] } else { map[node.outputs[0]] = results[0] }
+        continue
+      }
+      let operands = try node.inputs.map(wide)
+      if let cast = node.op as? Cast, isNarrow(cast.dtype) {
+        narrow[node.outputs[0]] = try add(cast, operands)[0]
+        continue
+      }
+      var op = Self.wide(node.op)
       if let control = op as? any ControlFlowOp {
         op = control.replacing(subgraphs: try control.subgraphs.map { try widened($0, isInner: true) })
       }
-      var results = try out.add(op, operands, name: name, scope: node.scope, device: node.device)
-      if let cast = node.op as? Cast, isNarrow(cast.dtype) {
-        results = try out.add(Cast(.float32), results, name: name, scope: node.scope)
-      }
-      for (old, new) in zip(node.outputs, results) { map[old] = new }
+      for (old, new) in zip(node.outputs, try add(op, operands)) { map[old] = new }
     }
     out.outputs = try graph.outputs.map { output in
-      guard let value = map[output.value] else { throw KilnError(.internal, "output '\(output.name)' is not made") }
       let dtype = graph.type(of: output.value).dtype
+      if !isInner, let kept = narrow[output.value] { return Graph.Output(name: output.name, value: kept) }
+      let value = try wide(output.value)
       let result = isNarrow(dtype) && !isInner ? try out.addOne(Cast(dtype), [value], name: output.name) : value
       return Graph.Output(name: output.name, value: result)
     }

@@ -69,6 +69,7 @@ package struct StepOptions: Sendable {
   package var rows = RowTreatment()
   /// Whether activations are computed again for the derivative instead of kept.
   package var recomputes = false
+  package var precision = TrainingPrecision.float32
 
   package init(
     losses: [LossConfiguration?], lossWeights: [Double], trained: Set<Int>, movingLayers: Set<String>, seed: Int, givesPredictions: Bool

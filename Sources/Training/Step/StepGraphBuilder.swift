@@ -8,7 +8,7 @@ struct StepGraphBuilder {
   let isTraining: Bool
   private let bound: Graph
   private let shapes: StepShapes
-  private let tape: GradientTape
+  private var tape: GradientTape
   private var map: [ValueID: ValueID] = [:]
   private var inputs: [StepGraph.Input] = []
   private var counter: ValueID?
@@ -52,18 +52,20 @@ struct StepGraphBuilder {
       if let tensor = bound.constants[id] { map[id] = tape.graph.addConstant(bound[id].name, tensor) }
     }
     for node in bound.nodes { try add(node) }
+    let modelNodes = tape.graph.nodes.count
     var outputs: [(StepGraph.Output, ValueID)] = []
-    let loss = try addLosses(&outputs)
+    var loss = try addLosses(&outputs)
     outputs.insert((.loss, loss), at: 0)
     for (index, output) in bound.outputs.dropFirst(model.graph.outputs.count).enumerated() { outputs.append((.state(index), try operand(output.value))) }
+    let trained = options.trained.sorted()
+    if let dtype = options.precision.dtype { try narrow(dtype, modelNodes, trained, &loss, &outputs) }
     if isTraining {
-      let trained = options.trained.sorted()
       let segments = options.recomputes ? RecomputeSegments.choose(tape.graph) : []
       let gradients = try tape.gradients(of: loss, by: trained.compactMap { variableInputs[$0] }, recomputing: segments)
       for (index, gradient) in zip(trained, gradients) {
         let type = tape.graph.type(of: variableInputs[index] ?? loss)
         let rows = try gradient == nil ? nil : pickedRows(index)
-        let value = try rows?.clipped ?? gradient ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])
+        let value = try rows?.clipped ?? gradient.map(unrounded) ?? tape.add(BroadcastTo(type.dims), [try tape.scalar(0, type.dtype)])
         outputs.append((.gradient(index), value))
         if let sum = rows?.sum { outputs.append((.rows(index), sum)) }
       }
@@ -80,6 +82,39 @@ struct StepGraphBuilder {
     }
     graph.outputs = outputs.map { Graph.Output(name: "\($0.0)", value: $0.1) }
     return StepGraph(graph: graph, inputs: inputs, outputs: outputs.map(\.0))
+  }
+
+  /// Has the forward part keep its values in fewer bits.
+  private mutating func narrow(
+    _ dtype: DType, _ modelNodes: Int, _ trained: [Int], _ loss: inout ValueID, _ outputs: inout [(StepGraph.Output, ValueID)]
+  ) throws {
+    let count = tape.graph.nodes.count
+    // What the derivative reads, of this graph as it is: recomputing must not make a difference.
+    let trial = GradientTape(tape.graph)
+    _ = try trial.gradients(of: loss, by: trained.compactMap { variableInputs[$0] })
+    let kept = Set(trial.graph.nodes.dropFirst(count).flatMap(\.inputs))
+    let (graph, moved) = try MixedPrecision(dtype, tape.graph, modelNodes: modelNodes).apply(kept: kept)
+    func place(_ id: ValueID) throws -> ValueID {
+      guard let new = moved[id] else { throw KilnError(.internal, "'\(tape.graph[id].name)' is lost") }
+      return new
+    }
+    loss = try place(loss)
+    for index in outputs.indices { outputs[index].1 = try place(outputs[index].1) }
+    for index in statistics.indices { statistics[index].value = try place(statistics[index].value) }
+    variableInputs = try variableInputs.mapValues(place)
+    tape = GradientTape(graph)
+    tape.kept = dtype
+  }
+
+  /// A variable's gradient without the rounding that the variable had.
+  private func unrounded(_ gradient: ValueID) -> ValueID {
+    let makers = tape.graph.producers()
+    func operand(_ id: ValueID, _ dtype: DType) -> ValueID? {
+      guard let place = makers[id], (tape.graph.nodes[place].op as? Cast)?.dtype == dtype else { return nil }
+      return tape.graph.nodes[place].inputs[0]
+    }
+    guard let dtype = options.precision.dtype, let small = operand(gradient, .float32), let wide = operand(small, dtype) else { return gradient }
+    return wide
   }
 
   /// What the rows come to that a table's gradient is the sum of.

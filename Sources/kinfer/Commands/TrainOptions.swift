@@ -119,6 +119,9 @@ struct TrainChoices: ParsableArguments {
   @Flag(help: "Compute activations again for the derivative instead of keeping them: less memory, more time.")
   var recompute = false
 
+  @Option(help: ArgumentHelp("bf16: multiply numbers of bfloat16 and keep activations in it; variables stay in float32.", valueName: "bf16"))
+  var mixedPrecision: TrainingPrecision = .float32
+
   @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
   var threads: Int?
 
@@ -144,7 +147,9 @@ struct TrainChoices: ParsableArguments {
     options.metrics = try metrics.map { try $0.split(separator: ",").map { try MetricConfiguration(String($0)) } }
     options.clipNorm = clipNorm
     (options.freeze, options.unfreeze, options.trainLast) = (freeze, unfreeze, trainLast)
-    (options.seed, options.threads, options.recomputes) = (seed, threads, recompute)
+    (options.seed, options.threads, options.recomputes, options.precision) = (seed, threads, recompute, mixedPrecision)
     return options
   }
 }
+
+extension TrainingPrecision: ExpressibleByArgument {}
