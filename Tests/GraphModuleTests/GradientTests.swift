@@ -9,12 +9,15 @@ import Testing
     "as_string": "texts", "bincount": "counts", "bitcast": "bits", "chain": "is made when derivatives are there", "conv_kernel_gradient": "is a derivative",
     "decode_csv": "texts", "dynamic_broadcast_to": "sizes of the data", "dynamic_range": "sizes of the data",
     "dynamic_reshape": "sizes of the data", "dynamic_slice": "sizes of the data", "dynamic_tile": "sizes of the data",
-    "eigh": "no layer has it", "lookup": "a table", "loop": "control flow",
-    "branch": "control flow", "lu": "no layer has it", "non_max_suppression": "places",
-    "combined_non_max_suppression": "places", "parse_example": "texts", "pool_gradient": "is a derivative", "qr": "no layer has it",
-    "rnn_gradient": "is a derivative", "set_item": "of loops", "svd": "no layer has it",
+    "eigh": "a factorisation, which no layer has", "lookup": "a table", "loop": "control flow",
+    "branch": "control flow", "lu": "a factorisation, which no layer has", "non_max_suppression": "places",
+    "combined_non_max_suppression": "places", "parse_example": "texts", "pool_gradient": "is a derivative", "qr": "a factorisation, which no layer has",
+    "rnn_gradient": "is a derivative", "set_item": "of loops", "svd": "a factorisation, which no layer has",
     "unique": "sizes of the data",
   ]
+
+  /// Which ops have examples without a rule although others have one: an operand that the derivative has no formula for.
+  static let partly: Set<String> = ["cumulative", "scatter"]
 
   @Test(arguments: Case.all)
   func derivatives(_ test: Case) throws {
@@ -30,11 +33,17 @@ import Testing
     if let scatter = example.op as? Scatter, scatter.kind == .update, let fixed = example.fixed[1], Set(fixed).count < fixed.count { return }
     guard operands.allSatisfy({ $0.numbers.allSatisfy(\.isFinite) || !$0.dtype.isFloat }) else { return }
     var graph = try Graph.of(example.op, example.inputs)
-    let floats = graph.inputs.filter { graph.type(of: $0).dtype.isFloat }
+    var floats = graph.inputs.filter { graph.type(of: $0).dtype.isFloat }
+    if let special = example.op as? SpecialFunction {
+      if special.function == .nextAfter { return }
+      floats = [graph.inputs[special.function.arity - 1]]
+    }
     guard !floats.isEmpty, graph.outputs.contains(where: { graph.type(of: $0.value).dtype.isFloat }) else { return }
     // The loss is a random combination of all float results.
     var loss: ValueID?
-    for output in graph.outputs where graph.type(of: output.value).dtype.isFloat {
+    // What a recurrent layer keeps for its derivative has none.
+    let traces = (example.op as? RNN)?.trace == true ? graph.outputs.suffix(1).map(\.value) : []
+    for output in graph.outputs where graph.type(of: output.value).dtype.isFloat && !traces.contains(output.value) {
       let type = graph.type(of: output.value)
       let weights = graph.addConstant("weights", try random.tensor(type.with(dtype: .float64)).tensor())
       var value = output.value
@@ -47,7 +56,7 @@ import Testing
     let tape = GradientTape(graph)
     let gradients: [ValueID?]
     do { gradients = try tape.gradients(of: total, by: floats) } catch let error as KilnError {
-      #expect(error.code == .unsupportedModel && error.message.contains("no derivative"), "\(error)")
+      #expect(error.code == .unsupportedModel && error.message.contains("no derivative") && Self.partly.contains(example.op.opName), "\(error)")
       return
     }
     try Verifier.verify(tape.graph)
@@ -110,10 +119,7 @@ import Testing
     let graph = try Graph.of(Elementwise(function, parameters), types)
     let tape = GradientTape(graph)
     let wanted = graph.inputs.filter { graph.type(of: $0).dtype.isFloat }
-    let gradients: [ValueID?]
-    do { gradients = try tape.gradients(of: graph.outputs[0].value, by: wanted) } catch let error as KilnError {
-      return #expect(error.message.contains("no derivative"))
-    }
+    let gradients = try tape.gradients(of: graph.outputs[0].value, by: wanted)
     for (input, gradient) in zip(wanted, gradients) {
       let index = try #require(graph.inputs.firstIndex(of: input))
       let slopes = try gradient.map { try ReferenceBackend.run(tape.graph, inputs, fetch: [$0])[0].numbers }

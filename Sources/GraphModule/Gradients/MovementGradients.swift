@@ -137,36 +137,6 @@ extension Gather: DifferentiableOp {
   }
 }
 
-extension Scatter: DifferentiableOp {
-  package func gradient(_ call: GradientCall) throws {
-    guard outside == .error, kind == .add || kind == .update else {
-      throw KilnError(.unsupportedModel, "'\(kind.rawValue)' with '\(outside.rawValue)' has no derivative")
-    }
-    let dy = try call.cotangent()
-    let (shape, indices) = (try call.shape(dy), try call.shape(call.inputs[1]))
-    if call.wants(0) {
-      if kind == .add { try call.give(0, dy) } else {
-        let zeros = try call.fill(0, call.type(call.inputs[2]))
-        try call.give(0, try call.add(Scatter(.update), [dy, call.inputs[1], zeros]))
-      }
-    }
-    guard call.wants(2) else { return }
-    let depth = indices[indices.count - 1]
-    let places = indices.dropLast().reduce(1, *)
-    let strides = Array(shape.prefix(depth)).rowMajorStrides
-    var flat = try call.fill(0, TensorType(.int64, shape: [places]))
-    let wide = try call.offset(try call.reshape(call.inputs[1], [places, depth]), by: [], [0])
-    for axis in 0..<depth {
-      let column = try call.add(Slice([.all, .init(start: axis, end: axis + 1)]), [wide])
-      let stride = call.constant(try Tensor(integers: [Int64(strides[axis])], dtype: .int64, shape: []))
-      flat = try call.binary(.add, flat, try call.mul(try call.reshape(column, [places]), stride))
-    }
-    let rows = try call.reshape(dy, [shape.prefix(depth).reduce(1, *), shape.dropFirst(depth).reduce(1, *)])
-    let picked = try call.add(Gather(axis: 0), [rows, flat])
-    try call.give(2, try call.reshape(picked, try call.shape(call.inputs[2])))
-  }
-}
-
 extension TopK: DifferentiableOp {
   package func gradient(_ call: GradientCall) throws {
     let shape = try call.shape(call.inputs[0])

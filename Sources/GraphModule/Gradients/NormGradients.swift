@@ -64,30 +64,3 @@ extension BatchNorm: DifferentiableOp {
     }
   }
 }
-
-extension SpecialFunction: DifferentiableOp {
-  package func gradient(_ call: GradientCall) throws {
-    guard function.arity == 1, call.inputs.count == 1 else {
-      throw KilnError(.unsupportedModel, "'\(function.rawValue)' has no derivative")
-    }
-    let (x, y, dy) = (call.inputs[0], call.outputs[0], try call.cotangent())
-    func other(_ other: Function) throws -> ValueID { try call.add(SpecialFunction(other), [x]) }
-    func squared(_ factor: Double) throws -> ValueID { try call.affine(try call.unary(.square, x), factor) }
-    let slope: ValueID
-    switch function {
-    case .besselJ0: slope = try call.unary(.neg, try other(.besselJ1))
-    case .besselJ1: slope = try call.binary(.sub, try other(.besselJ0), try call.binary(.div, y, x))
-    case .besselY0: slope = try call.unary(.neg, try other(.besselY1))
-    case .besselY1: slope = try call.binary(.sub, try other(.besselY0), try call.binary(.div, y, x))
-    case .besselK0: slope = try call.unary(.neg, try other(.besselK1))
-    case .besselI0e: slope = try call.binary(.sub, try other(.besselI1e), try call.mul(try call.unary(.sign, x), y))
-    case .dawson: slope = try call.affine(try call.mul(x, y), -2, 1)
-    case .expIntegral: slope = try call.binary(.div, try call.unary(.exp, x), x)
-    case .fresnelCos: slope = try call.unary(.cos, try squared(Double.pi / 2))
-    case .fresnelSin: slope = try call.unary(.sin, try squared(Double.pi / 2))
-    case .ndtri: slope = try call.affine(try call.unary(.exp, try call.affine(try call.unary(.square, y), 0.5)), (2 * Double.pi).squareRoot())
-    default: throw KilnError(.unsupportedModel, "'\(function.rawValue)' has no derivative")
-    }
-    try call.give(0, try call.mul(dy, slope))
-  }
-}
