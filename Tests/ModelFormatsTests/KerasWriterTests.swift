@@ -39,6 +39,7 @@ import Testing
   /// What a target's Keras does not read, or reads and does not use, is refused.
   @Test(arguments: [
     ("keras-3.15.1/names_unicode/model.h5", KerasTarget.keras2H5, "TensorFlow"), ("keras-3.15.1/ops_slices/model.h5", .keras3H5, "ellipsis"),
+    ("keras-containers/keras-3.13.0__quantized_dense_int4/model.keras", .keras3Archive, "packed as before Keras 3.14"),
     ("keras-containers/keras-3.15.1__quantized_dense_float8/model.keras", .keras3H5, "float8"),
     ("text-keras-3.15.1/integer_tf_idf/model.h5", .keras3H5, "tf_idf"),
     ("joined-tf_keras-2.21.0/cases_of_2_02/model.h5", .keras3H5, "Normalization"),
@@ -54,6 +55,15 @@ import Testing
       let error = error as? KilnError
       return error?.code == .unsupportedModel && error?.message.contains(word) == true
     }
+  }
+
+  /// Keras 2 reads a call's keywords behind the last tensor.
+  @Test func keywordsStandBehindEachTensor() throws {
+    let folder = try KerasWriterTests.folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (_, path) = try KerasWriterTests.written("keras-3.15.1/additive_attention_scores", "model.h5", as: .keras2H5, in: folder)
+    let text = String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self)
+    #expect(text.contains(#"[["in_0",0,0,{"return_attention_scores":true}],["in_1",0,0,{"return_attention_scores":true}]]"#))
   }
 
   @Test(arguments: cases.map { "\($0.name)/\($0.file)" }, [KerasTarget.keras3Archive, .keras3H5, .keras2H5])

@@ -34,6 +34,7 @@ extension KerasDocument {
         if dialect.isBefore(3, 4), layer.isMasked { text = "joins masks otherwise since Keras 3.4" }
       default: break
       }
+      if layer.config.quantization?.packsRows == true { text = "has int4 weights that are packed as before Keras 3.14" }
       if let text { problems.append("layer \(KilnError.quoted(layer.path)) (\(KilnError.escaped(layer.className))): \(text)") }
     }
   }

@@ -151,7 +151,8 @@ final class KerasDowngrade {
       problem(path, className, "is called with a structure that Keras 2 does not write")
       return .array([])
     }
-    return .array(tensors.enumerated().map { .array(($1 ?? []) + [$0 == 0 ? .object(keywords) : .object(JSONObject())]) })
+    // Keras 2 takes the keywords of the last tensor for those of the call.
+    return .array(tensors.map { .array(($0 ?? []) + [.object(keywords)]) })
   }
 
   /// A function of keras.ops as the TensorFlow function that it is; nil for layers.

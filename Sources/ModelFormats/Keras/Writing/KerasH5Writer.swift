@@ -68,7 +68,9 @@ struct KerasH5Writer {
           proposal = "\(stem)_\(number)" + (isKeras3 ? "" : ":0")
         }
         list.append(proposal)
-        try file.dataset("\(prefix)\(name)/\(proposal)", variable.tensor)
+        // Keras 3 does not read bfloat16 in an .h5, not its own either.
+        let tensor = variable.tensor.dtype == .bfloat16 ? try variable.tensor.converted(to: .float32) : variable.tensor
+        try file.dataset("\(prefix)\(name)/\(proposal)", tensor)
       }
       try file.attribute("weight_names", list, of: prefix + name)
     }

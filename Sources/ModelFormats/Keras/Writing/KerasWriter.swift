@@ -26,15 +26,17 @@ package enum KerasWriter {
     let folder = try PrivateFolder(beside: path)
     let temporary = folder.path + "/" + (target == .keras3Archive ? "model.keras" : "model.h5")
     let state = try self.state(document, optimizer, isKeras3: target != .keras2H5)
-    switch target {
-    case .keras3Archive: try archive(document, state, folder.path, temporary)
-    case .keras3Weights:
-      let file = try HDF5Writer(path: temporary)
-      try tree(document, nil, file)
-      try file.close()
-    case .keras3H5: try KerasH5Writer(isKeras3: true).write(document, state, to: temporary, weightsOnly: false)
-    case .keras2H5, .keras2Weights:
-      try KerasH5Writer(isKeras3: false).write(document, state, to: temporary, weightsOnly: target.isWeightsOnly)
+    try folder.standing(for: path) {
+      switch target {
+      case .keras3Archive: try archive(document, state, folder.path, temporary)
+      case .keras3Weights:
+        let file = try HDF5Writer(path: temporary)
+        try tree(document, nil, file)
+        try file.close()
+      case .keras3H5: try KerasH5Writer(isKeras3: true).write(document, state, to: temporary, weightsOnly: false)
+      case .keras2H5, .keras2Weights:
+        try KerasH5Writer(isKeras3: false).write(document, state, to: temporary, weightsOnly: target.isWeightsOnly)
+      }
     }
     try validate(temporary)
     try FileStatus.publish(temporary, as: path)

@@ -37,14 +37,16 @@ package enum ONNXWriter {
     var hasData = false
     if options.usesExternalData || (message?.count ?? 0) > mostBytes {
       if !overwriting, FileStatus.exists("\(path).data") { throw KilnError(.failed, "exists already", at: ["\(path).data"], hint: "--force overwrites it") }
-      let places = try writeTensors(draft, to: "\(folder.path)/\(dataName)")
+      let places = try folder.standing(for: "\(path).data") { try writeTensors(draft, to: "\(folder.path)/\(dataName)") }
       message = try draft.model(main, metadata: metadata, external: (dataName, places))
       hasData = true
     }
     guard let message, message.count <= mostBytes else { throw KilnError(.unsupportedModel, "the graph without its tensors has over 2 GiB") }
-    var file = try AtomicFile.create(path: temporary, overwriting: true)
-    try message.write(to: &file)
-    try file.commit()
+    try folder.standing(for: path) {
+      var file = try AtomicFile.create(path: temporary, overwriting: true)
+      try message.write(to: &file)
+      try file.commit()
+    }
     try validate(temporary)
     if !overwriting, FileStatus.exists(path) { throw KilnError(.failed, "exists already", at: [path], hint: "--force overwrites it") }
     if hasData { try FileStatus.publish("\(folder.path)/\(dataName)", as: "\(path).data") }
