@@ -40,7 +40,7 @@ public enum ModelImport {
     let folder = try PrivateFolder(beside: target)
     let temporary = folder.path + "/model.kiln"
     let request = ImportRequest(source: source, target: temporary, options: options, check: check)
-    let outcome = try perform(request, isolation, isCancelled)
+    let outcome = try folder.standing(for: target) { try perform(request, isolation, isCancelled) }
     try ParallelWork.both({ try FileStatus.flush(temporary, as: target) }) {
       try KilnFile.load(path: temporary, checkOnly: true)
       try validate(temporary)

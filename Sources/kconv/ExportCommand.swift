@@ -22,7 +22,11 @@ struct ExportOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Where the new output's weights are drawn from.", visibility: .hidden))
   var headSeed = 0
 
+  @Option(help: ArgumentHelp("Whose messages these are.", visibility: .hidden))
+  var programName: String?
+
   func export(_ source: String, to target: String, generation: Int?, externalData: Bool = false) throws {
+    if let programName { CommandName.current = programName }
     var options = try sourceOptions.options()
     options.keepsOptimizer = !withoutOptimizer
     let outcome = try Interruption.deferring {

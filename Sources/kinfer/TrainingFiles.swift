@@ -16,10 +16,10 @@ struct TrainingFiles {
     var source = path
     if let newHead {
       source = folder + "/source.keras"
-      try convert(["export", path, "--output", source, "--no-check", "--new-head", "\(newHead)", "--head-seed", "\(seed)"])
+      try convert(["export", path, "--output", source, "--no-check", "--new-head", "\(newHead)", "--head-seed", "\(seed)", "--program-name", "kinfer"])
     } else if let file = try? MappedFile(path: path), Model.isModelFile(file.bytes) {
       source = folder + "/source.keras"
-      try convert(["export", path, "--output", source, "--no-check"])
+      try convert(["export", path, "--output", source, "--no-check", "--program-name", "kinfer"])
     }
     let target = folder + "/training.kiln"
     try convert(["import", source, "--output", target, "--force", "--quiet", "--for-training", "--program-name", "kinfer"] + (loss.map { ["--loss", $0] } ?? []))
@@ -31,14 +31,15 @@ struct TrainingFiles {
       let temporary = "\(path).tmp-\(getpid())"
       do { try tuning.save(to: temporary) } catch {
         unlink(temporary)
-        throw error
+        guard let known = error as? KilnError, known.path == [temporary] else { throw error }
+        throw KilnError(known.code, known.message, at: [path], hint: known.hint)
       }
       guard rename(temporary, path) == 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
       return
     }
     let tuned = folder + "/tuned.kiln"
     try tuning.save(to: tuned)
-    try convert(["export", tuned, "--output", path] + (force ? ["--force"] : []))
+    try convert(["export", tuned, "--output", path, "--program-name", "kinfer"] + (force ? ["--force"] : []))
   }
 
   private func convert(_ arguments: [String]) throws {

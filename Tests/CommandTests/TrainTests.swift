@@ -95,7 +95,53 @@ import Testing
     #expect(try line(good, ["--learning-rate", "1e30", "--epochs", "3"]).contains("at step"))
     #expect(try line(good, ["--checkpoint", "/proc/none"]).contains("/proc/none: cannot be made"))
     #expect(try line(good, ["--log-dir", "/proc/none"]).contains("/proc/none: cannot be made"))
+    #expect(try line(good, ["--learning-rate", "-1"]).contains("--learning-rate must be a number over 0, found -1.0"))
+    #expect(try line(good, ["--seed", "-1"]).contains("--seed must be 0 or more, found -1"))
+    #expect(try line(good, ["--mixed-precision", "fp8"]).contains("'fp8' is invalid for '--mixed-precision"))
     #expect(folder.names == ["data.npz"])
+  }
+
+  /// More than all samples in a batch are all of them.
+  @Test func batchesMayBeLargerThanTheData() throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder, count: 20)
+    let all = try train(data, folder.file("all.kiln"), ["--batch-size", "20"])
+    let more = try train(data, folder.file("more.kiln"), ["--batch-size", "\(Int.max)"])
+    #expect(all.exitCode == 0 && more.exitCode == 0, "\(all.errors)\(more.errors)")
+    #expect(try MappedFile.contents(of: folder.file("all.kiln")) == MappedFile.contents(of: folder.file("more.kiln")))
+  }
+
+  @Test func mixedPrecisionGoesOnBitEqual() throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder)
+    let mixed = ["--mixed-precision", "bf16"]
+    #expect(try train(data, folder.file("whole.kiln"), mixed + ["--epochs", "4"]).exitCode == 0)
+    let kept = mixed + ["--checkpoint", folder.file("c"), "--force"]
+    #expect(try train(data, folder.file("part.kiln"), kept + ["--epochs", "2"]).exitCode == 0)
+    let rest = try train(data, folder.file("part.kiln"), kept + ["--epochs", "4", "--resume"])
+    #expect(rest.exitCode == 0, "\(rest.errors)")
+    #expect(try MappedFile.contents(of: folder.file("part.kiln")) == MappedFile.contents(of: folder.file("whole.kiln")))
+    let plain = try train(data, folder.file("plain.kiln"), ["--epochs", "4"])
+    #expect(plain.exitCode == 0)
+    #expect(try MappedFile.contents(of: folder.file("plain.kiln")) != MappedFile.contents(of: folder.file("whole.kiln")))
+    let other = try train(data, folder.file("part.kiln"), ["--checkpoint", folder.file("c"), "--force", "--resume"])
+    #expect(other.exitCode == 64 && other.errors.contains("the checkpoint was written with --mixed-precision bf16, found f32"), "\(other.errors)")
+  }
+
+  /// The line names the file that the user asked for, and nothing is left of it.
+  @Test(arguments: ["keras", "h5", "kiln"]) func aFullDiskIsOneLine(_ form: String) throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder, count: 20)
+    let before = folder.names
+    // A limit on the size of files ends writing as a full disk does; the model alone is below it, with Adam's variables it is not.
+    let script = "trap '' XFSZ; ulimit -f 400; exec \"$@\""
+    let out = folder.file("o.\(form)")
+    let shell = String(repeating: "../", count: 64) + "bin/sh"
+    let run = try Command.run(shell, ["-c", script, "sh", Command.folder.appending(path: "kinfer").path] + arguments(data, out, []))
+    #expect(run.exitCode == 1 && run.errorLine?.hasPrefix("kinfer: error: ") == true, "\(run.errors)")
+    #expect(run.text.contains("\"epoch\":1"), "the training itself ended")
+    #expect(form != "kiln" || run.errorLine?.contains("error: \(out): cannot be written") == true, "\(run.errors)")
+    #expect(folder.names == before, "\(folder.names)")
   }
 
   /// A file's optimizer has counted its steps; a schedule of this training begins with it all the same.

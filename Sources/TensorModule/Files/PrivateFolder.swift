@@ -33,6 +33,14 @@ package struct PrivateFolder: ~Copyable {
     return try PrivateFolder(prefix: "\(folder.isEmpty ? "/tmp" : folder)/kiln-")
   }
 
+  /// Does work on files in the folder for one that is to stand elsewhere: errors at the former are said of the latter.
+  package func standing<Result>(for target: String, _ work: () throws -> Result) throws -> Result {
+    do { return try work() } catch let error as KilnError {
+      guard let first = error.path.first, first.hasPrefix(path) else { throw error }
+      throw KilnError(error.code, error.message, at: [target] + error.path.dropFirst(), hint: error.hint)
+    }
+  }
+
   deinit {
     if let folder = opendir(path) {
       while let entry = readdir(folder) {

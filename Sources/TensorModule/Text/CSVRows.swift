@@ -8,6 +8,8 @@ package enum CSVRows {
     var row: [String] = []
     var field: [UInt8] = []
     var isQuoted = false
+    // The row and column of the last quote that opened.
+    var opened = (row: 0, column: 0)
     var position = bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
     func text() throws -> String {
       guard let text = String(validating: field, as: UTF8.self) else {
@@ -33,6 +35,7 @@ package enum CSVRows {
           position += 1
         } else {
           isQuoted.toggle()
+          if isQuoted { opened = (rows.count + 1, row.count + 1) }
         }
       case UInt8(ascii: ",") where !isQuoted:
         row.append(try text())
@@ -42,7 +45,7 @@ package enum CSVRows {
       default: field.append(byte)
       }
     }
-    if isQuoted { throw KilnError(.badInput, "a quoted field does not end") }
+    if isQuoted { throw KilnError(.badInput, "the quoted field \(opened.column) of row \(opened.row) does not end") }
     try endRow()
     return rows
   }

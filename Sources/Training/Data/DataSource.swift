@@ -49,6 +49,9 @@ public final class DataSource: BatchSource {
     guard settings.batchSize > 0 else { throw KilnError(.usage, "--batch-size must be 1 or more, found \(settings.batchSize)") }
     self.store = store
     self.samples = samples ?? Array(0..<store.count)
+    var settings = settings
+    // More than all is all.
+    settings.batchSize = min(settings.batchSize, max(1, self.samples.count))
     self.settings = settings
     guard !self.samples.isEmpty else { throw KilnError(.badInput, "no samples are left", at: [store.path]) }
     if let augmentation = settings.augmentation {

@@ -81,7 +81,7 @@ extension TargetColumn {
   static func countFits(_ target: DataForm.Target, _ names: [String]) throws {
     guard let count = target.classCount, count != names.count else { return }
     throw KilnError(
-      .badInput, "\(names.count) classes (\(listed(names))); the output \(KilnError.quoted(target.name)) has \(count)",
+      .badInput, "\(names.count) class\(names.count == 1 ? "" : "es") (\(listed(names))); the output \(KilnError.quoted(target.name)) has \(count)",
       hint: target.labels == .binary ? nil : "--new-head \(names.count) gives the model a new last layer")
   }
 

@@ -31,16 +31,16 @@ struct TrainCommand: ParsableCommand {
   @Flag(help: "Replace an existing file.")
   var force = false
 
-  @Option(help: "Passes over the data.")
+  @Option(parsing: .unconditional, help: "Passes over the data.")
   var epochs = 1
 
-  @Option(help: ArgumentHelp("End when the validation loss got no better for so many epochs; the best weights are kept.", valueName: "epochs"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("End when the validation loss got no better for so many epochs; the best weights are kept.", valueName: "epochs"))
   var earlyStopping: Int?
 
   @Option(help: ArgumentHelp("Keep checkpoints in this folder.", valueName: "folder"))
   var checkpoint: String?
 
-  @Option(help: ArgumentHelp("Steps between checkpoints; without it one after each epoch.", valueName: "steps"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Steps between checkpoints; without it one after each epoch.", valueName: "steps"))
   var every: Int?
 
   @Flag(help: "Go on from the last checkpoint.")

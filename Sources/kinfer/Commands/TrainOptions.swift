@@ -12,13 +12,13 @@ struct TrainDataOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Data to measure the model by after each epoch.", valueName: "data"))
   var validation: String?
 
-  @Option(help: ArgumentHelp("The share of the training data to measure by instead.", valueName: "share"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The share of the training data to measure by instead.", valueName: "share"))
   var validationSplit: Double?
 
   @Option(help: ArgumentHelp("The column or feature with the targets.", valueName: "name"))
   var target: String?
 
-  @Option(help: "Samples in a step.")
+  @Option(parsing: .unconditional, help: "Samples in a step.")
   var batchSize = 32
 
   @Option(help: ArgumentHelp("Changes that pictures get: flip, crop, rotate, brightness, …, each with =AMOUNT.", valueName: "list"))
@@ -86,7 +86,7 @@ struct TrainChoices: ParsableArguments {
   @Option(help: "sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, ftrl, lion, lamb, adafactor.")
   var optimizer: String?
 
-  @Option(help: ArgumentHelp("The size of steps.", valueName: "rate"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The size of steps.", valueName: "rate"))
   var learningRate: Double?
 
   @Option(help: ArgumentHelp("How it changes over the training: cosine, step, exponential, one-cycle, plateau.", valueName: "name"))
@@ -104,16 +104,16 @@ struct TrainChoices: ParsableArguments {
   @Option(help: ArgumentHelp("Layers to train although the file freezes them; repeatable.", valueName: "glob"))
   var unfreeze: [String] = []
 
-  @Option(help: ArgumentHelp("Train only the last layers that have weights.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Train only the last layers that have weights.", valueName: "n"))
   var trainLast: Int?
 
-  @Option(help: ArgumentHelp("Replace the output by one for so many classes.", valueName: "classes"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Replace the output by one for so many classes.", valueName: "classes"))
   var newHead: Int?
 
-  @Option(help: ArgumentHelp("The longest that all gradients together may be.", valueName: "length"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("The longest that all gradients together may be.", valueName: "length"))
   var clipNorm: Double?
 
-  @Option(help: "Decides the order of samples, dropout and augmentation.")
+  @Option(parsing: .unconditional, help: "Decides the order of samples, dropout and augmentation.")
   var seed = 0
 
   @Flag(help: "Compute activations again for the derivative instead of keeping them: less memory, more time.")
@@ -122,7 +122,7 @@ struct TrainChoices: ParsableArguments {
   @Option(help: ArgumentHelp("bf16: multiply numbers of bfloat16 and keep activations in it; variables stay in float32.", valueName: "bf16"))
   var mixedPrecision: TrainingPrecision = .float32
 
-  @Option(help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
   var threads: Int?
 
   func validate() throws {

@@ -8,7 +8,7 @@ enum ArrayFile {
     func found(_ names: [String], _ what: String) throws -> (String, Tensor) {
       for name in names { if let tensor = arrays[name] { return (name, tensor) } }
       let holds = arrays.keys.sorted().prefix(8).map(KilnError.quoted).joined(separator: ", ")
-      throw KilnError(.badInput, "holds no array \(names.map(KilnError.quoted).joined(separator: " or ")) for \(what); it has \(holds)")
+      throw KilnError(.badInput, "holds no array \(names.enumerated().filter { !names[..<$0.offset].contains($0.element) }.map { KilnError.quoted($0.element) }.joined(separator: " or ")) for \(what); it has \(holds)")
     }
     let count = try found(names(form.inputs[0].name, form.inputs[0].aliases, form.inputs.count, "x"), "the input").1.shape.first ?? 0
     func counted(_ name: String, _ tensor: Tensor) throws {
