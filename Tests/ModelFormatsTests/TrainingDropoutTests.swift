@@ -10,11 +10,11 @@ import Training
 @Suite struct TrainingDropoutTests {
   static let folder = "\(FixtureCase.root)/fixtures/keras-3.15.1/train_dropout"
 
-  @Test func momentsAreKeras() throws {
-    let expected = try JSON.parse(String(contentsOfFile: "\(Self.folder)/expected.json", encoding: .utf8))
+  @Test(arguments: ["model.keras", "old.h5"]) func momentsAreKeras(_ file: String) throws {
+    let expected = try JSON.parse(String(contentsOfFile: "\(Self.folder)/\(file).json", encoding: .utf8))
     let outputs = try #require(expected["outputs"]?.objectValue?.entries)
     let sample = try #require(expected["x"]?.arrayValue).compactMap(\.doubleValue).map { Float($0) }
-    let imported = try TrainingParityTests.Imported("\(Self.folder)/model.keras")
+    let imported = try TrainingParityTests.Imported("\(Self.folder)/\(file)")
     var options = FineTuning.Options()
     options.metrics = try [MetricConfiguration("mean_squared_error")]
     (options.threads, options.seed) = (2, 11)
