@@ -28,6 +28,8 @@ public final class FineTuning {
     public var recomputes = false
     public var precision = TrainingPrecision.float32
     public var threads: Int?
+    /// Where steps run. Weights and the optimizer's state stay on the GPU between steps, in float32.
+    public var device = DeviceOptions()
 
     public init() {}
   }
@@ -55,7 +57,9 @@ public final class FineTuning {
     let compile = layers.description["compile_config"] ?? .null
     let trained = try Self.trained(model, options)
     let configuration = try Self.configuration(compile, model, options)
-    trainer = try Trainer(model, configuration: configuration, trained: trained)
+    var device = options.device
+    device.precision = .fp32
+    trainer = try Trainer(model, configuration: configuration, trained: trained, device: try device.backend())
     let places = Dictionary(
       trainer.engine.trained.enumerated().compactMap { place, index in model.variables[index].document.map { ($0, place) } },
       uniquingKeysWith: { first, _ in first })

@@ -7,6 +7,7 @@ extension Trainer {
   ///   - batch: how many batches of the present epoch were taken.
   ///   - state: what others keep beside it (early stopping, a lowered learning rate).
   package func checkpoint(batch: Int, state: JSONObject = JSONObject()) throws -> TrainingCheckpoint {
+    try engine.settle()
     var tensors: [(name: String, tensor: Tensor)] = []
     for index in model.variables.indices where engine.moves(index) {
       tensors.append(("weights/\(model.variables[index].value)", try engine.value(index)))
@@ -34,6 +35,23 @@ extension Trainer {
     return TrainingCheckpoint(epoch: epoch, batch: batch, step: engine.stepNumber, tensors: tensors, state: .object(state))
   }
 
+  /// Goes back to the last state that the processor knows, after a device was lost with the steps since then.
+  ///
+  /// - Returns: the first batch of the epoch to take.
+  func goBack() throws -> Int {
+    guard let snapshot else { throw KilnError(.internal, "there is no state to go back to") }
+    engine.forgetLoss()
+    try restore(snapshot)
+    return snapshot.batch
+  }
+
+  /// Keeps the present state where a device may be lost with its own.
+  func takeSnapshot(batch: Int) throws {
+    guard engine.backend?.mayFallBack == true else { return snapshot = nil }
+    snapshot = try checkpoint(batch: batch)
+    snapshotTime = ContinuousClock.now
+  }
+
   /// Goes on from a checkpoint.
   ///
   /// - Parameter weightsOnly: take the weights and statistics alone, as at the end of early stopping.
@@ -44,6 +62,7 @@ extension Trainer {
       guard let found = known[name] else { throw KilnError(.badInput, "the checkpoint has no \(KilnError.quoted(name))") }
       return found
     }
+    try engine.settle(changing: true)
     for index in model.variables.indices where engine.moves(index) {
       try engine.setValue(index, to: try tensor("weights/\(model.variables[index].value)"))
     }

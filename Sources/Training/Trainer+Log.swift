@@ -9,7 +9,8 @@ extension Trainer {
 
   /// The gradients of the last step, under the names of their variables.
   package func lastGradients() throws -> [(name: String, tensor: Tensor)] {
-    try engine.trained.enumerated().map { place, index in (model.variables[index].value, try engine.gradients.tensor(place)) }
+    try engine.settleGradients()
+    return try engine.trained.enumerated().map { place, index in (model.variables[index].value, try engine.gradients.tensor(place)) }
   }
 
   /// The graph of the model, for people.

@@ -28,10 +28,17 @@ public final class Trainer {
   public var callbacks: [any TrainingCallback] = []
   /// Epochs done.
   public internal(set) var epoch = 0
+  /// What training goes back to when a device is lost.
+  var snapshot: TrainingCheckpoint?
+  var snapshotTime = ContinuousClock.now
 
-  /// - Parameter trained: the variables that are trained, by place; nil takes those that the source trains.
+  /// - Parameters:
+  ///   - trained: the variables that are trained, by place; nil takes those that the source trains.
+  ///   - device: runs the steps where it can.
   /// - Throws: `KilnError` for what training does not support.
-  package init(_ model: TrainingModel, configuration: TrainingConfiguration, trained: Set<Int>? = nil) throws {
+  package init(
+    _ model: TrainingModel, configuration: TrainingConfiguration, trained: Set<Int>? = nil, device: (any DeviceBackend)? = nil
+  ) throws {
     guard configuration.losses.contains(where: { $0 != nil }) else {
       throw KilnError(.usage, "the model was not compiled with a loss", hint: "--loss NAME")
     }
@@ -58,7 +65,7 @@ public final class Trainer {
     (options.recomputes, options.precision) = (configuration.recomputes, configuration.precision)
     self.model = model
     self.configuration = configuration
-    engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads)
+    engine = try TrainingEngine(model, options, configuration.optimizer, threads: configuration.threads, device: device)
     metrics = configuration.metrics.map { $0.map { MetricState($0) } }
     running = RunningLoss(configuration.losses.count)
     if let json = configuration.optimizer.schedule { schedule = try LearningRateSchedule(keras: json) }
@@ -85,14 +92,19 @@ public final class Trainer {
     for callback in callbacks { try callback.willBeginTraining() }
     while epoch < epochs {
       for callback in callbacks { try callback.willBeginEpoch(epoch) }
-      let report = try trainEpoch(source, validation, epochs, firstBatch, onStep)
+      let report: EpochReport
+      do { report = try trainEpoch(source, validation, epochs, firstBatch, onStep) } catch let error as KilnError {
+        guard engine.hasLostSteps, snapshot != nil else { throw error }
+        firstBatch = try goBack()
+        continue
+      }
       firstBatch = 0
       epoch += 1
       var goesOn = try onEpoch(report)
       for callback in callbacks { if try !callback.didEndEpoch(report) { goesOn = false } }
       if !goesOn { break }
     }
-    engine.finish()
+    try engine.finish()
     for callback in callbacks { try callback.didEndTraining() }
   }
 
@@ -104,6 +116,7 @@ public final class Trainer {
       running = RunningLoss(configuration.losses.count)
       resetMetrics()
     }
+    try takeSnapshot(batch: firstBatch)
     goesOnInEpoch = false
     var steps = firstBatch
     var rate = currentRate
@@ -120,7 +133,9 @@ public final class Trainer {
         epoch: epoch, step: steps - 1, stepCount: source.batchCount, sampleCount: running.samples, metrics: values(running), learningRate: rate)
       try onStep(report)
       for callback in callbacks { try callback.didEndStep(report) }
+      if snapshot != nil, ContinuousClock.now - snapshotTime > .seconds(60) { try takeSnapshot(batch: steps) }
     }
+    try engine.settle()
     guard steps > 0 else {
       let skipped = source.skippedCount
       throw KilnError(.badInput, skipped == 0 ? "the training data have no samples" : "none of the \(skipped) samples of the training data can be read")
@@ -135,9 +150,8 @@ public final class Trainer {
 
   /// Takes a step; what is wrong with its numbers is said with the place and what is kept of the training.
   private func train(_ batch: StepBatch, _ rate: Double, step: Int) throws -> StepResult {
-    do { return try engine.train(batch, rate: rate) } catch let error as KilnError {
-      guard error.code == .failed else { throw error }
-      throw KilnError(error.code, "\(error.message), step \(step + 1) of epoch \(epoch + 1)", hint: "the learning rate may be too large; the last checkpoint stays as it is")
+    do { return try engine.train(batch, rate: rate) } catch let error as StepDivergence {
+      throw KilnError(.failed, "\(error.message), step \(step + 1) of epoch \(epoch + 1)", hint: "the learning rate may be too large; the last checkpoint stays as it is")
     }
   }
 
@@ -240,11 +254,13 @@ public final class Trainer {
 extension Trainer {
   /// The optimizer's state as Keras 3 keeps it.
   package func optimizerVariables(order: [Int?], shapes: [Shape]) throws -> [Tensor] {
-    try engine.optimizer.kerasVariables(order: order, shapes: shapes)
+    try engine.settle()
+    return try engine.optimizer.kerasVariables(order: order, shapes: shapes)
   }
 
   /// Goes on from a state as Keras 3 keeps it.
   package func restoreOptimizer(_ variables: [Tensor], order: [Int?]) throws {
+    try engine.settle(changing: true)
     try engine.optimizer.restore(kerasVariables: variables, order: order)
   }
 

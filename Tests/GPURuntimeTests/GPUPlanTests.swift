@@ -194,9 +194,15 @@ import Testing
 
 /// A device that fails when it is used.
 private final class FailingBackend: DeviceBackend {
-  func place(_ graph: Graph) throws -> DevicePlacement? { throw KilnError(.failed, "the GPU could not run a kernel: it is gone") }
+  func place(_ graph: Graph, _ residents: DeviceResidents) throws -> DevicePlacement? { throw KilnError(.failed, "the GPU could not run a kernel: it is gone") }
 
   func fallBack(after error: KilnError) -> Bool { error.message.contains("GPU") }
+
+  func memory(byteCount: Int) throws -> any DeviceMemory { throw KilnError(.failed, "the GPU is gone") }
+
+  var alignment: Int { 64 }
+
+  var mayFallBack: Bool { true }
 }
 
 @Suite struct DeviceFallBackTests {

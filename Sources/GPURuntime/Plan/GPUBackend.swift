@@ -76,23 +76,40 @@ package final class GPUBackend: DeviceBackend {
     return true
   }
 
-  package func place(_ graph: Graph) throws -> DevicePlacement? {
-    try failure.noting { try placement(graph) }
+  package func memory(byteCount: Int) throws -> any DeviceMemory {
+    try failure.noting { try GPUMemory(context, queue, failure, byteCount: byteCount) }
   }
 
-  private func placement(_ graph: Graph) throws -> DevicePlacement? {
+  package var mayFallBack: Bool { !options.isStrict }
+
+  package var alignment: Int { context.device.alignment }
+
+  package func place(_ graph: Graph, _ residents: DeviceResidents) throws -> DevicePlacement? {
+    try failure.noting { try placement(graph, residents) }
+  }
+
+  private func placement(_ given: Graph, _ residents: DeviceResidents) throws -> DevicePlacement? {
+    var graph = given
+    var lent = try ResidentValues(graph, residents)
     var consumed = Set(graph.outputs.map(\.value))
     for node in graph.nodes { consumed.formUnion(node.inputs) }
-    let candidates = try candidates(of: graph, consumed)
-    let choice = try Placement(graph: graph, candidates: candidates, options: options, cost: PlacementCost(context.device)).choose()
-    let onDevice = choice.onDevice
+    var candidates = try candidates(of: graph, consumed)
+    let held: Set<ValueID>? = residents.isEmpty ? nil : Set(lent.inputs.keys)
+    let choice = try Placement(
+      graph: graph, candidates: candidates, options: options, cost: PlacementCost(context.device), held: held, mustStay: residents.mustStay
+    ).choose()
+    var onDevice = choice.onDevice
     tell(choice)
     guard onDevice.contains(true) else { return nil }
+    if !residents.isEmpty {
+      try lent.bridge(&graph, &onDevice)
+      for node in graph.nodes[candidates.count...] { candidates.append(try candidate(node, in: graph, consumed.union(node.outputs), GPUTuner(context, .off, options.precision))) }
+    }
     let schedule = Schedule(graph, onDevice)
-    let runs = schedule.deviceRuns(graph) { index in
+    let runs = schedule.deviceRuns(graph, held: Set(lent.inputs.keys)) { index in
       if case .runs(let lowering) = candidates[index] { lowering } else { nil }
     }
-    var builder = GPUPlanBuilder(graph, context, options.precision, store, queue, failure)
+    var builder = GPUPlanBuilder(graph, context, options.precision, store, queue, failure, lent)
     let plan = try builder.build(runs)
     largestArena.withLock { $0 = max($0, plan.arenaBytes) }
     var placed = graph

@@ -7,8 +7,10 @@ import TensorModule
 /// Values lie in one arena; a value that several parts use stays there. What a part reads from the processor lies side by side in
 /// its *inbox*, what it gives in its *outbox*, so that each is one transfer.
 final class GPUPlan: DeviceProgram {
-  /// Bytes of the arena.
+  /// Bytes of the arena, or of memory that stays.
   struct Region: Hashable, Sendable {
+    /// An index in `memories`, or −1 for the arena.
+    var memory = -1
     var offset: Int
     var byteCount: Int
   }
@@ -66,8 +68,14 @@ final class GPUPlan: DeviceProgram {
   let parts: [Part]
   let arenaBytes: Int
   let flagErrors: [KilnError]
+  /// What residents lie in. Runs then go through one queue with all others of the backend.
+  let memories: [GPUMemory]
 
-  init(_ context: GPUContext, _ failure: GPUFailure, _ commands: [Command], _ parts: [Part], arenaBytes: Int, flagErrors: [KilnError]) {
+  init(
+    _ context: GPUContext, _ failure: GPUFailure, _ commands: [Command], _ parts: [Part], arenaBytes: Int, flagErrors: [KilnError],
+    memories: [GPUMemory]
+  ) {
+    self.memories = memories
     self.context = context
     self.failure = failure
     self.commands = commands

@@ -12,6 +12,8 @@ struct GPUPlanBuilder {
     var byteCount: Int
     var first: Int
     var last: Int
+    /// Where it is when it is no part of the arena.
+    var resident: ResidentValues.Place?
   }
 
   private struct Storage {
@@ -37,6 +39,7 @@ struct GPUPlanBuilder {
   let store: GPUWeightStore
   let queue: GPUQueue
   let failure: GPUFailure
+  let residents: ResidentValues
 
   private var storage: [Storage?]
   private var buffers: [Buffer] = []
@@ -46,8 +49,12 @@ struct GPUPlanBuilder {
   private var parts: [GPUPlan.Part] = []
   private var boxes: [(inbox: Int?, outbox: Int?)] = []
 
-  init(_ graph: Graph, _ context: GPUContext, _ precision: GPUPrecision, _ store: GPUWeightStore, _ queue: GPUQueue, _ failure: GPUFailure) {
+  init(
+    _ graph: Graph, _ context: GPUContext, _ precision: GPUPrecision, _ store: GPUWeightStore, _ queue: GPUQueue, _ failure: GPUFailure,
+    _ residents: ResidentValues
+  ) {
     self.failure = failure
+    self.residents = residents
     self.graph = graph
     self.context = context
     self.precision = precision
@@ -66,9 +73,17 @@ struct GPUPlanBuilder {
       for output in run.outputs { lastUse[output.index] = max(lastUse[output.index], time + 1 + run.nodes.count) }
       time += run.nodes.count + 2
     }
+    guard residents.inputs.isEmpty && residents.outputs.isEmpty || precision == .float32 else {
+      throw KilnError(.internal, "values that stay on the GPU are float32 there")
+    }
+    for output in residents.outputs.keys { lastUse[output.index] = time }
+    for (input, place) in residents.inputs {
+      storage[input.index] = Storage(buffer: buffers.count, byteOffset: 0)
+      buffers.append(Buffer(byteCount: deviceBytes(input), first: 0, last: lastUse[input.index], resident: place))
+    }
     time = 0
-    for run in runs {
-      try append(run, at: time)
+    for (number, run) in runs.enumerated() {
+      try append(run, at: time, isLast: number == runs.count - 1)
       time += run.nodes.count + 2
     }
     return try assemble()
@@ -76,7 +91,7 @@ struct GPUPlanBuilder {
 
   // MARK: Runs
 
-  private mutating func append(_ run: DeviceRunNodes, at time: Int) throws {
+  private mutating func append(_ run: DeviceRunNodes, at time: Int, isLast: Bool) throws {
     var part = GPUPlan.Part()
     part.operandCount = run.inputs.count
     part.resultCount = run.outputs.count
@@ -87,6 +102,7 @@ struct GPUPlanBuilder {
       part.nodes.append(try append(graph.nodes[entry.index], entry.lowering, position, at: time + 1 + position))
     }
     part.flags = firstFlag..<flagErrors.count
+    if isLast { keepResidents() }
     let outbox = try download(run, &part, at: time + 1 + run.nodes.count)
     part.commands = firstCommand..<work.count
     parts.append(part)
@@ -178,6 +194,9 @@ struct GPUPlanBuilder {
         place.byteOffset += alias.byteOffset
         storage[output.index] = place
         buffers[place.buffer].last = max(buffers[place.buffer].last, last)
+      } else if let place = residents.outputs[output], let buffer = residentBuffer(place, number, lowering, time) {
+        storage[output.index] = Storage(buffer: buffer, byteOffset: 0)
+        buffers[buffer].last = max(buffers[buffer].last, last)
       } else if let buffer = takeOver(number, lowering, time) {
         storage[output.index] = Storage(buffer: buffer, byteOffset: 0)
         buffers[buffer].last = max(buffers[buffer].last, last)
@@ -239,12 +258,43 @@ struct GPUPlanBuilder {
       let value = node.inputs[candidate]
       guard let place = storage[value.index], place.byteOffset == 0, lastUse[value.index] == time else { continue }
       let buffer = buffers[place.buffer]
+      guard buffer.resident == nil else { continue }
       guard buffer.byteCount == deviceBytes(node.outputs[output]), buffer.byteCount == deviceBytes(value), buffer.last <= time else { continue }
       let others = node.inputs.indices.filter { storage[node.inputs[$0].index]?.buffer == place.buffer }
       guard others.allSatisfy({ candidates.contains($0) && storage[node.inputs[$0].index]?.byteOffset == 0 }) else { continue }
       if !node.outputs.prefix(output).contains(where: { storage[$0.index]?.buffer == place.buffer }) { return place.buffer }
     }
     return nil
+  }
+
+  // MARK: Residents
+
+  /// The buffer of a place that a result may be written to at once: nobody reads later what was there before.
+  private mutating func residentBuffer(_ place: ResidentValues.Place, _ output: Int, _ lowering: GPULowering, _ time: Int) -> Int? {
+    let node = lowering.node
+    guard let old = residents.inputs.first(where: { $0.value == place })?.key, let buffer = storage[old.index]?.buffer else {
+      if let known = buffers.firstIndex(where: { $0.resident == place }) { return known }
+      buffers.append(Buffer(byteCount: deviceBytes(node.outputs[output]), first: time, last: time, resident: place))
+      return buffers.count - 1
+    }
+    let size = deviceBytes(node.outputs[output])
+    guard buffers[buffer].byteCount == size, lastUse[old.index] <= time, buffers[buffer].last <= time else { return nil }
+    let readers = node.inputs.indices.filter { storage[node.inputs[$0].index]?.buffer == buffer }
+    let allowed = lowering.inPlace.filter { $0.output == output }.map(\.input)
+    guard readers.allSatisfy({ allowed.contains($0) && storage[node.inputs[$0].index]?.byteOffset == 0 && deviceBytes(node.inputs[$0]) == size }) else { return nil }
+    return node.outputs.prefix(output).contains { storage[$0.index]?.buffer == buffer } ? nil : buffer
+  }
+
+  /// Copies the residents that were made elsewhere to their places; those that read a place before those that replace it.
+  private mutating func keepResidents() {
+    var copies: [(from: PendingArgument, to: PendingArgument, readsPlace: Bool)] = []
+    for (output, target) in residents.outputs.sorted(by: { $0.key.index < $1.key.index }) {
+      guard deviceBytes(output) > 0, let own = storage[output.index], let from = place(output) else { continue }
+      if buffers[own.buffer].resident == target, own.byteOffset == 0 { continue }
+      buffers.append(Buffer(byteCount: deviceBytes(output), first: 0, last: 0, resident: target))
+      copies.append((from, .place(buffer: buffers.count - 1, byteOffset: 0, byteCount: deviceBytes(output)), buffers[own.buffer].resident != nil))
+    }
+    for copy in copies.filter(\.readsPlace) + copies.filter({ !$0.readsPlace }) { work.append((.copy(from: copy.from, to: copy.to), -1)) }
   }
 
   // MARK: Memory
@@ -272,10 +322,14 @@ struct GPUPlanBuilder {
 
   private func assemble() throws -> GPUPlan {
     // Sizes that are multiples of the device's alignment give offsets that are.
+    let own = buffers.indices.filter { buffers[$0].resident == nil }
     let layout = ArenaPlanner.plan(
-      buffers.map { ArenaPlanner.Request(byteCount: max(context.device.alignment, aligned($0.byteCount)), first: $0.first, last: $0.last) })
+      own.map { ArenaPlanner.Request(byteCount: max(context.device.alignment, aligned(buffers[$0].byteCount)), first: buffers[$0].first, last: buffers[$0].last) })
+    var offsets = [Int](repeating: 0, count: buffers.count)
+    for (place, buffer) in own.enumerated() { offsets[buffer] = layout.offsets[place] }
     func region(_ buffer: Int, _ byteOffset: Int = 0, _ byteCount: Int) -> GPUPlan.Region {
-      GPUPlan.Region(offset: layout.offsets[buffer] + byteOffset, byteCount: byteCount)
+      if let place = buffers[buffer].resident { return GPUPlan.Region(memory: place.memory, offset: place.offset + byteOffset, byteCount: byteCount) }
+      return GPUPlan.Region(offset: offsets[buffer] + byteOffset, byteCount: byteCount)
     }
     func argument(_ pending: PendingArgument) -> GPUPlan.Argument {
       switch pending {
@@ -303,7 +357,7 @@ struct GPUPlanBuilder {
       if let inbox = box.inbox { parts[index].inbox = region(inbox, 0, buffers[inbox].byteCount) }
       if let outbox = box.outbox { parts[index].outbox = region(outbox, 0, buffers[outbox].byteCount) }
     }
-    return GPUPlan(context, failure, commands, parts, arenaBytes: layout.byteCount, flagErrors: flagErrors)
+    return GPUPlan(context, failure, commands, parts, arenaBytes: layout.byteCount, flagErrors: flagErrors, memories: residents.memories)
   }
 }
 

@@ -28,7 +28,7 @@ final class GPUWorkspace: DeviceWorkspace {
   init(_ plan: GPUPlan) throws {
     self.plan = plan
     context = plan.context
-    queue = try GPUQueue(plan.context, profiling: false)
+    queue = try plan.memories.first?.queue ?? GPUQueue(plan.context, profiling: false)
     let kernelCount = plan.commands.count
     sizes = .allocate(capacity: max(1, kernelCount * 6))
     sizes.initialize(repeating: 1, count: max(1, kernelCount * 6))
@@ -50,7 +50,8 @@ final class GPUWorkspace: DeviceWorkspace {
     var parts: [GPUPlan.Region: GPUBuffer] = [:]
     func buffer(_ region: GPUPlan.Region) throws -> GPUBuffer {
       if let found = parts[region] { return found }
-      let made = try GPUBuffer(part: arena, offset: region.offset, byteCount: region.byteCount)
+      let whole = region.memory < 0 ? arena : plan.memories[region.memory].buffer
+      let made = try GPUBuffer(part: whole, offset: region.offset, byteCount: region.byteCount)
       parts[region] = made
       buffers.append(made)
       return made

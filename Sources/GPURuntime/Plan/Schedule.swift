@@ -46,10 +46,12 @@ struct Schedule {
   }
 
   /// The device's runs with what crosses to and from the processor.
-  func deviceRuns(_ graph: Graph, lowering: (Int) -> GPULowering?) -> [DeviceRunNodes] {
+  ///
+  /// - Parameter held: values that are on the device before the first run.
+  func deviceRuns(_ graph: Graph, held: Set<ValueID> = [], lowering: (Int) -> GPULowering?) -> [DeviceRunNodes] {
     var hostReads = Set(graph.outputs.map(\.value))
     for run in runs where !run.isDevice { for index in run.nodes { hostReads.formUnion(graph.nodes[index].inputs) } }
-    var onDevice: Set<ValueID> = []
+    var onDevice = held
     return runs.filter(\.isDevice).map { run in
       var inputs: [ValueID] = []
       var outputs: [ValueID] = []

@@ -6,12 +6,23 @@ package protocol DeviceBackend: AnyObject, Sendable {
   /// The graph with runs of nodes that the device takes in the form of `DeviceRun` nodes, nodes reordered as it sees fit; nil
   /// when the device takes none.
   ///
-  /// - Parameter graph: its shapes are all fixed.
+  /// - Parameters:
+  ///   - graph: its shapes are all fixed.
+  ///   - residents: the inputs and outputs that lie in the device's own memory; the graph of the placement does not have them.
   /// - Throws: `KilnError` when the device fails, or must take nodes that it cannot run.
-  func place(_ graph: Graph) throws -> DevicePlacement?
+  func place(_ graph: Graph, _ residents: DeviceResidents) throws -> DevicePlacement?
 
   /// Whether the processor takes over after an error, because the device failed and may be done without; says so once.
   func fallBack(after error: KilnError) -> Bool
+
+  /// Whether `fallBack` may ever say so.
+  var mayFallBack: Bool { get }
+
+  /// Memory for residents; its contents are not set.
+  func memory(byteCount: Int) throws -> any DeviceMemory
+
+  /// Bytes to which places in such memory are aligned.
+  var alignment: Int { get }
 }
 
 /// What a device makes of a graph.

@@ -89,7 +89,7 @@ package struct PlanBuilder {
     pool: ThreadPool = .single, overwritable: [Int: Int] = [:]
   ) throws -> Plan {
     let specialized = try graph.specialized(to: shapes)
-    let placement = options.referenceOnly ? nil : try options.device?.place(specialized)
+    let placement = options.referenceOnly ? nil : try options.device?.place(specialized, options.residents)
     var builder = PlanBuilder(placement?.graph ?? specialized, options, weights, pool, overwritable, placement?.program)
     return try builder.build()
   }

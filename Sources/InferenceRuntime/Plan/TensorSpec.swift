@@ -24,6 +24,8 @@ package struct PlanOptions: Sendable {
   package var memoryLimit: Int?
   /// The device that takes a share of the nodes.
   package var device: (any DeviceBackend)?
+  /// What of the graph's inputs and outputs lies in memory of that device.
+  package var residents = DeviceResidents()
 
   /// How weights are kept in layers that take as long as reading their weights.
   package var weights: WeightForm

@@ -11,7 +11,15 @@ struct Constraint {
 
   private let kind: Kind
   private let shape: Shape
-  private let axes: [Int]
+  /// Along which lengths are taken.
+  let axes: [Int]
+
+  var isNonNegative: Bool { if case .nonNegative = kind { true } else { false } }
+
+  /// The bounds of lengths; nil where they are 1.
+  var bounds: (low: Float, high: Float, rate: Float)? {
+    if case .norm(let low, let high, let rate) = kind { (low, high, rate) } else { nil }
+  }
 
   init(_ json: JSON, shape: Shape) throws {
     let name = json["class_name"]?.stringValue ?? json["name"]?.stringValue ?? json.stringValue ?? ""

@@ -15,9 +15,8 @@ extension OptimizerState {
   ) {
     learningRate = Float(rate)
     let count = Int64(layout.count)
-    var isUpdate = true
+    let isUpdate = nextStepIsUpdate
     if let steps = configuration.accumulationSteps, steps > 0, let accumulated {
-      isUpdate = (iteration + 1) % steps == 0
       if isUpdate {
         let share = 1 / Float(steps)
         kiln_blend(count, gradients.floats, accumulated.floats, share, share)
@@ -28,14 +27,21 @@ extension OptimizerState {
     }
     if isUpdate { update(weights, gradients, rows.contains { $0 != nil } ? rows : [], pool) }
     if let averages {
-      let momentum = updates == 0 ? 0 : Float(configuration.averageMomentum)
-      kiln_blend(count, averages.floats, weights.floats, momentum, 1 - momentum)
-      if let frequency = configuration.averageOverwriteFrequency, (updates + 1) % frequency == 0 {
+      kiln_blend(count, averages.floats, weights.floats, nextAverageMomentum, 1 - nextAverageMomentum)
+      if nextStepTakesAverages {
         weights.floats.update(from: averages.floats, count: layout.count)
       }
     }
     iteration += 1
   }
+
+  /// Whether the next step moves the weights, and does not only gather gradients.
+  var nextStepIsUpdate: Bool { configuration.accumulationSteps.map { $0 <= 0 || (iteration + 1) % $0 == 0 } ?? true }
+
+  var nextAverageMomentum: Float { updates == 0 ? 0 : Float(configuration.averageMomentum) }
+
+  /// Whether the averages become the weights behind the next step.
+  var nextStepTakesAverages: Bool { configuration.averageOverwriteFrequency.map { (updates + 1) % $0 == 0 } ?? false }
 
   private func update(
     _ weights: ParameterMemoryBlock, _ gradients: ParameterMemoryBlock, _ rows: [UnsafeMutablePointer<Float>?], _ pool: ThreadPool
@@ -107,7 +113,7 @@ extension OptimizerState {
   }
 
   /// The numbers of this step, computed in Float as Keras does.
-  private func parameters() -> kiln_update_params {
+  func parameters() -> kiln_update_params {
     var p = kiln_update_params()
     let step = Float(updates + 1)
     p.scale = 1
@@ -177,7 +183,7 @@ extension OptimizerState {
     _ rowSquares: UnsafeMutablePointer<Float>?
   ) {
     let (w, g, v) = (weights[index], gradients[index], slots[0][index])
-    let (count, shape, step) = (layout.size(index), layout.shapes[index], Float(updates + 1))
+    let (count, shape) = (layout.size(index), layout.shapes[index])
     if count == 0 { return }
     let decay = Float(configuration.weightDecay ?? 0) * learningRate
     for place in 0..<count {
@@ -187,10 +193,8 @@ extension OptimizerState {
     }
     func rms(_ x: UnsafeMutablePointer<Float>) -> Float { Float((kiln_sum_of_squares(Int64(count), x) / Double(count)).squareRoot()) }
     func squared(_ place: Int) -> Float { rowSquares?[place] ?? g[place] * g[place] }
-    let root = 1 / step.squareRoot()
-    let rate = configuration.option("relative_step") != 0 ? min(learningRate, root) : learningRate
-    let alpha = max(configuration.option("epsilon_2"), rms(w)) * min(rate, root)
-    let beta = 1 - Float(Scalar.pow(Double(step), configuration.options["beta_2_decay"] ?? -0.8))
+    let (beta, rate) = adafactorNumbers()
+    let alpha = max(configuration.option("epsilon_2"), rms(w)) * rate
     let epsilon = configuration.option("epsilon_1")
     if shape.count >= 2 {
       let (height, width) = (shape[shape.count - 2], shape[shape.count - 1])

@@ -1,26 +1,29 @@
 import InferenceRuntime
 import TensorModule
 
-/// Where the trained variables lie in one block of floats: each from a multiple of 16 on.
+/// Where variables lie in one block of floats: each from a multiple of 16 on, or of what a device wants.
 struct ParameterLayout {
   let shapes: [Shape]
   let offsets: [Int]
   /// Floats in a block, the gaps between variables included.
   let count: Int
 
-  init(_ shapes: [Shape]) {
+  init(_ shapes: [Shape], alignment: Int = 16) {
     self.shapes = shapes
     var offsets: [Int] = []
     var next = 0
     for shape in shapes {
       offsets.append(next)
-      next += (shape.elementCount + 15) / 16 * 16
+      next += (shape.elementCount + alignment - 1) / alignment * alignment
     }
     self.offsets = offsets
     count = next
   }
 
   func size(_ index: Int) -> Int { shapes[index].elementCount }
+
+  /// The places of a variable's elements.
+  func range(_ index: Int) -> Range<Int> { offsets[index]..<offsets[index] + size(index) }
 }
 
 /// One block of floats for all trained variables: their values, gradients, or a state of the optimizer.

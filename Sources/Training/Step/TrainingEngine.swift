@@ -16,23 +16,33 @@ package final class TrainingEngine {
   let weights: ParameterMemoryBlock
   let gradients: ParameterMemoryBlock
   let optimizer: OptimizerState
-  private let places: [Int: Int]
+  let places: [Int: Int]
   /// Statistics that move, by place in the model's list.
-  private let statistics: [Int: (memory: RuntimeMemory, count: Int, momentum: Float)]
-  private let constraints: [(place: Int, constraint: Constraint)]
+  let statistics: [Int: (memory: RuntimeMemory, count: Int, momentum: Float)]
+  let constraints: [(place: Int, constraint: Constraint)]
   /// What stateful layers keep from batch to batch, and what they begin with.
-  private let states: [(memory: RuntimeMemory, initial: Tensor)]
-  private var plans: [PlanKey: StepPlan] = [:]
+  let states: [(memory: RuntimeMemory, initial: Tensor)]
+  /// The device that takes steps; nil once it failed, and where there is none.
+  var backend: (any DeviceBackend)?
+  /// What lies there, from the first step on.
+  var device: DeviceState?
+  var updates: [Bool: UpdatePlan] = [:]
+  /// Whether the device failed and took steps with it that are nowhere else.
+  package internal(set) var hasLostSteps = false
+  var plans: [PlanKey: StepPlan] = [:]
   private let packed = WeightStore()
 
-  private struct PlanKey: Hashable {
+  struct PlanKey: Hashable {
     var shapes: StepShapes
     var isTraining: Bool
   }
 
+  /// - Parameter device: what runs steps where it can; what it cannot run, the processor does.
   package init(
-    _ model: TrainingModel, _ options: StepOptions, _ configuration: OptimizerConfiguration, threads: Int? = nil
+    _ model: TrainingModel, _ options: StepOptions, _ configuration: OptimizerConfiguration, threads: Int? = nil,
+    device: (any DeviceBackend)? = nil
   ) throws {
+    backend = device
     self.model = model
     var options = options
     options.rows = configuration.rowTreatment
@@ -53,7 +63,7 @@ package final class TrainingEngine {
       zip(trained, tensors).map { index, tensor in
         let shape = model.variables[index].shape ?? tensor.shape
         return checkedProduct(shape) == tensor.count ? shape : tensor.shape
-      })
+      }, alignment: device.map(DeviceState.floatAlignment) ?? 16)
     weights = try ParameterMemoryBlock(layout)
     gradients = try ParameterMemoryBlock(layout)
     for (place, tensor) in tensors.enumerated() { try weights.set(place, to: tensor) }
@@ -82,16 +92,15 @@ package final class TrainingEngine {
   ///
   /// - Parameter rate: the learning rate of this step.
   /// - Returns: the loss before the step.
-  /// - Throws: `KilnError` (`failed`) when the loss or a gradient is not finite; the weights then stay as they were.
+  /// - Throws: `StepDivergence` when the loss or a gradient is not finite; the weights then stay as they were.
   package func train(_ batch: StepBatch, rate: Double) throws -> StepResult {
+    if let result = try onDevice({ try trainOnDevice(batch, rate: rate) }) { return result }
+    try settle(changing: true)
     let plan = try plan(batch, isTraining: true)
-    try run(plan, batch)
+    try plan.run(batch, number: stepNumber, memory)
     let result = result(plan)
-    guard result.loss.isFinite else { throw KilnError(.failed, "the loss is \(result.loss) at step \(stepNumber + 1)") }
-    if !kiln_all_finite(Int64(gradients.layout.count), gradients.floats) {
-      let wrong = trained.indices.first { !kiln_all_finite(Int64(gradients.layout.size($0)), gradients[$0]) } ?? 0
-      throw KilnError(.failed, "the gradient of \(KilnError.quoted(model.variables[trained[wrong]].value)) is not finite at step \(stepNumber + 1)")
-    }
+    guard result.loss.isFinite else { throw diverged(result.loss) }
+    if !kiln_all_finite(Int64(gradients.layout.count), gradients.floats) { throw divergedGradient() }
     let rows = options.rows.sum == nil ? [] : trained.map { plan.result(.rows($0)) }
     optimizer.step(weights, gradients, rows: rows, rate: rate, pool: pool)
     for (place, constraint) in constraints { constraint.apply(weights[place]) }
@@ -104,41 +113,51 @@ package final class TrainingEngine {
     return result
   }
 
+  func diverged(_ loss: Double) -> StepDivergence { StepDivergence(message: "the loss is \(loss) at step \(stepNumber + 1)") }
+
+  func divergedGradient() -> StepDivergence {
+    let wrong = trained.indices.first { !kiln_all_finite(Int64(gradients.layout.size($0)), gradients[$0]) } ?? 0
+    return StepDivergence(message: "the gradient of \(KilnError.quoted(model.variables[trained[wrong]].value)) is not finite at step \(stepNumber + 1)")
+  }
+
   /// The loss and predictions of a batch as the model predicts.
   package func evaluate(_ batch: StepBatch) throws -> StepResult {
+    if let result = try onDevice({ try evaluateOnDevice(batch) }) { return result }
+    try settle(changing: !states.isEmpty)
     let plan = try plan(batch, isTraining: false)
-    try run(plan, batch)
+    try plan.run(batch, number: stepNumber, memory)
     return result(plan)
   }
 
-  private func run(_ plan: StepPlan, _ batch: StepBatch) throws {
-    try plan.run(
-      batch, number: stepNumber, states: states.map(\.memory),
-      variable: { index in
+  /// Where the processor has what steps read and write.
+  var memory: StepPlan.Places {
+    StepPlan.Places(
+      states: states.map(\.memory),
+      variable: { [self] index in
         if let place = places[index] { return UnsafeRawPointer(weights[place]) }
         guard let statistic = statistics[index] else { throw KilnError(.internal, "variable \(index) has no memory") }
         return UnsafeRawPointer(statistic.memory.base)
       },
-      gradient: { index in
+      gradient: { [self] index in
         guard let place = places[index] else { throw KilnError(.internal, "variable \(index) is not trained") }
         return UnsafeMutableRawPointer(gradients[place])
       })
   }
 
-  private func result(_ plan: StepPlan) -> StepResult {
+  func result(_ plan: StepPlan) -> StepResult {
     StepResult(
       loss: Double(plan.result(.loss)?.pointee ?? .nan),
       outputLosses: options.losses.indices.map { plan.result(.outputLoss($0)).map { Double($0.pointee) } },
       predictions: options.losses.indices.map { plan.tensor(.prediction($0)) }, masks: options.losses.indices.map { plan.tensor(.mask($0)) })
   }
 
-  private func plan(_ batch: StepBatch, isTraining: Bool) throws -> StepPlan {
+  func plan(_ batch: StepBatch, isTraining: Bool) throws -> StepPlan {
     let key = PlanKey(shapes: batch.shapes, isTraining: isTraining)
     if let found = plans[key] { return found }
     // The last batch of an epoch is often smaller; more shapes than these come and go.
     if plans.count >= 8 { plans.removeAll() }
     let graph = try StepGraphBuilder.build(model, options, key.shapes, isTraining: isTraining)
-    let plan = try StepPlan(graph, threads: pool, weights: packed)
+    let plan = try StepPlan(graph, threads: pool, weights: packed, device: backend, residents: try residents(graph))
     plans[key] = plan
     return plan
   }
@@ -149,8 +168,9 @@ package final class TrainingEngine {
   }
 
   /// Ends training: with averaged weights the averages become the weights, as at the end of Keras's `fit`.
-  package func finish() {
+  package func finish() throws {
     guard let averages = optimizer.averages, optimizer.iteration > 0 else { return }
+    try settle(changing: true)
     weights.floats.update(from: averages.floats, count: weights.layout.count)
   }
 
@@ -164,6 +184,7 @@ package final class TrainingEngine {
     guard let constant = model.constant(model.variables[index]), let tensor = model.graph.constants[constant] else {
       throw KilnError(.internal, "there is no variable \(index)")
     }
+    if moves(index) { try settle() }
     if let place = places[index] { return try weights.tensor(place, shape: tensor.shape) }
     guard let statistic = statistics[index] else { return tensor }
     return try Tensor(dtype: .float32, shape: tensor.shape) {
@@ -173,6 +194,7 @@ package final class TrainingEngine {
 
   /// Sets the value of a variable.
   package func setValue(_ index: Int, to tensor: Tensor) throws {
+    try settle(changing: true)
     if let place = places[index] { try weights.set(place, to: tensor) } else if let statistic = statistics[index] {
       let wide = try tensor.converted(to: .float32)
       guard wide.count == statistic.count else { throw KilnError(.badInput, "a statistic has \(wide.count) numbers instead of \(statistic.count)") }
@@ -182,7 +204,8 @@ package final class TrainingEngine {
 
   /// What stateful layers keep.
   package func keptStates() throws -> [Tensor] {
-    try states.map { state in
+    if !states.isEmpty { try settle() }
+    return try states.map { state in
       try Tensor(dtype: state.initial.dtype, shape: state.initial.shape) { $0.baseAddress?.copyMemory(from: state.memory.base, byteCount: state.initial.byteCount) }
     }
   }
@@ -192,6 +215,7 @@ package final class TrainingEngine {
     guard states[index].initial.shape == tensor.shape, states[index].initial.dtype == tensor.dtype else {
       throw KilnError(.badInput, "the checkpoint is one of another model")
     }
+    try settle(changing: true)
     states[index].memory.base.copyMemory(from: tensor.address, byteCount: tensor.byteCount)
   }
 
@@ -203,6 +227,11 @@ package final class TrainingEngine {
     }
     return graph
   }
+}
+
+/// A step whose loss or gradients are not finite; it moved nothing.
+struct StepDivergence: Error {
+  var message: String
 }
 
 /// What a step came to. Predictions lie in memory that the next step overwrites.

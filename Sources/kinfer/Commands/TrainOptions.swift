@@ -125,6 +125,10 @@ struct TrainChoices: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("Processor threads; all cores without it.", valueName: "n"))
   var threads: Int?
 
+  @Option(
+    help: "Where steps run: cpu, gpu (all of them), or auto (on the GPU what it can, the rest on the processor). The processor, or what KILN_DEVICE says, without it.")
+  var device: DeviceOptions.Choice?
+
   func validate() throws {
     if seed < 0 { throw ValidationError("--seed must be 0 or more, found \(seed)") }
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads must be 1…1024, found \(threads)") }
@@ -148,6 +152,7 @@ struct TrainChoices: ParsableArguments {
     options.clipNorm = clipNorm
     (options.freeze, options.unfreeze, options.trainLast) = (freeze, unfreeze, trainLast)
     (options.seed, options.threads, options.recomputes, options.precision) = (seed, threads, recompute, mixedPrecision)
+    options.device = DeviceOptions(try DeviceOptions.Choice.asked(device) ?? .cpu) { Console.note($0) }
     return options
   }
 }
