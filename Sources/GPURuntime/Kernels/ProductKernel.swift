@@ -11,6 +11,8 @@ struct ProductKernel {
   /// The operand of the node on the right, and what becomes of it when it is a constant.
   var right: Int
   var transform: RightTransform?
+  /// A right operand that this node's kernels make, in place of the node's.
+  var computed: GPUArgument?
   var epilogue = Epilogue()
   var bias = GPUArgument.absent
   var residual = GPUArgument.absent
@@ -56,11 +58,9 @@ struct ProductKernel {
   private func tiles(_ node: GPULowering) -> [GPUVariant] {
     TileKernel.candidates(m: m, n: n, node.device, epilogue).map { tile in
       GPUVariant(name: "tile \(tile.name)") {
-        let packed = node.packed(
-          right,
-          PackKernel.Layout(
-            depth: k, n: n, matrices: matrices, row: numbers.bRow, column: numbers.bColumn, matrix: matrix),
-          columns: tile.columns, transform: transform)
+        let layout = PackKernel.Layout(depth: k, n: n, matrices: matrices, row: numbers.bRow, column: numbers.bColumn, matrix: matrix)
+        let packed = computed.map { node.packed(computed: $0, layout, columns: tile.columns) }
+          ?? node.packed(right, layout, columns: tile.columns, transform: transform)
         let b: [GPUArgument] = [.int(matrix == 0 ? 0 : numbers.b.outer / matrix), .int(matrix == 0 ? 0 : numbers.b.inner / matrix)]
         node.kernel(
           tile.matmul, "matmul", [left, packed] + epilogueOperands + [result] + leftNumbers + b + resultNumbers,
@@ -72,6 +72,7 @@ struct ProductKernel {
   // MARK: GPUs
 
   private func rightArgument(_ node: GPULowering) -> GPUArgument {
+    if let computed { return computed }
     guard let transform, let tensor = node.constant(right) else { return node.input(right) }
     return node.weights(tensor, layout: transform.name, count: transform.count, fill: transform.fill)
   }

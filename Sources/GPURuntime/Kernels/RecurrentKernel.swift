@@ -17,6 +17,8 @@ struct RecurrentKernel {
   var localUnits: Int?
   var cell: String
   var gate: String
+  /// Whether it keeps what the derivative needs of each step.
+  var traces = false
 
   init?(_ rnn: RNN, units: Int, batch: Int, _ node: GPULowering) {
     guard let cell = ScalarPrinter.expression(rnn.activation.function, ["(v)"], rnn.activation.parameters, .float32),
@@ -56,6 +58,8 @@ struct RecurrentKernel {
     global const real *projected, global const real *weights, global const real *bias, global const real *start_h, global const real *start_c, \
     global const uchar *mask, global real *y, global real *last_h, global real *last_c, global float *scratch, int batch, int time, int units
     """
+
+  private var parameters: String { Self.parameters + (traces ? ", global real *trace" : "") }
 
   // MARK: Packing
 
@@ -105,16 +109,37 @@ struct RecurrentKernel {
     case .simple: return "\(type) next = \(act)(z0 + s0);"
     case .lstm:
       return """
-        cell = \(gate)(z1 + s1) * cell + \(gate)(z0 + s0) * \(act)(z2 + s2);
-        \(type) next = \(gate)(z3 + s3) * \(act)(cell);
+        \(type) g0 = \(gate)(z0 + s0), g1 = \(gate)(z1 + s1), g2 = \(act)(z2 + s2), g3 = \(gate)(z3 + s3), past = cell;
+        cell = g1 * cell + g0 * g2;
+        \(type) next = g3 * \(act)(cell);
         """
     case .gruResetAfter:
       return """
-        \(type) update = \(gate)(z0 + s0);
-        \(type) next = update * old + (1 - update) * \(act)(z2 + \(gate)(z1 + s1) * s2);
+        \(type) g0 = \(gate)(z0 + s0), g1 = \(gate)(z1 + s1), g2 = \(act)(z2 + g1 * s2);
+        \(type) next = g0 * old + (1 - g0) * g2;
         """
-    case .gru: return "\(type) next = update * old + (1 - update) * \(act)(z2 + s2);"
+    case .gru: return "\(type) g2 = \(act)(z2 + s2);\n\(type) next = update * old + (1 - update) * g2;"
     }
+  }
+
+  /// Statements behind `advance` that keep the step's fields, as `RNN.Cell.traceFields` names them; those of gates are 0 at masked steps.
+  ///
+  /// - Parameters:
+  ///   - keep: the statement that writes a field.
+  ///   - masked: the condition.
+  private func kept(_ keep: (Int, String) -> String, masked: String) -> String {
+    guard traces else { return "" }
+    let (gates, states): ([(Int, String)], [String]) =
+      switch rnn.cell {
+      case .simple: ([(0, "next")], ["old"])
+      case .lstm: ([(0, "g0"), (1, "g1"), (2, "g2"), (3, "g3")], ["past", "old"])
+      case .gruResetAfter: ([(0, "g0"), (1, "g1"), (2, "g2"), (3, "s2")], ["old"])
+      // The first two were kept before.
+      case .gru: ([(2, "g2")], ["old"])
+      }
+    let first = rnn.cell.traceFields - states.count
+    return gates.map { keep($0.0, masked == "0" ? $0.1 : "\(masked) ? nothing : \($0.1)") }.joined(separator: " ")
+      + states.enumerated().map { keep(first + $0, $1) }.joined(separator: " ")
   }
 
   private var outputs: String {
@@ -162,13 +187,17 @@ struct RecurrentKernel {
         .joined(separator: " ")
     }
     let isReset = rnn.cell == .gru
+    func keep(_ row: Int) -> (Int, String) -> String {
+      { "STT(trace, ((size_t)row\(row) * time + at) * \(rnn.cell.traceFields) * units + \($0) * units + u0, \($1));" }
+    }
     let early =
       """
           for (int block = 0; block < blocks; block++) {
             int u0 = block * WIDTH;
       \(isReset ? sums(0, 2, "h") : "")
       \(each { row in
-        "      { \(inputs(row, 0..<2)) STV(update\(row), u0, gate_v(z0 + s0)); STV(reset\(row), u0, gate_v(z1 + s1) * LDF(h\(row), u0)); }"
+        "      { \(inputs(row, 0..<2)) vec g0 = gate_v(z0 + s0), g1 = gate_v(z1 + s1); STV(update\(row), u0, g0); STV(reset\(row), u0, g1 * LDF(h\(row), u0)); "
+          + (traces ? "int count = min(WIDTH, units - u0); vec nothing = 0; \(keep(row)(0, "masked\(row) ? nothing : g0")) \(keep(row)(1, "masked\(row) ? nothing : g1"))" : "") + "}"
       })
           }
 
@@ -178,18 +207,14 @@ struct RecurrentKernel {
             { \(isReset ? inputs(row, 2..<3) + " vec update = LDF(update\(row), u0);" : inputs(row, 0..<g))
               vec old = LDF(h\(row), u0)\(rnn.cell == .lstm ? ", cell = LDF(c\(row), u0)" : "");
               \(advance("vec"))
+              \(traces ? "int count = min(WIDTH, units - u0); vec nothing = 0;" : "")
+              \(kept(keep(row), masked: "masked\(row)"))
               \(rnn.cell == .lstm ? "if (!masked\(row)) STV(c\(row), u0, cell);" : "")
               STV(n\(row), u0, next); }
       """
     }
     let text = """
-      static vec elements(vec v, int which) {
-        union { vec v; float e[WIDTH]; } u;
-        u.v = v;
-        if (which) for (int j = 0; j < WIDTH; j++) u.e[j] = GATE(u.e[j]);
-        else for (int j = 0; j < WIDTH; j++) u.e[j] = CELL(u.e[j]);
-        return u.v;
-      }
+      \(Self.elementFunctions(true))
       static vec recurrent_bias(global const real *bias, int at, int count) {
         union { vec v; float e[WIDTH]; } u;
         for (int j = 0; j < WIDTH; j++) u.e[j] = j < count ? LD(bias, at + j) : 0;
@@ -197,7 +222,7 @@ struct RecurrentKernel {
       }
       \(Self.vectorFunction("cell_v", rnn.activation, 0))
       \(Self.vectorFunction("gate_v", rnn.recurrentActivation, 1))
-      kernel void rnn(\(Self.parameters)) {
+      kernel void rnn(\(parameters)) {
         int first = get_global_id(0) * \(samples);
         if (first >= batch) return;
         int blocks = (units + WIDTH - 1) / WIDTH, padded = blocks * WIDTH;
@@ -244,16 +269,61 @@ struct RecurrentKernel {
       })
       }
       """
-    return KernelSource(
-      text,
-      defines + [
-        ("WIDTH", "\(width)"), ("vec", "float\(width)"), ("LDV(p, i)", "LD\(width)(p, i)"), ("LDF(p, i)", "vload\(width)(0, (p) + (i))"),
-        ("STV(p, i, v)", "vstore\(width)((v), 0, (p) + (i))"),
-      ])
+    return KernelSource(text, defines + Self.accessDefines(width, lanes: nil) + [("STV(p, i, v)", "STF(p, i, v)")])
+  }
+
+  /// How kernels over vectors, or lanes of GPUs, read and write: `LDF`, `STF` floats of scratch memory, `LDV` whole vectors of reals,
+  /// `LDT`, `STT` those `count` elements that a tensor has at its end.
+  static func accessDefines(_ width: Int, lanes: Int?) -> [(String, String)] {
+    if let lanes {
+      return [
+        ("LANES", "\(lanes)"), ("WIDTH", "1"), ("vec", "float"), ("LDF(p, i)", "((p)[i])"), ("STF(p, i, v)", "((p)[i] = (v))"),
+        ("LDT(p, i)", "LD(p, i)"), ("STT(p, i, v)", "ST(p, i, v)"),
+      ]
+    }
+    return [
+      ("WIDTH", "\(width)"), ("vec", "float\(width)"), ("LDV(p, i)", "LD\(width)(p, i)"), ("LDF(p, i)", "vload\(width)(0, (p) + (i))"),
+      ("STF(p, i, v)", "vstore\(width)((v), 0, (p) + (i))"), ("FULL(p, i, v)", "ST\(width)(p, i, v)"),
+      ("LDT(p, i)", "load_end(p, i, count)"), ("STT(p, i, v)", "store_end(p, i, v, count)"),
+    ]
+  }
+
+  static func activationDefines(_ rnn: RNN) -> [(String, String)] {
+    func text(_ activation: Activation) -> String { ScalarPrinter.expression(activation.function, ["(v)"], activation.parameters, .float32) ?? "v" }
+    return [("CELL(v)", "(\(text(rnn.activation)))"), ("GATE(v)", "(\(text(rnn.recurrentActivation)))")]
+  }
+
+  /// Activations that have no form for vectors, and access to the ends of tensors.
+  static func elementFunctions(_ vectors: Bool) -> String {
+    let ends = """
+      static vec load_end(global const real *p, size_t i, int count) {
+        if (count >= WIDTH) return LDV(p, i);
+        union { vec v; float e[WIDTH]; } u;
+        for (int j = 0; j < WIDTH; j++) u.e[j] = j < count ? LD(p, i + j) : 0;
+        return u.v;
+      }
+      static void store_end(global real *p, size_t i, vec v, int count) {
+        union { vec v; float e[WIDTH]; } u;
+        u.v = v;
+        if (count >= WIDTH) FULL(p, i, v);
+        else for (int j = 0; j < count; j++) ST(p, i + j, u.e[j]);
+      }
+
+      """
+    return """
+      static vec elements(vec v, int which) {
+        union { vec v; float e[WIDTH]; } u;
+        u.v = v;
+        if (which) for (int j = 0; j < WIDTH; j++) u.e[j] = GATE(u.e[j]);
+        else for (int j = 0; j < WIDTH; j++) u.e[j] = CELL(u.e[j]);
+        return u.v;
+      }
+      \(vectors ? ends : "")
+      """
   }
 
   /// The usual functions of vectors; the others go through their elements.
-  private static func vectorFunction(_ name: String, _ activation: Activation, _ which: Int) -> String {
+  static func vectorFunction(_ name: String, _ activation: Activation, _ which: Int) -> String {
     let body =
       switch activation.function {
       case .tanh: "tanh(v)"
@@ -280,12 +350,22 @@ struct RecurrentKernel {
         + used.map { "          s\($0) += a * LD(weights, w + \($0) * units);\n" }.joined() + "        }\n"
         + used.map { "        float z\($0) = LD(projected, ((size_t)row * time + at) * \(g) * units + \($0) * units + u);\n" }.joined()
     }
+    func keep(_ field: Int, _ value: String) -> String {
+      "ST(trace, ((size_t)row * time + at) * \(rnn.cell.traceFields) * units + \(field) * units + u, \(value));"
+    }
+    let held = rnn.cell == .lstm ? 2 : 1
+    let skipped =
+      traces
+      ? "else for (int u = lane; u < units; u += LANES) { " + (0..<rnn.cell.traceFields - held).map { keep($0, "0") }.joined(separator: " ")
+        + (held == 2 ? keep(4, "c[u]") : "") + keep(rnn.cell.traceFields - 1, "h[u]") + " }" : ""
     let early = """
           if (!masked) {
             for (int u = lane; u < units; u += LANES) {
       \(sums(0..<min(2, g), "h"))
-              gates[u] = GATE(z0 + s0);
-              reset[u] = GATE(z1 + s1) * h[u];
+              float g0 = GATE(z0 + s0), g1 = GATE(z1 + s1);
+              gates[u] = g0;
+              reset[u] = g1 * h[u];
+              \(traces ? keep(0, "g0") + keep(1, "g1") : "")
             }
           }
           \(barrier)
@@ -294,7 +374,7 @@ struct RecurrentKernel {
     let isReset = rnn.cell == .gru
     return KernelSource(
       """
-      kernel void rnn(\(Self.parameters)) {
+      kernel void rnn(\(parameters)) {
         int lane = get_local_id(0), row = get_global_id(1), live = 1;
       \(memory)
         \(space) float *h = memory, *n = memory + stride, *c = memory + 2 * stride, *last = memory + 3 * stride;
@@ -315,8 +395,10 @@ struct RecurrentKernel {
               \(advance("float"))
               \(rnn.cell == .lstm ? "c[u] = cell;" : "")
               n[u] = next;
+              \(kept(keep, masked: "0"))
             }
           }
+      \(skipped)
           \(barrier)
           for (int u = lane; u < units; u += LANES) {
       \(outputs)

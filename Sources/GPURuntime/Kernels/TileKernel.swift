@@ -235,13 +235,7 @@ extension GPULowering {
         }
       }
     }
-    let result = temporary(reals: count)
-    kernel(
-      PackKernel.source(columns: columns), "pack",
-      [
-        input(index), result, .int(layout.depth), .int(layout.n), .int(layout.row), .int(layout.column), .int(layout.matrix),
-      ], global: [blocks * columns, layout.depth, layout.matrices], local: [min(columns, device.maximumGroup), 1, 1])
-    return result
+    return packed(computed: input(index), layout, columns: columns)
   }
 
   private static func pack(_ source: UnsafeBufferPointer<Float>, _ layout: PackKernel.Layout, _ columns: Int, _ target: inout UnsafeMutableBufferPointer<Float>) {

@@ -9,8 +9,6 @@ package enum GPUCatalog {
   private static let factorization = "a factorization is a long sequence of small steps"
   private static let selection = "it picks boxes one after the other"
   private static let special = "its series need float64"
-  private static let training = "it orders the steps of a derivative, and training runs on the processor"
-  private static let unwritten = "no kernel is written for it"
 
   package static let withoutKernels: [(op: any OpDefinition.Type, reason: String)] = [
     (AsString.self, strings), (Base64Coding.self, strings), (DecodeCSV.self, strings), (DecodeRaw.self, strings), (HashCross.self, strings),
@@ -26,7 +24,6 @@ package enum GPUCatalog {
     (SymmetricEigen.self, factorization), (TriangularSolve.self, factorization),
     (CombinedNonMaxSuppression.self, selection), (NonMaxSuppression.self, selection),
     (SpecialFunction.self, special),
-    (After.self, training), (RNNGradient.self, unwritten),
   ]
 
   private static let reasons = Dictionary(withoutKernels.map { ($0.op.name, $0.reason) }) { first, _ in first }
