@@ -9,7 +9,7 @@ extension TrainingRun {
       ("the model", try tuning.trainer.fingerprint()), ("--data", data.data), ("--target", data.target ?? "none"),
       ("--image-size", data.imageSize.map { "\($0.height)x\($0.width)" } ?? "none"), ("--no-shuffle", "\(data.noShuffle)"), ("samples", "\(source.samples.count)"),
       ("validation samples", "\(validation?.samples.count ?? 0)"), ("--batch-size", "\(source.batchSize)"), ("--seed", "\(choices.seed)"),
-      ("--threads", choices.threads.map(String.init) ?? "all"), ("--device", try DeviceOptions.Choice.chosen(choices.device).rawValue), ("--optimizer", tuning.trainer.configuration.optimizer.kind.rawValue),
+      ("--threads", choices.threads.map(String.init) ?? "all"), ("--device", (try DeviceOptions.Choice.asked(choices.device) ?? .cpu).rawValue), ("--optimizer", tuning.trainer.configuration.optimizer.kind.rawValue),
       ("--learning-rate", choices.learningRate.map { "\($0)" } ?? "the file's"), ("--loss", choices.loss ?? "the file's"),
       ("--metrics", choices.metrics ?? "the file's"), ("--clip-norm", choices.clipNorm.map { "\($0)" } ?? "none"),
       ("--augment", data.augment ?? "none"), ("--class-weights", data.classWeights?.rawValue ?? "none"), ("--image-mode", data.imageMode.rawValue),

@@ -18,8 +18,12 @@ private enum TrainingDevice {
   private static let folder = "\(FixtureCase.root)/fixtures"
 
   /// A backend that takes every node that it can, and shares nothing.
-  private static func backend(strict: Bool = true, rules: [PlacementRule] = [], context: GPUContext? = nil, report: (@Sendable (String) -> Void)? = nil) throws -> GPUBackend {
-    try GPUBackend(#require(TrainingDevice.first), options: .init(isStrict: strict, rules: rules, ignoresCost: true, report: report), context: context)
+  private static func backend(
+    strict: Bool = true, rules: [PlacementRule] = [], vectors: Bool? = nil, context: GPUContext? = nil, report: (@Sendable (String) -> Void)? = nil
+  ) throws -> GPUBackend {
+    try GPUBackend(
+      #require(TrainingDevice.first), options: .init(isStrict: strict, rules: rules, prefersVectors: vectors, ignoresCost: true, report: report),
+      context: context)
   }
 
   private static func trainer(_ path: String, _ options: FineTuning.Options, _ device: (any DeviceBackend)?) throws -> (tuning: FineTuning, trainer: Trainer) {
@@ -104,6 +108,16 @@ private enum TrainingDevice {
     let data = "\(Self.folder)/training/compiled/\(name).npz"
     let device = try Self.course(imported.path, options, data: data, epochs: 2, Self.backend())
     Self.expect(device, try Self.course(imported.path, options, data: data, epochs: 2, nil), name)
+  }
+
+  /// With the kernels for GPUs.
+  @Test(arguments: TrainingParityTests.models)
+  func lanesFollowTheProcessor(_ model: String) throws {
+    let imported = try TrainingParityTests.Imported("\(TrainingParityTests.folder)/\(model).keras")
+    let options = try TrainingParityTests.options(.string("adam"))
+    let data = "\(TrainingParityTests.folder)/\(model).npz"
+    let device = try Self.course(imported.path, options, data: data, epochs: 1, Self.backend(vectors: false))
+    Self.expect(device, try Self.course(imported.path, options, data: data, epochs: 1, nil), model)
   }
 
   /// Derivatives on the processor, all else on the device.

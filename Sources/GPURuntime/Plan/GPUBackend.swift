@@ -94,10 +94,7 @@ package final class GPUBackend: DeviceBackend {
     var consumed = Set(graph.outputs.map(\.value))
     for node in graph.nodes { consumed.formUnion(node.inputs) }
     var candidates = try candidates(of: graph, consumed)
-    let held: Set<ValueID>? = residents.isEmpty ? nil : Set(lent.inputs.keys)
-    let choice = try Placement(
-      graph: graph, candidates: candidates, options: options, cost: PlacementCost(context.device), held: held, mustStay: residents.mustStay
-    ).choose()
+    let choice = try choose(graph, candidates, residents, held: Set(lent.inputs.keys))
     var onDevice = choice.onDevice
     tell(choice)
     guard onDevice.contains(true) else { return nil }

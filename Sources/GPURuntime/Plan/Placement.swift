@@ -26,10 +26,6 @@ struct Placement {
   let candidates: [NodeCandidate]
   let options: GPUBackend.Options
   let cost: PlacementCost
-  /// Values that are on the device already; nil for a graph whose inputs and outputs are all the processor's.
-  var held: Set<ValueID>?
-  /// Whether costs do not count.
-  var mustStay = false
 
   struct Choice {
     /// One for each node.
@@ -58,9 +54,7 @@ struct Placement {
       return true
     }
     var costs: [String] = []
-    if !options.isStrict, !options.ignoresCost, !mustStay {
-      if held == nil { sendBack(&onDevice, wishes, &costs) } else { weighWhole(&onDevice, wishes) }
-    }
+    if !options.isStrict, !options.ignoresCost { sendBack(&onDevice, wishes, &costs) }
     return Choice(onDevice: onDevice, notes: refused, costs: costs)
   }
 
@@ -97,14 +91,6 @@ struct Placement {
       }
       if !moved { return }
     }
-  }
-
-  /// Where values stay on the device, a node alone on the processor costs transfers of them: so either all go to the device, or none.
-  private func weighWhole(_ onDevice: inout [Bool], _ wishes: [Bool?]) {
-    if wishes.contains(true) { return }
-    let runs = Schedule(graph, onDevice).deviceRuns(graph, held: held ?? [], lowering: lowering)
-    let all = DeviceRunNodes(nodes: runs.flatMap(\.nodes), inputs: runs.flatMap(\.inputs), outputs: runs.flatMap(\.outputs))
-    if !cost.isWorth(all, graph) { onDevice = onDevice.map { _ in false } }
   }
 
   private func lowering(_ index: Int) -> GPULowering? { if case .runs(let lowering) = candidates[index] { lowering } else { nil } }
