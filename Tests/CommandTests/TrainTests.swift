@@ -49,6 +49,24 @@ import Testing
     #expect(access(folder.file("b/last.safetensors"), F_OK) == 0)
   }
 
+  /// Without a driver `gpu` is one line, `auto` a warning; a checkpoint of one device is not gone on with on another.
+  @Test func aDeviceThatIsNotThere() throws {
+    let folder = TemporaryFolder()
+    let data = try data(folder)
+    func train(_ device: String, _ more: [String]) throws -> Command {
+      try Command.run(
+        "kinfer", arguments(data, folder.file("tuned.kiln"), ["--force", "--device", device, "--checkpoint", folder.file("a")] + more),
+        environment: ["KILN_OPENCL": "/nonexistent.so"])
+    }
+    let strict = try train("gpu", [])
+    #expect(strict.exitCode == 1 && strict.errors.contains("OpenCL") && strict.errors.split(separator: "\n").count == 1, "\(strict.errors)")
+    #expect(access(folder.file("tuned.kiln"), F_OK) != 0)
+    let mixed = try train("auto", [])
+    #expect(mixed.exitCode == 0 && mixed.errors.contains("warning: the model runs on the processor"), "\(mixed.errors)")
+    let other = try train("cpu", ["--resume", "--epochs", "2"])
+    #expect(other.exitCode == 64 && other.errors.contains("--device auto, found cpu"), "\(other.exitCode) \(other.errors)")
+  }
+
   @Test func aKillLosesNothing() throws {
     let folder = TemporaryFolder()
     let data = try data(folder)
