@@ -153,7 +153,7 @@ package final class GPUBackend: DeviceBackend {
     if tuner.timed > 0 {
       let tenths = Int((tuner.spent * 10).rounded())
       options.report?(
-        "note: timed kernels for \(tuner.timed) shapes on \(context.device.name), \(tenths / 10).\(tenths % 10) s, kept for the next time (KILN_GPU_TUNING=0: never)")
+        "note: timed kernels for \(tuner.timed) \(tuner.timed == 1 ? "shape" : "shapes") on \(context.device.name), \(tenths / 10).\(tenths % 10) s, kept for the next time (KILN_GPU_TUNING=0: never)")
     }
     return candidates
   }
