@@ -9,10 +9,6 @@ enum {
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
-static int64_t span(int64_t count, int64_t stride, int64_t taps, int64_t dilation) {
-  return (count - 1) * stride + (taps - 1) * dilation + 1;
-}
-
 // A band is `rows` whole rows, or `positions` of the only row.
 typedef struct {
   int64_t rows, positions;
@@ -23,7 +19,7 @@ static band_shape shape_of(const kiln_window *w) {
     const int64_t fit = (BAND_FLOATS / (w->taps_h * w->in_c) - (w->taps_w - 1) * w->dilation_w) / w->stride_w;
     return (band_shape){1, clamp(fit, 64, BAND_POSITIONS)};
   }
-  const int64_t row = span(w->grid_w, w->stride_w, w->taps_w, w->dilation_w) * w->in_c;
+  const int64_t row = kiln_span(w->grid_w, w->stride_w, w->taps_w, w->dilation_w) * w->in_c;
   const int64_t fit = (BAND_FLOATS / row - (w->taps_h - 1) * w->dilation_h) / w->stride_h;
   const int64_t rows = clamp(fit, 1, (BAND_POSITIONS + w->grid_w - 1) / w->grid_w);
   return (band_shape){rows, rows * w->grid_w};
@@ -32,13 +28,13 @@ static band_shape shape_of(const kiln_window *w) {
 int64_t kiln_window_scratch(const kiln_window *w) {
   if (w->taps_h <= 0 || w->taps_w <= 0 || w->grid_h <= 0 || w->grid_w <= 0) return 0;
   const bool inside = w->origin_y >= 0 && w->origin_x >= 0 &&
-                      w->origin_y + span(w->grid_h, w->stride_h, w->taps_h, w->dilation_h) <= w->in_h &&
-                      w->origin_x + span(w->grid_w, w->stride_w, w->taps_w, w->dilation_w) <= w->in_w;
+                      w->origin_y + kiln_span(w->grid_h, w->stride_h, w->taps_h, w->dilation_h) <= w->in_h &&
+                      w->origin_x + kiln_span(w->grid_w, w->stride_w, w->taps_w, w->dilation_w) <= w->in_w;
   if (inside) return 0;
   const band_shape shape = shape_of(w);
   const int64_t columns = w->grid_h == 1 && shape.positions < w->grid_w ? shape.positions : w->grid_w;
-  const int64_t floats = span(shape.rows, w->stride_h, w->taps_h, w->dilation_h) *
-                         span(columns, w->stride_w, w->taps_w, w->dilation_w) * w->in_c;
+  const int64_t floats = kiln_span(shape.rows, w->stride_h, w->taps_h, w->dilation_h) *
+                         kiln_span(columns, w->stride_w, w->taps_w, w->dilation_w) * w->in_c;
   return (floats + 15) / 16 * 16;
 }
 
@@ -111,8 +107,8 @@ void kiln_window_run(const kiln_window *w, int64_t first, int64_t end, float *sc
     const bool one_row = last_row == row;
     const int64_t first_x = one_row ? first % w->grid_w : 0, last_x = one_row ? (until - 1) % w->grid_w : w->grid_w - 1;
     const int64_t y0 = w->origin_y + row * w->stride_h, x0 = w->origin_x + first_x * w->stride_w;
-    const int64_t y1 = y0 + span(last_row - row + 1, w->stride_h, w->taps_h, w->dilation_h);
-    const int64_t x1 = x0 + span(last_x - first_x + 1, w->stride_w, w->taps_w, w->dilation_w);
+    const int64_t y1 = y0 + kiln_span(last_row - row + 1, w->stride_h, w->taps_h, w->dilation_h);
+    const int64_t x1 = x0 + kiln_span(last_x - first_x + 1, w->stride_w, w->taps_w, w->dilation_w);
     if (empty || (y0 >= 0 && x0 >= 0 && y1 <= w->in_h && x1 <= w->in_w)) {
       block.outer_stride = w->dilation_h * w->in_w * w->in_c;
       run_box(w, &block, w->input, w->in_w * w->in_c, 0, 0, first, until);

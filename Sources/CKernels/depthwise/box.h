@@ -5,8 +5,6 @@
 
 #include "row.h"
 
-enum { BOX_COLUMNS = 56, BOX_PIXELS = 512 };
-
 typedef struct {
   int64_t rows, columns;
 } kiln_box_size;
@@ -16,12 +14,6 @@ kiln_box_size kiln_depthwise_box_size(const kiln_depthwise_params *p);
 typedef struct {
   int64_t y0, y1, x0, x1, v0, v1;
 } kiln_box;
-
-// The tap rows of output row y that lie in the image.
-typedef struct {
-  int64_t first, end;
-} kiln_taps;
-kiln_taps kiln_depthwise_taps(const kiln_depthwise_params *p, int64_t y);
 
 int64_t kiln_depthwise_vectors(const kiln_depthwise_params *p);
 

@@ -10,6 +10,8 @@ static const kiln_depthwise_set *const sets[] = {
 };
 #undef KILN_DEPTHWISE_SET
 
+enum { BOX_COLUMNS = 56, BOX_PIXELS = 512 };
+
 kiln_box_size kiln_depthwise_box_size(const kiln_depthwise_params *p) {
   const int64_t columns = p->stride_w < BOX_COLUMNS ? BOX_COLUMNS / p->stride_w : 1;
   const int64_t in_columns = (p->out_w < columns ? p->out_w : columns) * p->stride_w + (p->kernel_w - 1) * p->dilation_w;
@@ -17,19 +19,29 @@ kiln_box_size kiln_depthwise_box_size(const kiln_depthwise_params *p) {
   return (kiln_box_size){fit < 1 ? 1 : fit, columns};
 }
 
-kiln_taps kiln_depthwise_taps(const kiln_depthwise_params *p, int64_t y) {
+// The tap rows of output row y that lie in the image.
+typedef struct {
+  int64_t first, end;
+} tap_rows;
+
+static tap_rows taps_of(const kiln_depthwise_params *p, int64_t y) {
   const int64_t top = y * p->stride_h - p->pad_top, d = p->dilation_h;
-  kiln_taps taps = {0, p->kernel_h};
+  tap_rows taps = {0, p->kernel_h};
   if (top < 0) taps.first = (-top + d - 1) / d;
   if (top + (taps.end - 1) * d >= p->in_h) taps.end = p->in_h > top ? (p->in_h - top + d - 1) / d : 0;
   if (taps.first > taps.end) taps.first = taps.end;
   return taps;
 }
 
+int64_t kiln_depthwise_vectors(const kiln_depthwise_params *p) {
+  const int32_t lanes = sets[kiln_cpu_tier()]->lanes;
+  return ((int64_t)p->channels * p->multiplier + lanes - 1) / lanes;
+}
+
 int32_t kiln_depthwise_parts(kiln_depthwise_params *p, int32_t threads) {
   const kiln_depthwise_set *set = sets[kiln_cpu_tier()];
   const int64_t channels = (int64_t)p->channels * p->multiplier, pixels = (int64_t)p->batch * p->out_h * p->out_w;
-  const int64_t vectors = (channels + set->lanes - 1) / set->lanes;
+  const int64_t vectors = kiln_depthwise_vectors(p);
   const double macs = (double)(pixels * channels) * p->kernel_h * p->kernel_w;
   const double bytes = 4.0 * ((double)(pixels * channels) + (double)p->batch * p->in_h * p->in_w * p->channels);
   const int32_t parts = kiln_worthwhile_parts(macs / (set->lanes * 3) + bytes / 60, threads);
@@ -39,7 +51,6 @@ int32_t kiln_depthwise_parts(kiln_depthwise_params *p, int32_t threads) {
   return (int32_t)(most < 1 ? 1 : parts < most ? parts : most);
 }
 
-// Output rows y0..y1 and columns x0..x1 of image b, channel vectors v0..v1.
 void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, int64_t b,
                         kiln_box box) {
   const kiln_depthwise_set *set = sets[kiln_cpu_tier()];
@@ -64,7 +75,7 @@ void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int6
     const kiln_depthwise_row_function run = fast && row.channels == set->lanes ? fast : set->any;
     for (int64_t y = box.y0; y < box.y1; y++) {
       const int64_t top = y * p->stride_h - p->pad_top;
-      const kiln_taps taps = kiln_depthwise_taps(p, y);
+      const tap_rows taps = taps_of(p, y);
       const int64_t at = (b * p->out_h + y) * p->out_w * channels + c;
       row.tap_rows = taps.end - taps.first;
       row.input = taps.first < taps.end ? image + (top + taps.first * d - first_row) * line + source : image;
@@ -82,11 +93,6 @@ void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int6
     if (own == (size_t)channels) kiln_apply_rows_f32(p->activation, done, 1, width * own, 0);
     else kiln_apply_rows_f32(p->activation, done, width, own, (size_t)channels);
   }
-}
-
-int64_t kiln_depthwise_vectors(const kiln_depthwise_params *p) {
-  const int32_t lanes = sets[kiln_cpu_tier()]->lanes;
-  return ((int64_t)p->channels * p->multiplier + lanes - 1) / lanes;
 }
 
 void kiln_depthwise_f32(const void *params, void *const *operands, int32_t part, int32_t parts) {

@@ -16,13 +16,12 @@ static int64_t line_floats(const kiln_depthwise_params *d) { return (int64_t)d->
 
 // Input rows under `rows` output rows.
 static int64_t span(const kiln_depthwise_params *d, int64_t rows) {
-  return (rows - 1) * d->stride_h + (int64_t)(d->kernel_h - 1) * d->dilation_h + 1;
+  return kiln_span(rows, d->stride_h, d->kernel_h, d->dilation_h);
 }
 
 // Output rows of a band.
 static int64_t band_rows(const kiln_depthwise_params *d) {
-  const int64_t over = (int64_t)(d->kernel_h - 1) * d->dilation_h + 1;
-  const int64_t fit = (BAND_FLOATS / line_floats(d) - over) / d->stride_h + 1, box = kiln_depthwise_box_size(d).rows;
+  const int64_t fit = (BAND_FLOATS / line_floats(d) - span(d, 1)) / d->stride_h + 1, box = kiln_depthwise_box_size(d).rows;
   return fit < 1 ? 1 : least(fit, box);
 }
 
@@ -31,6 +30,9 @@ static int64_t kept_rows(const kiln_depthwise_params *d) {
   const int64_t band = span(d, band_rows(d)), fit = BAND_FLOATS / line_floats(d);
   return least(d->in_h, band > fit ? band : least(fit, 2 * band));
 }
+
+// Floats of a part's kept rows, in whole cache lines.
+static int64_t kept_floats(const kiln_depthwise_params *d) { return (kept_rows(d) * line_floats(d) + 15) / 16 * 16; }
 
 bool kiln_pointwise_depthwise_worth(const kiln_pointwise_depthwise_params *p, int32_t threads) {
   const kiln_depthwise_params *d = &p->depthwise;
@@ -49,18 +51,13 @@ int32_t kiln_pointwise_depthwise_parts(const kiln_pointwise_depthwise_params *p,
 }
 
 size_t kiln_pointwise_depthwise_scratch_bytes(const kiln_pointwise_depthwise_params *p, int32_t parts) {
-  // The last vector of a row may be read over its end.
-  return (size_t)((kept_rows(&p->depthwise) * line_floats(&p->depthwise) + 16) / 16 * 16 * parts) * sizeof(float);
+  return (size_t)(kept_floats(&p->depthwise) * parts) * sizeof(float);
 }
 
 // Pixels first..first + count of A times B.
 static void product_rows(const kiln_gemm_params *g, void *const *operands, int64_t first, int64_t count, float *to) {
-  const kiln_tile_set *set = kiln_tiles();
   const float *a = operands[0], *residual = operands[3], *rows[KILN_CHUNK_ROWS];
-  const kiln_block block = {
-      .set = set, .packed = operands[1], .n = g->n, .depth = g->k, .end_panel = kiln_panel_count(set, g->n),
-      .outer = 1, .inner = 1, .k = g->k, .bias = operands[2], .ldr = g->ldr, .ldc = g->n, .activation = g->activation,
-  };
+  const kiln_block block = kiln_gemm_block(g, operands);
   while (count > 0) {
     const int64_t chunks = (count + KILN_CHUNK_ROWS - 1) / KILN_CHUNK_ROWS, now = (count + chunks - 1) / chunks;
     for (int64_t i = 0; i < now; i++) rows[i] = a + (first + i) * g->lda;
@@ -76,7 +73,7 @@ void kiln_pointwise_depthwise_f32(const void *params, void *const *operands, int
   const kiln_depthwise_params *d = &p->depthwise;
   const int64_t line = line_floats(d), capacity = kept_rows(d), band = band_rows(d);
   const int64_t columns = kiln_depthwise_box_size(d).columns, vectors = kiln_depthwise_vectors(d);
-  float *const kept = (float *)operands[4] + part * ((capacity * line + 16) / 16 * 16);
+  float *const kept = (float *)operands[4] + part * kept_floats(d);
   void *const *window = operands + 4;  // from index 1 on as those of the depthwise convolution
   int64_t at = kiln_share((int64_t)d->batch * d->out_h, part, parts);
   const int64_t end = kiln_share((int64_t)d->batch * d->out_h, part + 1, parts);

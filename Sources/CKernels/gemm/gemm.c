@@ -67,6 +67,14 @@ static void prepare(const kiln_gemm_params *g, void *const *operands, int64_t ro
   if (!relu) kiln_apply_rows_f32(p->activation, to, (size_t)count, (size_t)g->k, (size_t)pitch);
 }
 
+kiln_block kiln_gemm_block(const kiln_gemm_params *g, void *const *operands) {
+  const kiln_tile_set *set = kiln_tiles();
+  return (kiln_block){
+      .set = set, .packed = operands[1], .n = g->n, .depth = g->k, .end_panel = kiln_panel_count(set, g->n),
+      .outer = 1, .inner = 1, .k = g->k, .bias = operands[2], .ldr = g->ldr, .ldc = g->ldc, .activation = g->activation,
+  };
+}
+
 void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int32_t parts) {
   const kiln_gemm_params *g = params;
   const float *a = operands[0], *residual = operands[3];
@@ -82,10 +90,9 @@ void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int3
     end_row = kiln_share(units, part + 1, parts) * set->rows;
     if (end_row > g->m) end_row = g->m;
   }
-  const kiln_block block = {
-      .set = set, .packed = operands[1], .n = g->n, .depth = g->k, .first_panel = panel, .end_panel = end_panel,
-      .outer = 1, .inner = 1, .k = g->k, .bias = operands[2], .ldr = g->ldr, .ldc = g->ldc, .activation = g->activation,
-  };
+  kiln_block block = kiln_gemm_block(g, operands);
+  block.first_panel = panel;
+  block.end_panel = end_panel;
   const float *rows[KILN_CHUNK_ROWS];
   const int64_t chunk = chunk_rows(g);
   float *prepared = g->prologue.sources ? (float *)operands[7] + part * chunk * prepared_pitch(g) : NULL;

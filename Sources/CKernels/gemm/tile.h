@@ -17,7 +17,7 @@
 #ifndef KILN_TILE_H
 #define KILN_TILE_H
 
-#include "../include/kiln_base.h"
+#include "../include/kiln_gemm.h"
 
 enum { KILN_MAX_TILE_ROWS = 8, KILN_CHUNK_ROWS = 256 };
 
@@ -106,8 +106,16 @@ typedef struct {
   kiln_activation activation;
 } kiln_block;
 
+// All panels of the product's packed B. Operands as those of kiln_gemm_f32.
+kiln_block kiln_gemm_block(const kiln_gemm_params *product, void *const *operands);
+
 // Computes `count` rows; c and residual point at row 0, column 0.
 void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t count, const float *residual, float *c);
+
+// Input positions under `count` windows along an axis.
+static inline int64_t kiln_span(int64_t count, int64_t stride, int64_t taps, int64_t dilation) {
+  return (count - 1) * stride + (taps - 1) * dilation + 1;
+}
 
 // The equal share of `count` units that `part` of `parts` does.
 static inline int64_t kiln_share(int64_t count, int64_t part, int64_t parts) { return count * part / parts; }
