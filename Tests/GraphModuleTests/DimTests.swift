@@ -98,6 +98,11 @@ import Testing
     #expect((time * 2 + 1).description == "2*time+1")
     #expect((batch * (time + 1).floorDivided(by: 2)).description == "batch*floor((time+1)/2)")
     #expect((1 - batch).description == "-batch+1")
+    // A window of 3 with a padding of 1, twice with a stride of 2: as TensorFlow's SAME has it.
+    let half = (time - 1).floorDivided(by: 2) + 1
+    #expect(half == time.ceilDivided(by: 2) && half.description == "floor((time+1)/2)")
+    #expect(half.ceilDivided(by: 2) == time.ceilDivided(by: 4))
+    #expect((time * 4 + batch + 7).floorDivided(by: 4).description == "floor((batch+3)/4)+time+1")
     #expect(Dim.symbol("odd name").description == "\"odd name\"")
   }
 

@@ -16,6 +16,7 @@ import Testing
     let skip = y
     y = try graph.addOne(Elementwise(.tanh), [y], name: "tanh")
     y = try graph.addOne(Concat(axis: 1), [y, skip], name: "joined")
+    y = try graph.addOne(Slice([.all, Slice.Range(step: 2), .all, .all]), [y], name: "every other row")
     y = try graph.addOne(Reduce(.mean, axes: [1, 2], keepDims: false), [y], name: "mean")
     y = try graph.addOne(MatMul(), [y, w1], name: "logits")
     y = try graph.addOne(Softmax(axis: 1), [y], name: "y")

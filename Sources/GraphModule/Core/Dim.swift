@@ -65,12 +65,22 @@ package struct Dim: Hashable, Sendable {
   package func floorDivided(by divisor: Int) -> Dim {
     if divisor <= 1 { return self }
     if let fixed { return Dim(Dim.floorDivide(fixed, divisor)) }
-    if constant % divisor == 0, terms.allSatisfy({ $0.coefficient % divisor == 0 }) {
-      return Dim(
-        constant: constant / divisor,
-        terms: terms.map { Term(coefficient: $0.coefficient / divisor, atoms: $0.atoms) })
+    // Multiples of the divisor come out, so that equal lengths look alike however they were found.
+    let out = terms.filter { $0.coefficient % divisor == 0 }
+    let whole = Dim(
+      constant: Dim.floorDivide(constant, divisor),
+      terms: out.map { Term(coefficient: $0.coefficient / divisor, atoms: $0.atoms) })
+    if out.count == terms.count { return whole }
+    var rest = Dim(constant: constant - whole.constant * divisor, terms: terms.filter { $0.coefficient % divisor != 0 })
+    var divisor = divisor
+    // floor((floor(x / a) + c) / b) = floor((x + c · a) / (a · b))
+    while rest.terms.count == 1, rest.terms[0].coefficient == 1, rest.terms[0].atoms.count == 1,
+      case .quotient(let inner, let by) = rest.terms[0].atoms[0], Dim.multiply(by, divisor) < Dim.limit
+    {
+      rest = inner + Dim(Dim.multiply(rest.constant, by))
+      divisor *= by
     }
-    return Dim(constant: 0, terms: [Term(coefficient: 1, atoms: [.quotient(self, by: divisor)])]).limited
+    return whole + Dim(constant: 0, terms: [Term(coefficient: 1, atoms: [.quotient(rest, by: divisor)])])
   }
 
   /// ceil(self / divisor) for a positive divisor.

@@ -2,12 +2,14 @@ import GraphModule
 
 /// What falls with every firing, so that the optimizer ends: compared part by part, in this order.
 ///
-/// 1. The weight of the ops that compute.
-/// 2. For the computing ops in order: how many transposes, reshapes and broadcasts stand between its operands and the
+/// 1. The positions that convolutions compute, a length that is not known taken for 1000.
+/// 2. The weight of the ops that compute.
+/// 3. For the computing ops in order: how many transposes, reshapes and broadcasts stand between its operands and the
 ///    computing ops above. One that moves behind an op lowers that op's number and raises those of later ops only.
-/// 3. The weight of the ops that only move or convert.
-/// 4. For each of these, how many such ops it has above itself in a row.
+/// 4. The weight of the ops that only move or convert.
+/// 5. For each of these, how many such ops it has above itself in a row.
 struct Measure: Comparable, CustomStringConvertible {
+  private var positions = 0
   private var computing = 0
   private var marks: [Int] = []
   private var moving = 0
@@ -30,10 +32,18 @@ struct Measure: Comparable, CustomStringConvertible {
           transposesAbove[output] = above
         }
       } else {
+        if node.op is Conv { positions += Measure.positions(workspace.type(of: node.outputs[0])) }
         computing += Measure.weight(node.op)
         marks.append(node.inputs.reduce(0) { $0 + (transposesAbove[$1] ?? 0) })
         if node.op is BroadcastTo { for output in node.outputs { transposesAbove[output] = 1 } }
       }
+    }
+  }
+
+  private static func positions(_ type: TensorType) -> Int {
+    type.dims.dropFirst().dropLast().reduce(1) { product, dim in
+      let names = dim.symbols
+      return product * (dim.substituting(Dictionary(uniqueKeysWithValues: names.map { ($0, 1000) })).fixed ?? 1)
     }
   }
 
@@ -63,6 +73,7 @@ struct Measure: Comparable, CustomStringConvertible {
   }
 
   static func < (left: Measure, right: Measure) -> Bool {
+    if left.positions != right.positions { return left.positions < right.positions }
     if left.computing != right.computing { return left.computing < right.computing }
     if left.marks != right.marks {
       for (a, b) in zip(left.marks, right.marks) where a != b { return a < b }
@@ -72,6 +83,6 @@ struct Measure: Comparable, CustomStringConvertible {
   }
 
   var description: String {
-    "(\(computing), \(marks.map(String.init).joined()), \(moving), \(depths))"
+    "(\(positions), \(computing), \(marks.map(String.init).joined()), \(moving), \(depths))"
   }
 }

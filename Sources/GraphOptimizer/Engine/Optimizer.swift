@@ -166,7 +166,7 @@ struct Session {
     for phase in Phase.allCases where options.phases.contains(phase) {
       self.phase = phase
       select()
-      repeat { while try sweep() {} } while try chain()
+      repeat { while try sweep() {} } while try moveStrides() || chain()
       if !trace.isComplete { return }
     }
   }
@@ -229,6 +229,27 @@ struct Session {
       }
     }
     return nil
+  }
+
+  /// Moves strides into convolutions, from the last node to the first, so that they move on through residuals.
+  ///
+  /// - Returns: whether any was moved.
+  private mutating func moveStrides() throws -> Bool {
+    guard builtIns.contains(.stridesBack) else { return false }
+    let before = trace.firings.count
+    var slot = workspace.last
+    while slot >= 0 && trace.isComplete {
+      let previous = workspace.slots[slot].previous
+      if let change = StridePass.change(slot, in: workspace) {
+        guard begin() else { break }
+        let old = workspace.node(slot)
+        let readers = change.readers.map { workspace.node($0.slot) }
+        let after = try workspace.apply(change, at: slot)
+        try fired(BuiltIn.stridesBack.rawValue, old, before: [old] + readers, after: after)
+      }
+      slot = previous
+    }
+    return trace.isComplete && trace.firings.count > before
   }
 
   /// Makes chains, from the last node to the first.
@@ -414,47 +435,6 @@ struct Session {
       throw KilnError(.internal, "rule '\(rule)' at '\(firing.value)' did not lower the measure: \(measure) to \(now)")
     }
     measure = now
-  }
-}
-
-/// Passes that are no local patterns.
-package enum BuiltIn: String, CaseIterable, Sendable {
-  case deadCode = "dead-code"
-  case commonSubexpressions = "common-subexpressions"
-  case constantFolding = "constant-folding"
-  case elementwiseChain = "elementwise-chain"
-  case controlFlow = "control-flow"
-  case staticSizes = "static-sizes"
-  case recurrentLoops = "recurrent-loops"
-
-  package var phase: Phase {
-    switch self {
-    case .deadCode, .commonSubexpressions, .controlFlow, .staticSizes: .canonicalise
-    case .recurrentLoops: .simplify
-    case .constantFolding: .foldConstants
-    case .elementwiseChain: .lower
-    }
-  }
-
-  package var exactness: Exactness {
-    switch self {
-    case .constantFolding: .folded
-    case .recurrentLoops: .folded
-    default: .exact
-    }
-  }
-
-  package var summary: String {
-    switch self {
-    case .deadCode: "a node whose results nobody reads is removed, with what only it needed"
-    case .commonSubexpressions: "equal ops on equal operands become one node; equal constants become one constant"
-    case .constantFolding: "a node whose operands are all constants becomes a constant, within a memory budget"
-    case .staticSizes: "a shape that is computed from known dims becomes an attribute"
-    case .controlFlow:
-      "a constant selector's graph takes the branch's place; constants move into loops and branches, what does not change moves out of loops"
-    case .recurrentLoops: "a loop whose body computes an LSTM, a GRU or a simple RNN from one slice and its state becomes one sequence op"
-    case .elementwiseChain: "elementwise nodes that feed each other and nothing else become one loop"
-    }
   }
 }
 

@@ -114,6 +114,37 @@ package final class Workspace {
     }
   }
 
+  /// Gives a convolution its readers' strides.
+  ///
+  /// - Returns: the nodes that stand there now.
+  func apply(_ change: StridePass.Change, at slot: Int) throws -> [Node] {
+    var node = slots[slot].node
+    let result = node.outputs[0]
+    let label = slots[slot].label
+    var made: [Node] = []
+    node.op = change.conv
+    if let (place, slice) = change.residual {
+      let part = declare("\(graph[result].name)/\(Slice.name)", try slice.infer([type(of: node.inputs[place])])[0])
+      made.append(Node(op: slice, inputs: [node.inputs[place]], outputs: [part], scope: node.scope, device: node.device))
+      node.inputs[place] = part
+    }
+    made.append(node)
+    let following = slots[slot].next
+    unlink(slot)
+    graph.setType(change.type, of: result)
+    for node in made { link(node, label: label, before: following) }
+    for (slot, op) in change.readers {
+      guard let op else {
+        replaceUses(of: slots[slot].node.outputs[0], with: result)
+        unlink(slot)
+        continue
+      }
+      slots[slot].node.op = op
+      made.append(slots[slot].node)
+    }
+    return made
+  }
+
   /// Puts large constants into the scratch file. One that finds no room there stays in memory.
   func settle(_ ids: [ValueID]) {
     guard let scratch else { return }

@@ -74,6 +74,7 @@ package enum BatchSlicing {
     case let op as Reduce: return op.axes.allSatisfy { inputs[0].axis($0) != 0 }
     case let op as Concat: return inputs[0].axis(op.axis) != 0 && !isBatched.contains(false)
     case let op as Transpose: return op.permutation.first == 0
+    case let op as Slice: return op.ranges.first == .all
     case let op as Reverse: return !op.axes.contains(0)
     case let op as RNN:
       let perSample = [0, op.operands.mask, op.operands.h0, op.operands.c0].compactMap { $0 }
