@@ -21,6 +21,7 @@ import Testing
       (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w) = (3, 3, 1, 1, 1, 1)
     } else {
       (p.kernel_h, p.kernel_w, p.stride_h, p.stride_w) = (number(1...4), number(1...4), number(1...3), number(1...3))
+      if p.groups == 1 { p.in_w = number(1...60) }
       (p.dilation_h, p.dilation_w) = (number(1...2), number(1...2))
     }
     let (extentH, extentW) = ((p.kernel_h - 1) * p.dilation_h + 1, (p.kernel_w - 1) * p.dilation_w + 1)

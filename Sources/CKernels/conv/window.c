@@ -68,12 +68,13 @@ static void run_box(const kiln_window *w, const kiln_block *block, const float *
     const int64_t at = y * w->out_row + x * w->out_pixel;
     const int64_t step_y = w->stride_h * pitch, step_x = w->stride_w * w->in_c;
     const float *line = box + (w->origin_y + y * w->stride_h - y0) * pitch + (w->origin_x - x0) * w->in_c;
-    for (int64_t i = 0; i < count; i++) {
-      rows[i] = line + x * step_x;
-      if (++x == w->grid_w) {
-        x = 0;
-        line += step_y;
-      }
+    for (int64_t i = 0; i < count;) {
+      const int64_t left = w->grid_w - x, run = left < count - i ? left : count - i;
+      const float *from = line + x * step_x;
+      for (int64_t j = 0; j < run; j++) rows[i + j] = from + j * step_x;
+      i += run;
+      x = 0;
+      line += step_y;
     }
     kiln_block part = *block;
     for (int64_t g = 0; g < w->groups; g++) {

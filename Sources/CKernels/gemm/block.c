@@ -2,11 +2,15 @@
 
 #include <math.h>
 
-#define KILN_TILE_SET(tier, name, lanes, vectors, rows) extern const kiln_tile_function kiln_tiles_##name[], kiln_transposed_##name[];
+// Deep products hide what a tile costs besides its multiplications.
+enum { MOST_DEPTH_OF_STRIPS = 256 };
+
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) extern const kiln_tile_function kiln_tiles_##name[], kiln_transposed_##name[]; \
+  extern const kiln_strip kiln_strips_##name[];
 #include "kernels.inc"
 #undef KILN_TILE_SET
 
-#define KILN_TILE_SET(tier, name, lanes, vectors, rows) [tier] = {lanes, vectors, rows, kiln_tiles_##name, kiln_transposed_##name},
+#define KILN_TILE_SET(tier, name, lanes, vectors, rows) [tier] = {lanes, vectors, rows, kiln_tiles_##name, kiln_transposed_##name, kiln_strips_##name},
 static const kiln_tile_set sets[] = {
 #include "kernels.inc"
 };
@@ -77,19 +81,61 @@ bool kiln_finish_of(kiln_activation a, kiln_finish *finish, float *p) {
   }
 }
 
+// How many of the rows from `first` on lie equally far apart.
+static int64_t even_rows(const float *const *rows, int64_t first, int64_t count) {
+  if (first + 1 >= count) return count - first;
+  const ptrdiff_t apart = rows[first + 1] - rows[first];
+  int64_t end = first + 2;
+  while (end < count && rows[end] - rows[end - 1] == apart) end++;
+  return end - first;
+}
+
+// What all tiles of a panel share.
+typedef struct {
+  const kiln_block *block;
+  kiln_panel panel;
+  const float *const *rows;
+  const float *residual;
+  float *c;
+  bool finishes;
+} column;
+
+static void run_tile(const column *p, kiln_tile *tile, kiln_tile_function function, int64_t row, int64_t height) {
+  const kiln_block *block = p->block;
+  tile->rows = p->rows + row;
+  tile->residual = p->residual ? p->residual + row * block->ldr + p->panel.column : NULL;
+  tile->c = p->c + row * block->ldc + p->panel.column;
+  function(tile);
+  if (!p->finishes) kiln_apply_rows_f32(block->activation, tile->c, (size_t)height, (size_t)tile->columns, (size_t)block->ldc);
+}
+
+// Rows first..end in tiles of nearly equal height: a lone last row would read the whole panel for little.
+static void run_tiles(const column *p, kiln_tile *tile, int64_t first, int64_t end, int64_t bytes) {
+  const kiln_block *block = p->block;
+  const kiln_tile_set *set = block->set;
+  const int64_t width = p->panel.vectors * set->lanes, count = end - first, tiles = (count + set->rows - 1) / set->rows;
+  for (int64_t i = 0; i < tiles; i++) {
+    const int64_t r = kiln_share(count, i, tiles), height = kiln_share(count, i + 1, tiles) - r;
+    tile->ahead = height < 4 ? kiln_ahead_of_few(tile->b, bytes)
+                             : kiln_ahead(tile->b + block->depth * width, block->depth, i, tiles, height == set->rows, bytes);
+    const int64_t index = (height - 1) * set->vectors + p->panel.vectors - 1;
+    run_tile(p, tile, (block->step ? set->transposed : set->functions)[index], first + r, height);
+  }
+}
+
 void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t count, const float *residual, float *c) {
   if (count <= 0 || block->first_panel >= block->end_panel) return;
   const kiln_tile_set *set = block->set;
   kiln_tile tile = {
       .outer = block->outer, .inner = block->inner, .k = block->k,
-      .outer_stride = block->outer_stride, .inner_stride = block->inner_stride, .step = block->step,
+      .outer_stride = block->outer_stride, .inner_stride = block->inner_stride,
       .ldr = block->ldr, .ldc = block->ldc,
   };
-  const bool finishes = kiln_finish_of(block->activation, &tile.finish, tile.p);
-  const int64_t tiles = (count + set->rows - 1) / set->rows;
+  column part = {.block = block, .rows = rows, .residual = residual, .c = c};
+  part.finishes = kiln_finish_of(block->activation, &tile.finish, tile.p);
   const int64_t bytes = block->plain ? 0 : block->n * block->depth * (int64_t)sizeof(float);
   for (int64_t p = block->first_panel; p < block->end_panel; p++) {
-    const kiln_panel panel = kiln_panel_at(set, block->n, p);
+    const kiln_panel panel = part.panel = kiln_panel_at(set, block->n, p);
     const int64_t width = panel.vectors * set->lanes, left = block->n - panel.column;
     tile.b = block->packed + panel.column * block->depth;
     tile.ldb = width;
@@ -99,16 +145,18 @@ void kiln_block_run(const kiln_block *block, const float *const *rows, int64_t c
       tile.ldb = block->plain_stride;
     }
     tile.bias = block->bias ? block->bias + panel.column : NULL;
-    for (int64_t i = 0; i < tiles; i++) {
-      // Tiles of nearly equal height: a lone last row would read the whole panel for little.
-      const int64_t r = kiln_share(count, i, tiles), height = kiln_share(count, i + 1, tiles) - r;
-      tile.rows = rows + r;
-      tile.ahead = height < 4 ? kiln_ahead_of_few(tile.b, bytes)
-                              : kiln_ahead(tile.b + block->depth * width, block->depth, i, tiles, height == set->rows, bytes);
-      tile.residual = residual ? residual + r * block->ldr + panel.column : NULL;
-      tile.c = c + r * block->ldc + panel.column;
-      (block->step ? set->transposed : set->functions)[(height - 1) * set->vectors + panel.vectors - 1](&tile);
-      if (!finishes) kiln_apply_rows_f32(block->activation, tile.c, (size_t)height, (size_t)tile.columns, (size_t)block->ldc);
+    const kiln_strip strip = set->strips[panel.vectors - 1];
+    if (!strip.rows || block->step || block->depth > MOST_DEPTH_OF_STRIPS) {
+      tile.step = block->step;
+      run_tiles(&part, &tile, 0, count, bytes);
+      continue;
+    }
+    for (int64_t first = 0; first < count;) {
+      const int64_t even = even_rows(rows, first, count), end = first + even;
+      tile.step = even > 1 ? rows[first + 1] - rows[first] : 0;
+      for (; first + strip.rows <= end; first += strip.rows) run_tile(&part, &tile, strip.function, first, strip.rows);
+      run_tiles(&part, &tile, first, end, bytes);
+      first = end;
     }
   }
 }

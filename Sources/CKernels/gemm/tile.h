@@ -37,7 +37,8 @@ typedef struct {
   const float *ahead;  // NULL, or what to bring towards the core meanwhile: up to 32 floats a depth
   int32_t outer, inner;
   int64_t k, outer_stride, inner_stride;
-  int64_t step;           // of tiles over a transposed A: floats between two depths of rows[0], whose rows lie side by side
+  int64_t step;           // of tiles over a transposed A: floats between two depths of rows[0], whose rows lie side by side; of
+                          // strips: floats between two rows, of which only rows[0] is looked at
   const float *bias;      // NULL or `columns` values
   const float *residual;  // NULL or rows x columns
   float *c;
@@ -52,10 +53,18 @@ bool kiln_finish_of(kiln_activation activation, kiln_finish *finish, float *p);
 
 typedef void (*kiln_tile_function)(const kiln_tile *tile);
 
-// A tier's tiles: functions[(rows - 1) * vectors + (v - 1)]; `transposed` those over columns of A, of one segment.
+// A taller tile of narrow panels, over rows that lie equally far apart.
+typedef struct {
+  int32_t rows;  // 0: there is none
+  kiln_tile_function function;
+} kiln_strip;
+
+// A tier's tiles: functions[(rows - 1) * vectors + (v - 1)]; `transposed` those over columns of A, of one segment;
+// `strips` one for each number of vectors.
 typedef struct {
   int32_t lanes, vectors, rows;
   const kiln_tile_function *functions, *transposed;
+  const kiln_strip *strips;
 } kiln_tile_set;
 
 const kiln_tile_set *kiln_tiles(void);  // the current tier's

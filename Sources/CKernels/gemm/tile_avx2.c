@@ -141,4 +141,5 @@ TILES(6)
 #define ENTRIES(kind, rows) kind##rows##x1, kind##rows##x2
 #define ALL(kind) ENTRIES(kind, 1), ENTRIES(kind, 2), ENTRIES(kind, 3), ENTRIES(kind, 4), ENTRIES(kind, 5), ENTRIES(kind, 6)
 const kiln_tile_function kiln_tiles_avx2[] = {ALL(tile)}, kiln_transposed_avx2[] = {ALL(columns)};
+const kiln_strip kiln_strips_avx2[] = {{0}, {0}};
 #endif

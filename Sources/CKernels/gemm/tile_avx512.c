@@ -1,4 +1,4 @@
-// Tiles of up to 8 rows x 48 columns: 24 accumulators, 3 vectors of B, one broadcast of A.
+// Tiles of up to 8 rows x 48 columns: 24 accumulators, 3 vectors of B, one broadcast of A. Strips: 16 rows of one vector.
 #include "tile.h"
 
 #if defined(__x86_64__)
@@ -29,17 +29,21 @@
     }                                                          \
   }
 
-static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors, const bool transposed) {
+typedef enum { APART, TRANSPOSED, EVEN } layout;  // of A's rows: pointers, columns, or equally far apart
+
+enum { MOST_ROWS = 16 };
+
+static inline __attribute__((always_inline)) void run(const kiln_tile *t, const int rows, const int vectors, const layout layout) {
   // Few rows leave too few independent sums to hide the latency of an FMA: they keep up to four sets, one a depth.
   const int sets = rows == 1 ? 4 : rows * vectors < 8 ? 2 : 1;
-  __m512 sums[4][8][3];
+  __m512 sums[4][MOST_ROWS][3];
   UNROLL for (int s = 0; s < sets; s++)
     UNROLL for (int r = 0; r < rows; r++)
       UNROLL for (int v = 0; v < vectors; v++) sums[s][r][v] = _mm512_setzero_ps();
 
   const float *b = t->b, *ahead = t->ahead;
   const int64_t ldb = t->ldb;
-  if (transposed) {
+  if (layout == TRANSPOSED) {
     const float *from = t->rows[0];
     const int64_t step = t->step;
     int64_t k = 0;
@@ -48,7 +52,12 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
         UNROLL for (int s = 0; s < sets; s++, b += ldb, from += step) STEP_OF(sums[s], from[r], b);
     for (; k < t->k; k++, b += ldb, from += step) STEP_OF(sums[0], from[r], b);
   }
-  for (int32_t o = 0; o < (transposed ? 0 : t->outer); o++) {
+  // Few pointers stay in registers where many would not: every fourth row's, and the distances from it.
+  for (int32_t o = 0; o < (layout == EVEN ? t->outer * t->inner : 0); o++) {
+    const float *from = t->rows[0] + o / t->inner * t->outer_stride + o % t->inner * t->inner_stride;
+    for (int64_t k = 0; k < t->k; k++, b += ldb, from++) STEP_OF(sums[0], from[r / 4 * 4 * t->step + r % 4 * t->step], b);
+  }
+  for (int32_t o = 0; o < (layout == APART ? t->outer : 0); o++) {
     for (int32_t i = 0; i < t->inner; i++) {
       const int64_t at = o * t->outer_stride + i * t->inner_stride;
       const float *row[8];
@@ -78,7 +87,7 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
     }
   }
 
-  __m512 sum[8][3];
+  __m512 sum[MOST_ROWS][3];
   UNROLL for (int r = 0; r < rows; r++) {
     UNROLL for (int v = 0; v < vectors; v++) {
       sum[r][v] = sums[0][r][v];
@@ -129,12 +138,12 @@ static inline __attribute__((always_inline)) void run(const kiln_tile *t, const 
 }
 
 #define TILES(rows)                                               \
-  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1, false); } \
-  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2, false); } \
-  static void tile##rows##x3(const kiln_tile *t) { run(t, rows, 3, false); } \
-  static void columns##rows##x1(const kiln_tile *t) { run(t, rows, 1, true); } \
-  static void columns##rows##x2(const kiln_tile *t) { run(t, rows, 2, true); } \
-  static void columns##rows##x3(const kiln_tile *t) { run(t, rows, 3, true); }
+  static void tile##rows##x1(const kiln_tile *t) { run(t, rows, 1, APART); } \
+  static void tile##rows##x2(const kiln_tile *t) { run(t, rows, 2, APART); } \
+  static void tile##rows##x3(const kiln_tile *t) { run(t, rows, 3, APART); } \
+  static void columns##rows##x1(const kiln_tile *t) { run(t, rows, 1, TRANSPOSED); } \
+  static void columns##rows##x2(const kiln_tile *t) { run(t, rows, 2, TRANSPOSED); } \
+  static void columns##rows##x3(const kiln_tile *t) { run(t, rows, 3, TRANSPOSED); }
 TILES(1)
 TILES(2)
 TILES(3)
@@ -144,9 +153,12 @@ TILES(6)
 TILES(7)
 TILES(8)
 
+static void strip1(const kiln_tile *t) { run(t, 16, 1, EVEN); }
+
 #pragma clang attribute pop
 
 #define ENTRIES(kind, rows) kind##rows##x1, kind##rows##x2, kind##rows##x3
 #define ALL(kind) ENTRIES(kind, 1), ENTRIES(kind, 2), ENTRIES(kind, 3), ENTRIES(kind, 4), ENTRIES(kind, 5), ENTRIES(kind, 6), ENTRIES(kind, 7), ENTRIES(kind, 8)
 const kiln_tile_function kiln_tiles_avx512[] = {ALL(tile)}, kiln_transposed_avx512[] = {ALL(columns)};
+const kiln_strip kiln_strips_avx512[] = {{16, strip1}, {0}, {0}};
 #endif

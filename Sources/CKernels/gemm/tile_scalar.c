@@ -38,3 +38,4 @@ TILES(3)
 TILES(4)
 
 const kiln_tile_function kiln_tiles_scalar[] = {rows1, rows2, rows3, rows4}, kiln_transposed_scalar[] = {columns1, columns2, columns3, columns4};
+const kiln_strip kiln_strips_scalar[] = {{0}};
