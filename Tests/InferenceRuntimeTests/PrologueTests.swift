@@ -48,7 +48,7 @@ import Testing
     }
     // A concatenation that is a result as well is made.
     let kernels = plan.report.nodes.map(\.kernel)
-    #expect(kernels.filter { $0 == "in the product" }.count == (isOutput ? 6 : 7))
+    #expect(kernels.filter { $0 == "in the reader" }.count == (isOutput ? 6 : 7))
     #expect(kernels.filter { $0.contains("concat") }.count == (isOutput ? 1 : 0))
   }
 
@@ -65,7 +65,7 @@ import Testing
     let feed = [try random.tensor(TensorType(.float32, shape: [3, 5, 7, 6]))]
     let (outputs, plan) = try run(graph, feed, threads: 2)
     #expect(firstDifference(outputs[0], try ReferenceBackend.run(graph, feed)[0], relative: 1e-4, absolute: 1e-5) == nil)
-    #expect(plan.report.nodes.contains { $0.kernel == "in the product" })
+    #expect(plan.report.nodes.contains { $0.kernel == "in the reader" })
   }
 
   /// What others read as well, or what has another form, stays a pass of its own.
@@ -92,7 +92,7 @@ import Testing
     for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
       #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-5) == nil)
     }
-    #expect(!plan.report.nodes.contains { $0.kernel == "in the product" })
+    #expect(!plan.report.nodes.contains { $0.kernel == "in the reader" })
   }
 
   /// What a product reads on the way in is not written over while another part of it may still read it.
@@ -109,9 +109,57 @@ import Testing
     graph.outputs = [Graph.Output(name: "z", value: try graph.addOne(Elementwise(.tanh), [y], name: "z"))]
     let feed = [try random.tensor(TensorType(.float32, shape: [1, 2, 20, 1024]))]
     let (outputs, plan) = try run(graph, feed, threads: 2)
-    #expect(plan.report.nodes.contains { $0.kernel == "in the product" })
+    #expect(plan.report.nodes.contains { $0.kernel == "in the reader" })
     #expect(!(plan.report.nodes.first { $0.name == "y" }?.inPlace ?? true))
     #expect(firstDifference(outputs[0], try ReferenceBackend.run(graph, feed)[0], relative: 1e-3, absolute: 1e-3) == nil)
+  }
+
+  /// The transition of a DenseNet: normalization of a concatenation in front of a pooling, which reads the pieces. Windows that
+  /// overlap much, and activations that the kernel lacks, leave it a pass of its own.
+  @Test(arguments: [1, 2], 0..<5) func poolingsReadOnTheWayIn(threads: Int, which: Int) throws {
+    var random = TestRandom(named: "transition")
+    var graph = Graph(name: "transition")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 8, 10, 37]))
+    let z = try graph.addInput("z", TensorType(.float32, [Self.batch, 8, 10, 70]))
+    let scale = graph.addConstant("scale", try random.tensor(TensorType(.float32, shape: [107])))
+    let shift = graph.addConstant("shift", try random.tensor(TensorType(.float32, shape: [107])))
+    let joined = try graph.addOne(Concat(axis: 3), [try graph.addOne(Elementwise(.square), [x], name: "own"), z], name: "joined")
+    let normal = try graph.addOne(
+      ElementwiseChain(
+        inputCount: 3,
+        steps: [
+          .init(.mul, [], [.input(0), .input(1)]), .init(.add, [], [.input(2), .step(0)]),
+          .init(which == 4 ? .silu : .relu, [], [.step(1)]),
+        ]), [joined, scale, shift], name: "normal")
+    let pools = [
+      Pool(.average, window: [2, 2], strides: [2, 2]), Pool(.max, window: [3, 3], strides: [2, 2], padding: .same),
+      Pool(.average, window: [3, 2], strides: [2, 2], padding: .same, countsPadding: true),
+      Pool(.average, window: [3, 3], strides: [1, 1], padding: .same), Pool(.average, window: [2, 2], strides: [2, 2]),
+    ]
+    let y = try graph.addOne(pools[which], [normal], name: "y")
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    let feed = try [37, 70].map { try random.tensor(TensorType(.float32, shape: [2, 8, 10, $0])) }
+    let (outputs, plan) = try run(graph, feed, threads: threads)
+    #expect(firstDifference(outputs[0], try ReferenceBackend.run(graph, feed)[0], relative: 1e-5, absolute: 1e-5) == nil)
+    #expect(plan.report.nodes.filter { $0.kernel == "in the reader" }.count == (which < 3 ? 2 : 0))
+  }
+
+  /// What a pooling alone is activated with is done by its kernel; what others read as well stays.
+  @Test(arguments: [Pool.Kind.average, .max], 0..<3) func activationsBehindPoolings(kind: Pool.Kind, which: Int) throws {
+    var random = TestRandom(named: "activated")
+    var graph = Graph(name: "activated")
+    let x = try graph.addInput("x", TensorType(.float32, [Self.batch, 5, 6, 19]))
+    let window = which == 1 ? [5, 6] : [3, 3]
+    let pooled = try graph.addOne(Pool(kind, window: window, strides: [1, 1], padding: which == 1 ? .valid : .same), [x], name: "pooled")
+    let y = try graph.addOne(Elementwise(.leakyRelu, [0.25]), [pooled], name: "y")
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    if which == 2 { graph.outputs.append(Graph.Output(name: "pooled", value: pooled)) }
+    let feed = [try random.tensor(TensorType(.float32, shape: [2, 5, 6, 19]))]
+    let (outputs, plan) = try run(graph, feed, threads: 2)
+    for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+      #expect(firstDifference(got, wanted, relative: 1e-5, absolute: 1e-5) == nil)
+    }
+    #expect(plan.report.nodes.count == (which == 2 ? 2 : 1))
   }
 
   /// A depthwise convolution computes the product in front of it, which is then not made, unless another node reads it.

@@ -43,6 +43,8 @@ package struct Match {
   /// A captured node's operands.
   package func operands(_ name: String) -> [ValueID] { nodes[name].map { workspace.node($0).inputs } ?? [] }
 
+  package func isConstant(_ id: ValueID) -> Bool { workspace.constant(id) != nil }
+
   package func type(of id: ValueID) -> TensorType { workspace.type(of: id) }
 
   /// The op that makes a value, or nil for inputs and constants.

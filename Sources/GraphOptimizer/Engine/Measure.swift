@@ -4,13 +4,17 @@ import GraphModule
 ///
 /// 1. The positions that convolutions compute, a length that is not known taken for 1000.
 /// 2. The weight of the ops that compute.
-/// 3. For the computing ops in order: how many transposes, reshapes and broadcasts stand between its operands and the
+/// 3. For poolings with strides, how many computing ops stand above each at most, added up.
+/// 4. The channels of poolings without strides.
+/// 5. For the computing ops in order: how many transposes, reshapes and broadcasts stand between its operands and the
 ///    computing ops above. One that moves behind an op lowers that op's number and raises those of later ops only.
-/// 4. The weight of the ops that only move or convert.
-/// 5. For each of these, how many such ops it has above itself in a row.
+/// 6. The weight of the ops that only move or convert.
+/// 7. For each of these, how many such ops it has above itself in a row.
 struct Measure: Comparable, CustomStringConvertible {
   private var positions = 0
   private var computing = 0
+  private var strided = 0
+  private var unstrided = 0
   private var marks: [Int] = []
   private var moving = 0
   private var depths = 0
@@ -18,10 +22,18 @@ struct Measure: Comparable, CustomStringConvertible {
   init(_ workspace: Workspace) {
     var depthOf: [ValueID: Int] = [:]
     var transposesAbove: [ValueID: Int] = [:]
+    var computingAbove: [ValueID: Int] = [:]
     var slot = workspace.first
     while slot >= 0 {
       let node = workspace.node(slot)
       slot = workspace.slots[slot].next
+      let most = node.inputs.map { computingAbove[$0] ?? 0 }.max() ?? 0
+      for output in node.outputs { computingAbove[output] = Measure.movingWeight(node.op) == nil ? most + 1 : most }
+      if let pool = node.op as? Pool {
+        if pool.strides.contains(where: { $0 > 1 }) { strided += most } else {
+          unstrided += workspace.type(of: node.outputs[0]).dims.last?.fixed ?? 0
+        }
+      }
       if let weight = Measure.movingWeight(node.op) {
         moving += weight
         let depth = 1 + (node.inputs.first.flatMap { depthOf[$0] } ?? 0)
@@ -75,6 +87,8 @@ struct Measure: Comparable, CustomStringConvertible {
   static func < (left: Measure, right: Measure) -> Bool {
     if left.positions != right.positions { return left.positions < right.positions }
     if left.computing != right.computing { return left.computing < right.computing }
+    if left.strided != right.strided { return left.strided < right.strided }
+    if left.unstrided != right.unstrided { return left.unstrided < right.unstrided }
     if left.marks != right.marks {
       for (a, b) in zip(left.marks, right.marks) where a != b { return a < b }
       return left.marks.count < right.marks.count
@@ -83,6 +97,6 @@ struct Measure: Comparable, CustomStringConvertible {
   }
 
   var description: String {
-    "(\(positions), \(computing), \(marks.map(String.init).joined()), \(moving), \(depths))"
+    "(\(positions), \(computing), \(strided), \(unstrided), \(marks.map(String.init).joined()), \(moving), \(depths))"
   }
 }

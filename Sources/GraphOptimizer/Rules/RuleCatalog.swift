@@ -4,7 +4,7 @@ import GraphModule
 package enum RuleCatalog {
   package static let rules: [Rule] =
     ArithmeticRules.all + ClippingRules.all + MovementRules.all + TransposeRules.all + ReshapeRules.all + ActivationRules.all
-    + NormalizationRules.all + PaddingRules.all + WeightFoldingRules.all + EpilogueRules.all
+    + NormalizationRules.all + PaddingRules.all + WeightFoldingRules.all + PoolingRules.all + EpilogueRules.all
 
   /// The names of all rules and built-in passes.
   package static var names: [String] { BuiltIn.allCases.map(\.rawValue) + rules.map(\.name) }

@@ -16,7 +16,7 @@ extension Conv: CPUBinding {
     return try lowerWindow(node, window)
   }
 
-  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
+  package func takesPrologue(_ prologue: Prologue, _ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
     guard let input = graph.type(of: node.inputs[0]).shape, let kernel = graph.type(of: node.inputs[1]).shape,
       let output = graph.type(of: node.outputs[0]).shape
     else { return false }

@@ -74,7 +74,7 @@ extension Graph {
       guard let conv = node.op as? Conv, conv.groups > 1, readers[node.inputs[0].index] == [index],
         node.inputs.filter({ $0 == node.inputs[0] }).count == 1,
         (node.inputs + node.outputs).allSatisfy({ type(of: $0).dtype == .float32 }),
-        let maker = makers[node.inputs[0].index], prologues.byProduct[maker] == nil, !prologues.absorbed.contains(maker),
+        let maker = makers[node.inputs[0].index], prologues.byReader[maker] == nil, !prologues.absorbed.contains(maker),
         let product = nodes[maker].op as? Conv, isProductWorthPrologue(nodes[maker], rows: .max, options),
         let weights = constants[nodes[maker].inputs[1]], let input = type(of: nodes[maker].inputs[0]).shape,
         let between = type(of: node.inputs[0]).shape, product.isPointwise(input, weights.shape, between),

@@ -12,7 +12,7 @@ extension MatMul: CPUBinding {
     return try lowerBatched(node)
   }
 
-  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
+  package func takesPrologue(_ prologue: Prologue, _ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
     guard let weights = graph.type(of: node.inputs[1]).shape, graph.constants[node.inputs[1]] != nil, !transposeA,
       weights.dropLast(2).allSatisfy({ $0 == 1 }), let output = graph.type(of: node.outputs[0]).shape
     else { return false }

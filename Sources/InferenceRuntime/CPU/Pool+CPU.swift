@@ -12,7 +12,7 @@ extension Pool: CPUBinding {
     }
     let isGlobal = Array(input[1...rank]) == window && amounts.allSatisfy { $0.low == 0 && $0.high == 0 }
       && dilations.allSatisfy { $0 == 1 }
-    if isGlobal { return try lowerGlobal(node) }
+    if isGlobal, node.prologue == nil, node.activation == .identity { return try lowerGlobal(node) }
 
     var params = kiln_window_pool_params()
     params.batch = Int64(input[0])
@@ -30,10 +30,29 @@ extension Pool: CPUBinding {
     store(amounts.map(\.high), 0, \.pad_after)
     params.average = kind == .average ? 1 : 0
     params.count_include_pad = countsPadding ? 1 : 0
+    params.activation = node.activation.kernel
+    var operands = [node.prologue.map { node.operand($0.sources[0]) } ?? node.input(0), node.output()]
+    if let prologue = node.prologue {
+      params.prologue.sources = Int32(prologue.sources.count)
+      params.prologue.widths = UnsafePointer(try node.keep(array: prologue.sources.map { Int64(node.width(of: $0)) }))
+      params.prologue.scale_by_sample = prologue.perSample
+      params.prologue.relu = prologue.activation.function == .relu
+      operands += [prologue.scale.map(node.operand) ?? .absent, prologue.shift.map(node.operand) ?? .absent]
+      operands += prologue.sources.dropFirst().map(node.operand)
+    }
     try node.step(
-      kiln_window_pool, "pool/\(kind.rawValue)", copying: params, [node.input(0), node.output()],
-      parts: kiln_window_pool_parts(&params, node.threads))
+      kiln_window_pool, "pool/\(kind.rawValue)", copying: params, operands, parts: kiln_window_pool_parts(&params, node.threads))
     return true
+  }
+
+  /// Where windows overlap little, so that few elements go through it more than once.
+  package func takesPrologue(_ prologue: Prologue, _ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool {
+    guard [.identity, .relu].contains(prologue.activation.function), let input = graph.type(of: node.inputs[0]).shape,
+      let output = graph.type(of: node.outputs[0]).shape
+    else { return false }
+    func positions(_ shape: Shape) -> Double { shape.dropFirst().dropLast().reduce(1) { $0 * Double($1) } }
+    let taps = window.reduce(1) { $0 * Double($1) }
+    return positions(output) > 1 && positions(output) * taps <= 2.5 * positions(input)
   }
 
   /// One window that is the whole image: a reduction over the positions.

@@ -11,13 +11,13 @@ package protocol CPUBinding: OpDefinition {
   func lower(_ node: NodeLowering) throws -> Bool
   /// Whether its work is one long sequence, which threads can hardly divide.
   var isSequential: Bool { get }
-  /// Whether the node applies a prologue to its first operand when there is one; `lower` must then do so.
-  func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool
+  /// Whether the node applies the prologue to its first operand; `lower` must then do so.
+  func takesPrologue(_ prologue: Prologue, _ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool
 }
 
 extension CPUBinding {
   package var isSequential: Bool { false }
-  package func takesPrologue(_ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool { false }
+  package func takesPrologue(_ prologue: Prologue, _ node: Node, in graph: Graph, _ options: PlanOptions) -> Bool { false }
 }
 
 /// Where a step's operand lives, before memory is planned.
@@ -66,6 +66,8 @@ package final class NodeLowering {
   package let hasCompanion: Bool
   /// What the first operand goes through on its way in; that operand itself is then never made.
   package let prologue: Prologue?
+  /// What the result of a pooling goes through.
+  package let activation: Activation
   /// Of a depthwise convolution: the product of pixels that makes its first operand, which is then never made.
   package let product: Node?
 
@@ -89,8 +91,9 @@ package final class NodeLowering {
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
-    hasCompanion: Bool = false, prologue: Prologue? = nil, product: Node? = nil
+    hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, product: Node? = nil
   ) throws {
+    self.activation = activation
     self.prologue = prologue
     self.product = product
     self.hasCompanion = hasCompanion

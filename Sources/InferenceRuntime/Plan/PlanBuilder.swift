@@ -75,6 +75,8 @@ package struct PlanBuilder {
   /// Nodes whose sequences run at the same time.
   let groups: [Range<Int>]
   let prologues: Prologues
+  /// By the result of a pooling.
+  let poolActivations: [ValueID: Activation]
 
   /// The plan of `graph` for inputs of the given shapes.
   ///
@@ -107,7 +109,9 @@ package struct PlanBuilder {
     self.deviceProgram = deviceProgram
     // Parts of a device's program read what earlier parts left there: they keep their order.
     let most = deviceProgram == nil ? min(options.threads, Int(KILN_MOST_CONCURRENT)) : 1
-    let paired = graph.groupingSequences(atMost: most)
+    let joined = options.referenceOnly ? (graph: graph, activations: [:]) : graph.joiningPoolActivations()
+    poolActivations = joined.activations
+    let paired = joined.graph.groupingSequences(atMost: most)
     groups = paired.groups
     (self.graph, prologues) = options.referenceOnly ? (paired.graph, Prologues()) : paired.graph.absorbingPrologues(options)
     self.options = options
@@ -159,8 +163,8 @@ package struct PlanBuilder {
       entry.deviceNodes = deviceProgram?.nodes(of: run.part) ?? []
       items.append(.host(.device(DeviceStep(part: run.part, name: name)), values: node.inputs, results: node.outputs))
     } else if prologues.absorbed.contains(index) {
-      entry.kernel = "in the product"
-      entry.reason = "the product that follows does it on the way in"
+      entry.kernel = "in the reader"
+      entry.reason = "the product or pooling that follows does it on the way in"
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if prologues.isBand(index) {
       entry.kernel = "in bands"
@@ -223,7 +227,7 @@ package struct PlanBuilder {
           && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
       },
       options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
-      prologue: prologues.byProduct[index], product: prologues.byDepthwise[index].map { graph.nodes[$0] })
+      prologue: prologues.byReader[index], activation: poolActivations[node.outputs[0]] ?? .identity, product: prologues.byDepthwise[index].map { graph.nodes[$0] })
     return try op.lower(lowering) ? lowering : nil
   }
 

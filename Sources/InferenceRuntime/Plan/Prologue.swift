@@ -2,7 +2,7 @@ import CKernels
 import GraphModule
 import TensorModule
 
-/// What the rows of a product's left operand go through on their way in, in place of a pass over them before it:
+/// What the first operand of a product or pooling goes through on its way in, in place of a pass over it before:
 /// `activation(x * scale + shift)`, as batch normalization in front of a convolution and squeeze-and-excite leave it.
 package struct Prologue {
   /// The operand before the prologue, in pieces of the last axis.
@@ -82,8 +82,8 @@ package struct Prologue {
 
 /// Nodes that compute others on the way in.
 package struct Prologues {
-  /// By the product's node.
-  package var byProduct: [Int: Prologue] = [:]
+  /// By the node of the product or pooling.
+  package var byReader: [Int: Prologue] = [:]
   /// Nodes that are left out for them.
   package var absorbed: Set<Int> = []
   /// By the node of a depthwise convolution, that of the product of pixels in front of it.
@@ -97,12 +97,12 @@ package struct Prologues {
   func isBand(_ node: Int) -> Bool { byDepthwise.values.contains(node) }
 
   mutating func collectOperands(_ graph: Graph) {
-    operandsByNode = byProduct.mapValues(\.operands).merging(byDepthwise.mapValues { graph.nodes[$0].inputs }) { $0 + $1 }
+    operandsByNode = byReader.mapValues(\.operands).merging(byDepthwise.mapValues { graph.nodes[$0].inputs }) { $0 + $1 }
   }
 }
 
 extension Graph {
-  /// The prologues of products, whose nodes are left out, and the graph in which no other node reads what is left out.
+  /// The prologues of products and poolings, whose nodes are left out, and the graph in which no other node reads what is left out.
   func absorbingPrologues(_ options: PlanOptions) -> (graph: Graph, prologues: Prologues) {
     var readers = [[Int]](repeating: [], count: values.count)
     var makers = [Int?](repeating: nil, count: values.count)
@@ -115,10 +115,11 @@ extension Graph {
     // By the node that is left out.
     var parsed: [Int: Prologue] = [:]
     for (index, node) in nodes.enumerated() {
-      guard let op = node.op as? any CPUBinding, op.takesPrologue(node, in: self, options), readers[node.inputs[0].index] == [index],
-        let maker = makers[node.inputs[0].index], let prologue = Prologue(nodes[maker], in: self)
+      guard let op = node.op as? any CPUBinding, let operand = node.inputs.first, readers[operand.index] == [index],
+        let maker = makers[operand.index], let prologue = Prologue(nodes[maker], in: self),
+        op.takesPrologue(prologue, node, in: self, options)
       else { continue }
-      found.byProduct[index] = prologue
+      found.byReader[index] = prologue
       parsed[maker] = prologue
     }
     let concats = concatsInPieces(readers, parsed)
@@ -127,7 +128,7 @@ extension Graph {
       guard let maker = makers[value.index], concats.contains(maker) else { return [value] }
       return nodes[maker].inputs.flatMap(pieces)
     }
-    for (index, prologue) in found.byProduct { found.byProduct[index]?.sources = prologue.sources.flatMap(pieces) }
+    for (index, prologue) in found.byReader { found.byReader[index]?.sources = prologue.sources.flatMap(pieces) }
     var graph = self
     for (index, node) in nodes.enumerated() where node.op is Concat && !concats.contains(index) {
       graph.nodes[index].inputs = node.inputs.flatMap(pieces)
