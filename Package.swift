@@ -54,6 +54,11 @@ let package = Package(
       name: "kinfer",
       dependencies: [
         "Kiln", "CImages", "CommandSupport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      // Swift's libraries linked in: a quarter less time and memory to start. Test bundles must not depend on this target, lest they
+      // get the flags too.
+      linkerSettings: [
+        .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims"], .when(platforms: [.linux], configuration: .release))
       ]),
 
     // Tests.
@@ -71,7 +76,7 @@ let package = Package(
     .testTarget(name: "TrainingTests", dependencies: ["Training", "MallocCount", "TestSupport", "CheckpointHarness"]),
     .testTarget(name: "KilnTests", dependencies: ["Kiln", "MallocCount", "TestSupport"]),
     .testTarget(name: "KernelTests", dependencies: ["CKernels", "TestSupport"]),
-    .testTarget(name: "CommandTests", dependencies: ["CommandSupport", "TensorModule", "TestSupport", "kconv", "kinfer"]),
+    .testTarget(name: "CommandTests", dependencies: ["CommandSupport", "TensorModule", "TestSupport", "kconv"]),
     .testTarget(name: "PackageTests"),
   ],
   swiftLanguageModes: [.v6],

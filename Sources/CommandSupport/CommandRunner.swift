@@ -14,7 +14,7 @@ package func runCommand<Root: ParsableCommand>(_ root: Root.Type) -> Never {
   signal(SIGPIPE, SIG_IGN)
   Interruption.install()
   do {
-    var command = try Root.parseAsRoot()
+    var command = try parsed(root)
     try command.run()
     try Console.flush()
     exit(0)
@@ -34,4 +34,16 @@ package func runCommand<Root: ParsableCommand>(_ root: Root.Type) -> Never {
     Console.note("\(CommandName.current): error: \(KilnError(.usage, message, hint: "see '\(Root._commandName) --help'").line)")
     exit(KilnError.Code.usage.exitCode)
   }
+}
+
+/// The command that the arguments ask for. A subcommand that they name first parses the rest alone, which takes half the time; whatever it
+/// does not take as it stands (help, a mistake) is the root's to answer.
+private func parsed<Root: ParsableCommand>(_ root: Root.Type) throws -> any ParsableCommand {
+  let arguments = CommandLine.arguments.dropFirst()
+  if let name = arguments.first, let subcommand = Root.configuration.subcommands.first(where: { $0._commandName == name }),
+    subcommand.configuration.subcommands.isEmpty, let command = try? subcommand.parse(Array(arguments.dropFirst()))
+  {
+    return command
+  }
+  return try Root.parseAsRoot()
 }

@@ -154,6 +154,8 @@ struct Session {
   private var expressions: [ExpressionKey: Int] = [:]
   private var constantKeys: [ValueID: ConstantKey] = [:]
   private var measure: Measure?
+  /// Whether nothing changed since no rule of the phases before fired any more: only those of this phase can.
+  private var isSettled = false
 
   init(_ graph: consuming Graph, _ options: OptimizerOptions, _ rules: [Rule]) {
     workspace = Workspace(graph, scratch: options.scratch)
@@ -164,10 +166,12 @@ struct Session {
   mutating func run() throws {
     if options.verifies { measure = Measure(workspace) }
     for phase in Phase.allCases where options.phases.contains(phase) {
+      guard !isSettled || rules.contains(where: { $0.rule.phase == phase }) || BuiltIn.allCases.contains(where: { $0.phase == phase }) else { continue }
       self.phase = phase
       select()
       repeat { while try sweep() {} } while try moveStrides() || chain()
       if !trace.isComplete { return }
+      isSettled = true
     }
   }
 
@@ -202,8 +206,10 @@ struct Session {
   /// - Returns: whether anything fired and there may be more to do.
   private mutating func sweep() throws -> Bool {
     let before = trace.firings.count
-    expressions.removeAll(keepingCapacity: true)
-    if builtIns.contains(.commonSubexpressions) { try shareConstants() }
+    if !isSettled {
+      expressions.removeAll(keepingCapacity: true)
+      if builtIns.contains(.commonSubexpressions) { try shareConstants() }
+    }
     var slot = workspace.first
     while slot >= 0 && trace.isComplete { slot = try visit(slot) ?? workspace.slots[slot].next }
     return trace.isComplete && trace.firings.count > before
@@ -215,6 +221,7 @@ struct Session {
   private mutating func visit(_ slot: Int) throws -> Int? {
     let node = workspace.node(slot)
     let following = workspace.slots[slot].next
+    if isSettled { return try visitSettled(slot, node, following) }
     if builtIns.contains(.deadCode), workspace.isDead(node) {
       guard begin() else { return -1 }
       let removed = workspace.removeDead(from: slot)
@@ -249,7 +256,36 @@ struct Session {
       }
       slot = previous
     }
+    if trace.firings.count > before { isSettled = false }
     return trace.isComplete && trace.firings.count > before
+  }
+
+  /// Tries what is new in this phase.
+  private mutating func visitSettled(_ slot: Int, _ node: Node, _ following: Int) throws -> Int? {
+    var resume: Int?
+    if phase == BuiltIn.constantFolding.phase, builtIns.contains(.constantFolding) { resume = try foldConstant(slot, node, following) }
+    if resume == nil, node.outputs.count == 1 {
+      for rule in candidates(node.op) where rule.rule.phase == phase {
+        resume = try apply(rule, slot, following)
+        if resume != nil { break }
+      }
+    }
+    guard let resume else { return nil }
+    unsettle(before: resume)
+    return resume
+  }
+
+  /// Has everything tried again from `slot` on, after a rule fired; the nodes before it are known to have no equal among them.
+  private mutating func unsettle(before slot: Int) {
+    isSettled = false
+    expressions.removeAll(keepingCapacity: true)
+    guard builtIns.contains(.commonSubexpressions) else { return }
+    var earlier = workspace.first
+    while earlier >= 0, earlier != slot {
+      let key = ExpressionKey(workspace.node(earlier))
+      if expressions[key] == nil { expressions[key] = earlier }
+      earlier = workspace.slots[earlier].next
+    }
   }
 
   /// Makes chains, from the last node to the first.
@@ -270,6 +306,7 @@ struct Session {
         slot = workspace.slots[slot].previous
       }
     }
+    if trace.firings.count > before { isSettled = false }
     return trace.isComplete && trace.firings.count > before
   }
 

@@ -33,6 +33,10 @@ package final class MappedFile: @unchecked Sendable {
     guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
       throw KilnError(.failed, FileError.message("cannot be mapped"), at: [path])
     }
+    #if os(Linux)
+      // What is not in the page cache is then read in large pieces, which cost one fault each.
+      if size >= 1 << 21 { madvise(address, size, MADV_HUGEPAGE) }
+    #endif
     bytes = UnsafeRawBufferPointer(start: address, count: size)
   }
 
@@ -68,19 +72,19 @@ package final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: contents.count)
   }
 
-  /// Has the system make a part of `bytes` ready at once, which costs less than a fault for every few pages. Does nothing
-  /// where the system cannot.
-  package func prefetch(_ part: UnsafeRawBufferPointer) {
-    #if os(Linux)
-      guard !isDecoded, part.count >= 1 << 16, let start = part.baseAddress else { return }
-      let populateRead: Int32 = 22
-      let page = 4096
-      let first = Int(bitPattern: start) / page * page
-      if let address = UnsafeMutableRawPointer(bitPattern: first) {
-        madvise(address, Int(bitPattern: start) + part.count - first, populateRead)
-      }
-    #endif
+  /// Has the system make a part of `bytes` ready: a byte of each window that a fault brings in is read. That takes a third to two
+  /// thirds of the time of `MADV_POPULATE_READ`, which looks at every page.
+  ///
+  /// - Returns: the sum of what was read; the caller puts it somewhere, or nothing would be read.
+  package func prefetch(_ part: UnsafeRawBufferPointer) -> UInt8 {
+    if isDecoded { return 0 }
+    var sum: UInt8 = 0
+    for offset in stride(from: 0, to: part.count, by: MappedFile.faultWindow) { sum &+= part[offset] }
+    return sum
   }
+
+  /// A fault brings in as many bytes as this around the place.
+  private static let faultWindow = 1 << 16
 
   /// Lets go of the memory that holds a part of the file, and of what the system read around it; it is read again when
   /// it is used again.
@@ -88,8 +92,7 @@ package final class MappedFile: @unchecked Sendable {
   /// - Parameter part: a part of `bytes`.
   package func release(_ part: UnsafeRawBufferPointer) {
     guard !isDecoded, let base = bytes.baseAddress, let start = part.baseAddress, start >= base, start + part.count <= base + bytes.count else { return }
-    // A fault brings in as many bytes as this around the place.
-    let window = 1 << 16
+    let window = MappedFile.faultWindow
     let first = max(Int(bitPattern: start) / window * window, Int(bitPattern: base))
     let end = min((Int(bitPattern: start) + part.count + window - 1) / window * window, Int(bitPattern: base) + bytes.count)
     guard end > first, let address = UnsafeMutableRawPointer(bitPattern: first) else { return }

@@ -140,21 +140,30 @@ private struct JSONParser {
 
   private mutating func parseString() throws -> String {
     position += 1
-    let start = position
-    while let byte = current, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
-    var out = Array(bytes[start..<position])
-    while let byte = current {
+    var out: [UInt8] = []
+    while true {
+      let start = position
+      skipPlain()
+      out += bytes[start..<position]
+      guard let byte = current else { throw failure("a string does not end") }
       position += 1
       switch byte {
       case UInt8(ascii: "\""):
         guard let text = String(validating: out, as: UTF8.self) else { throw failure("a string is not UTF-8") }
         return text
       case UInt8(ascii: "\\"): try parseEscape(into: &out)
-      case 0..<0x20: throw failure("a control character in a string")
-      default: out.append(byte)
+      default: throw failure("a control character in a string")
       }
     }
-    throw failure("a string does not end")
+  }
+
+  /// Goes on to what is not a plain character of a string.
+  private mutating func skipPlain() {
+    position = bytes.withUnsafeBufferPointer { bytes in
+      var end = position
+      while end < bytes.count, bytes[end] != UInt8(ascii: "\""), bytes[end] != UInt8(ascii: "\\"), bytes[end] >= 0x20 { end += 1 }
+      return end
+    }
   }
 
   private mutating func parseEscape(into out: inout [UInt8]) throws {
