@@ -92,10 +92,11 @@ public final class Model: Sendable {
   ///
   /// - Throws: `KilnError` when the file cannot be read or is not a sound `.kiln` file.
   public convenience init(contentsOf path: String, options: Options = Options()) throws {
-    let (stored, checks) = try KilnFile.open(path: path)
     // Checksums of large files are found beside what else is to be done.
-    let helpers = checks.byteCount < 1 << 22 ? 0 : min(ThreadPool.shared(options.threads).count - 1, 3)
-    for _ in 0..<helpers { SystemThread.startDetached { checks.help() } }
+    let (stored, checks) = try KilnFile.open(path: path) { checks in
+      let helpers = checks.byteCount < 1 << 22 ? 0 : min(ThreadPool.shared(options.threads).count - 1, 3)
+      for _ in 0..<helpers { SystemThread.startDetached { checks.help() } }
+    }
     do { try self.init(graph: stored.graph, options: options) } catch {
       // A damaged tensor explains what else is wrong.
       try checks.finish()

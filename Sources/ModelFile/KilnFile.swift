@@ -77,9 +77,13 @@ package enum KilnFile {
 
   /// Maps a model whose tensors' checksums are not looked at yet: `finish` of the second result does that, on the calling
   /// thread and on those that call `help` meanwhile. The model must not be used for results before.
-  package static func open(path: String, checkOnly: Bool = false) throws -> (model: StoredModel, checks: TensorChecks) {
+  ///
+  /// - Parameter starting: gets the checks before the graph is read, for threads that help.
+  package static func open(
+    path: String, checkOnly: Bool = false, starting: (TensorChecks) -> Void = { _ in }
+  ) throws -> (model: StoredModel, checks: TensorChecks) {
     let file = try MappedFile(path: path)
-    do { return try load(file, checkOnly) } catch let error as KilnError { throw error.inside(path) }
+    do { return try load(file, checkOnly, starting) } catch let error as KilnError { throw error.inside(path) }
   }
 
   /// Whether a file begins as a `.kiln` file does: a plausible header length, then `{`.
@@ -88,7 +92,7 @@ package enum KilnFile {
     return length <= Safetensors.maximumHeader && length < bytes.count && bytes[8] == UInt8(ascii: "{")
   }
 
-  private static func load(_ file: MappedFile, _ checkOnly: Bool) throws -> (StoredModel, TensorChecks) {
+  private static func load(_ file: MappedFile, _ checkOnly: Bool, _ starting: (TensorChecks) -> Void) throws -> (StoredModel, TensorChecks) {
     let header = try Safetensors.readHeader(file.bytes)
     guard let version = header.metadata["kiln.format"] else {
       throw KilnError(.badInput, "is a safetensors file without a Kiln graph")
@@ -114,6 +118,7 @@ package enum KilnFile {
       try ParallelWork.forEach(4, bytes: sums.byteCount) { _ in sums.help() }
       try sums.finish()
     }
+    starting(sums)
     for entry in used { tensors[entry.name] = try Safetensors.tensor(entry, in: file) }
     func take(_ name: String, _ type: TensorType) throws -> Tensor {
       guard let stored = tensors.removeValue(forKey: name) else {

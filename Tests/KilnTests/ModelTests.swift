@@ -1,6 +1,8 @@
 import GraphModule
 import Kiln
 import MallocCount
+import ModelFile
+import TensorModule
 import TestSupport
 import Testing
 
@@ -19,6 +21,39 @@ import Testing
       graph.outputs.append(Graph.Output(name: "m", value: try graph.addOne(Elementwise(.neg), [n], name: "m")))
     }
     return graph
+  }
+
+  /// Weights of a file so large that other threads find its checksums while the graph is read.
+  @Test(arguments: [1, 2, 3]) func damagedWeightsOfALargeFileAreFound(threads: Int) throws {
+    var graph = Graph(name: "large")
+    let x = try graph.addInput("x", TensorType(.float32, [.symbol("batch"), 1024]))
+    var y = x
+    for layer in 0..<3 {
+      let w = graph.addConstant("w\(layer)", try Tensor((0..<1024 * 1024).map { Float(($0 + layer) % 7) * 1e-3 }, shape: [1024, 1024]))
+      y = try graph.addOne(MatMul(), [y, w], name: "y\(layer)")
+    }
+    graph.outputs = [Graph.Output(name: "y", value: y)]
+    let folder = TemporaryFolder()
+    let path = folder.file("m.kiln")
+    try KilnFile.save(StoredModel(graph: graph, checks: []), to: path, flushing: false)
+    let good = try MappedFile.contents(of: path)
+    let input = try Tensor((0..<2048).map { Float($0 % 5) }, shape: [2, 1024])
+    let expected = try Model(graph: graph).predict(input)
+    // After the plan has given pages of the file back, another plan reads them again.
+    let model = try Model(contentsOf: path, options: Model.Options(threads: threads))
+    for rows in [2, 40, 2] {
+      let samples = try Tensor((0..<1024 * rows).map { Float($0 % 2048 % 5) }, shape: [rows, 1024])
+      let got = try model.predict(samples)
+      #expect(zip(got.floats, expected.floats).allSatisfy { ($0 - $1).magnitude <= 1e-4 * $1.magnitude })
+    }
+    for place in [good.count - 1, good.count - (6 << 20), good.count - (11 << 20)] {
+      var bytes = good
+      bytes[place] ^= 1
+      let damaged = try folder.write("damaged.kiln", bytes)
+      #expect { try Model(contentsOf: damaged, options: Model.Options(threads: threads)) } throws: {
+        ($0 as? KilnError)?.message.contains("checksum") == true
+      }
+    }
   }
 
   @Test func describesItsInputsAndOutputs() throws {

@@ -17,7 +17,7 @@ import Testing
   @Test(arguments: [
     ("", "ends early"), ("{", "key"), ("[1,]", "value"), (#"{"a":1,"a":2}"#, "twice"), ("[1] x", "after"), ("01", "leading zero"),
     ("1.", "malformed"), ("\"a", "does not end"), ("\"\u{1}\"", "control"), ("tru", "value"), ("[1 2]", "expected"),
-    (String(repeating: "[", count: 100_000), "deeper"), (#""\x""#, "escape"), ("--1", "value"), ("1e", "malformed"),
+    (#""a\n"#, "does not end"), ("\"a\\nb\u{2}\"", "control"), (#""a\"#, "does not end"), (String(repeating: "[", count: 100_000), "deeper"), (#""\x""#, "escape"), ("--1", "value"), ("1e", "malformed"),
   ])
   func refusesMalformedText(_ text: String, _ message: String) {
     #expect { try JSON.parse(text) } throws: { ($0 as? KilnError)?.message.contains(message) == true }

@@ -25,6 +25,9 @@ package final class WeightStore: Sendable {
     var jobs: [(byteCount: Int, run: @Sendable () -> Void)] = []
   }
 
+  /// Constants from here on give the memory that mirrors them back: less would take more of their neighbours' pages along.
+  private static let largeBytes = 1 << 20
+
   private let state = Mutex(State())
 
   package init() {}
@@ -43,7 +46,11 @@ package final class WeightStore: Sendable {
       if let found = state.entries[key] { return found.memory }
       let memory = try RuntimeMemory(byteCount: byteCount)
       state.entries[key] = Entry(memory: memory, constant: constant)
-      state.jobs.append((byteCount, { pack(memory.base) }))
+      state.jobs.append((byteCount, {
+        pack(memory.base)
+        // The file's own pages of a large constant are not read again by what reads the packed form.
+        if constant.byteCount >= WeightStore.largeBytes { constant.releaseMapping(0..<constant.count) }
+      }))
       return memory
     }
   }
