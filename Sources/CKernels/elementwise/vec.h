@@ -125,5 +125,20 @@ KV_INLINE float v_reduce_max(vf x) {
   kv_f2 p = ((q.lo > q.hi) | (q.lo != q.lo)) ? q.lo : q.hi;
   return p[0] > p[1] || p[0] != p[0] ? p[0] : p[1];
 }
+// The largest lane where none is NaN.
+KV_INLINE float v_reduce_max_number(vf x) {
+#if KV_WIDTH == 16
+  const kv_f8 e = x.lo > x.hi ? x.lo : x.hi;
+#elif KV_WIDTH == 8
+  const kv_f8 e = x;
+#endif
+#if KV_WIDTH >= 8
+  const kv_f4 q = e.lo > e.hi ? e.lo : e.hi;
+#else
+  const kv_f4 q = x;
+#endif
+  const kv_f4 p = q > q.zwzw ? q : q.zwzw;
+  return p[0] > p[1] ? p[0] : p[1];
+}
 KV_INLINE float v_reduce_min(vf x) { return -v_reduce_max(-x); }
 #endif

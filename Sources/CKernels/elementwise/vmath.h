@@ -28,9 +28,9 @@ KV_INLINE vf v_exp_poly(vf r) {
   return v_fma(q, r, v_splat(0.49999994f));
 }
 
-// e^x = result * 2^k as v_scale takes them, result in [0.7, 2]; x below -126 counts as -126 (where e^x rounds to 0), above 89 as 89.
+// e^x = result * 2^k as v_scale takes them, result in [0.7, 2], for x up to 89; x below -126 counts as -126 (where e^x rounds to 0).
 KV_INLINE vf v_exp_parts(vf x, vf *k) {
-  x = v_max(v_splat(-126.0f), v_min(v_splat(89.0f), x));
+  x = v_max(v_splat(-126.0f), x);
 #if KV_WIDTH == 16
   // k counts sixteenths, which lie in the last bits of the sum: they choose 2^(k - floor(k)) from a table in one register.
   const vf table = {1, 1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f, 1.29683955f, 1.35425555f,
@@ -48,10 +48,13 @@ KV_INLINE vf v_exp_parts(vf x, vf *k) {
   return v_fma(r * r, v_exp_poly(r), r) + 1.0f;
 }
 
-KV_INLINE vf v_exp(vf x) {
+// For x up to 89.
+KV_INLINE vf v_exp_bounded(vf x) {
   vf k, p = v_exp_parts(x, &k);
   return v_scale(p, k);
 }
+
+KV_INLINE vf v_exp(vf x) { return v_exp_bounded(v_min(v_splat(89.0f), x)); }
 
 KV_INLINE vf v_exp2(vf x) {
   x = v_max(v_splat(-160.0f), v_min(v_splat(129.0f), x));

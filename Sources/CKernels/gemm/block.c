@@ -38,6 +38,32 @@ kiln_panel kiln_panel_at(const kiln_tile_set *set, int64_t n, int64_t index) {
   return (kiln_panel){first * set->lanes, (int32_t)width};
 }
 
+typedef float four __attribute__((ext_vector_type(4), aligned(4), may_alias));
+
+// to[k * width + j] = from[j * stride + k].
+static void transpose(const float *from, int64_t stride, float *to, int64_t width, int64_t columns, int64_t depth) {
+  int64_t j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    const float *f = from + j * stride;
+    float *t = to + j;
+    int64_t k = 0;
+    for (; k + 4 <= depth; k += 4, t += 4 * width) {
+      const four r0 = *(const four *)(f + k), r1 = *(const four *)(f + stride + k);
+      const four r2 = *(const four *)(f + 2 * stride + k), r3 = *(const four *)(f + 3 * stride + k);
+      const four l0 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), h0 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+      const four l1 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), h1 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+      *(four *)t = __builtin_shufflevector(l0, l1, 0, 1, 4, 5);
+      *(four *)(t + width) = __builtin_shufflevector(l0, l1, 2, 3, 6, 7);
+      *(four *)(t + 2 * width) = __builtin_shufflevector(h0, h1, 0, 1, 4, 5);
+      *(four *)(t + 3 * width) = __builtin_shufflevector(h0, h1, 2, 3, 6, 7);
+    }
+    for (; k < depth; k++, t += width)
+      for (int64_t i = 0; i < 4; i++) t[i] = f[i * stride + k];
+  }
+  for (; j < columns; j++)
+    for (int64_t k = 0; k < depth; k++) to[k * width + j] = from[j * stride + k];
+}
+
 void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stride, int64_t column_stride, int64_t n,
                       int64_t depth, float scale, int64_t at, int64_t total, int64_t first, int64_t end, float *out) {
   for (int64_t p = first; p < end; p++) {
@@ -51,6 +77,13 @@ void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stri
         for (int64_t j = 0; j < columns; j++) to[k * width + j] = scale * from[k * row_stride + j];
         for (int64_t j = columns; j < width; j++) to[k * width + j] = 0;
       }
+      continue;
+    }
+    if (row_stride == 1) {
+      transpose(from, column_stride, to, width, columns, depth);
+      for (int64_t k = 0; k < depth; k++)
+        for (int64_t j = columns; j < width; j++) to[k * width + j] = 0;
+      for (int64_t i = 0; i < width * depth && scale != 1; i++) to[i] *= scale;
       continue;
     }
     // Short runs of depth keep the panel's lines in cache while each column is read along its rows.

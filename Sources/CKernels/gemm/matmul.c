@@ -10,11 +10,10 @@ enum { FEW_ROWS = 8, WHOLE_DEPTH = 256, CHUNK_DEPTH = 192 };
 
 static bool is_transposed(const kiln_matmul_params *p) { return p->a_row == 1 && p->a_column != 1; }
 
-// The depth of a chunk: the whole, or equal shares of it.
-static int64_t chunk_of(const kiln_matmul_params *p) {
-  if (p->k <= WHOLE_DEPTH) return p->k;
-  const int64_t chunks = (p->k + CHUNK_DEPTH - 1) / CHUNK_DEPTH;
-  return (p->k + chunks - 1) / chunks;
+int64_t kiln_chunk_depth(int64_t depth) {
+  if (depth <= WHOLE_DEPTH) return depth;
+  const int64_t chunks = (depth + CHUNK_DEPTH - 1) / CHUNK_DEPTH;
+  return (depth + chunks - 1) / chunks;
 }
 
 // No chunk is deeper; a product that is less deep needs no more, so that one scratch serves products of several depths.
@@ -88,7 +87,7 @@ static void product(const kiln_matmul_params *p, const float *a, const float *b,
 static void chunks(const kiln_matmul_params *p, const float *a, const float *b, float *c, float *scratch, int64_t row,
                    int64_t end_row, int64_t panel, int64_t end_panel) {
   if (row >= end_row || panel >= end_panel) return;
-  const int64_t step = chunk_of(p);
+  const int64_t step = kiln_chunk_depth(p->k);
   int64_t at = 0;
   do {
     const int64_t depth = p->k - at < step ? p->k - at : step;

@@ -83,6 +83,9 @@ int64_t kiln_padded_columns(const kiln_tile_set *set, int64_t n);
 void kiln_pack_panels(const kiln_tile_set *set, const float *b, int64_t row_stride, int64_t column_stride, int64_t n,
                       int64_t depth, float scale, int64_t at, int64_t total, int64_t first, int64_t end, float *out);
 
+// The depth of a chunk of a product of computed matrices, whose panels then stay in the first-level cache: all, or equal shares of it.
+int64_t kiln_chunk_depth(int64_t depth);
+
 // B beyond this size comes from main memory.
 enum { KILN_LAST_CACHE_BYTES = 16 * 1024 * 1024 };
 

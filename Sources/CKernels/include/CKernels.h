@@ -1,6 +1,7 @@
 // Everything that this module offers: conventions first, then one header for each kernel family.
 #include "kiln_base.h"
 
+#include "kiln_attention.h"
 #include "kiln_conv.h"
 #include "kiln_depthwise.h"
 #include "kiln_elementwise.h"

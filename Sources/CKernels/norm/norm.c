@@ -4,7 +4,7 @@
 #include "../elementwise/registers.h"
 #include "tier.h"
 
-static const kiln_norm_tier *tier(void) {
+const kiln_norm_tier *kiln_norm_best(void) {
 #if defined(__x86_64__)
   switch (kiln_cpu_tier()) {
     case KILN_TIER_AVX512: return kiln_norm_avx512();
@@ -51,12 +51,12 @@ void kiln_softmax(const void *params, void *const *operands, int32_t part, int32
   if (p->axis == 0) return;
   if (p->inner == 1) {
     const int64_t at = r.outer_first * p->axis;
-    tier()->softmax_rows(x + at, y + at, r.outer_last - r.outer_first, p->axis, p->logarithm);
+    kiln_norm_best()->softmax_rows(x + at, y + at, r.outer_last - r.outer_first, p->axis, p->logarithm);
     return;
   }
   for (int64_t o = r.outer_first; o < r.outer_last; o++) {
     const int64_t at = o * p->axis * p->inner;
-    tier()->softmax_columns(x + at, y + at, p->axis, p->inner, r.inner_first, r.inner_last, p->logarithm);
+    kiln_norm_best()->softmax_columns(x + at, y + at, p->axis, p->inner, r.inner_first, r.inner_last, p->logarithm);
   }
 }
 int32_t kiln_softmax_parts(const kiln_softmax_params *p, int32_t threads) {
@@ -68,7 +68,7 @@ void kiln_layer_norm(const void *params, void *const *operands, int32_t part, in
   const int64_t first = share(p->rows, part, parts), last = share(p->rows, part + 1, parts);
   const float *x = operands[0];
   float *y = operands[3];
-  tier()->layer_norm(p, x + first * p->n, operands[1], operands[2], y + first * p->n, last - first);
+  kiln_norm_best()->layer_norm(p, x + first * p->n, operands[1], operands[2], y + first * p->n, last - first);
 }
 int32_t kiln_layer_norm_parts(const kiln_layer_norm_params *p, int32_t threads) {
   return parts_for(p->rows * p->n, 150, p->rows, threads);
@@ -79,7 +79,7 @@ void kiln_affine(const void *params, void *const *operands, int32_t part, int32_
   const int64_t first = share(p->rows, part, parts), last = share(p->rows, part + 1, parts);
   const float *x = operands[0];
   float *y = operands[3];
-  tier()->affine(p, x + first * p->channels, operands[1], operands[2], y + first * p->channels, last - first);
+  kiln_norm_best()->affine(p, x + first * p->channels, operands[1], operands[2], y + first * p->channels, last - first);
 }
 int32_t kiln_affine_parts(const kiln_affine_params *p, int32_t threads) {
   return parts_for(p->rows * p->channels, p->activation.function == KILN_FN_identity ? 120 : 400, p->rows, threads);
@@ -154,11 +154,11 @@ void kiln_reduce(const void *params, void *const *operands, int32_t part, int32_
     const float *x = operands[0];
     float *y = operands[1];
     if (p->inner == 1) {
-      tier()->reduce_rows(p->op, x + r.outer_first * p->axis, y + r.outer_first, r.outer_last - r.outer_first, p->axis);
+      kiln_norm_best()->reduce_rows(p->op, x + r.outer_first * p->axis, y + r.outer_first, r.outer_last - r.outer_first, p->axis);
       return;
     }
     for (int64_t o = r.outer_first; o < r.outer_last; o++) {
-      tier()->reduce_columns(p->op, x + o * p->axis * p->inner, y + o * p->inner, p->axis, p->inner, r.inner_first, r.inner_last);
+      kiln_norm_best()->reduce_columns(p->op, x + o * p->axis * p->inner, y + o * p->inner, p->axis, p->inner, r.inner_first, r.inner_last);
     }
     return;
   }
@@ -212,14 +212,14 @@ void kiln_arg(const void *params, void *const *operands, int32_t part, int32_t p
   for (int64_t o = r.outer_first; o < r.outer_last; o++) {
     const char *x = (const char *)operands[0] + (size_t)(o * p->axis * p->inner) * kiln_dtype_size(p->dtype);
     if (fast && p->inner == 1) {
-      store_index(p, operands[1], o, tier()->arg_row((const float *)(const void *)x, p->axis, p->smallest));
+      store_index(p, operands[1], o, kiln_norm_best()->arg_row((const float *)(const void *)x, p->axis, p->smallest));
       continue;
     }
     for (int64_t c = r.inner_first; c < r.inner_last;) {
       const int64_t end = r.inner_last - c < 64 ? r.inner_last : c + 64;
       int32_t index[64];
       if (fast && p->axis <= INT32_MAX) {
-        tier()->arg_columns((const float *)(const void *)x, index, p->axis, p->inner, c, end, p->smallest);
+        kiln_norm_best()->arg_columns((const float *)(const void *)x, index, p->axis, p->inner, c, end, p->smallest);
         for (int64_t k = 0; c < end; c++, k++) store_index(p, operands[1], o * p->inner + c, index[k]);
       } else {
         for (; c < end; c++) store_index(p, operands[1], o * p->inner + c, arg_generic(p, x + (size_t)c * kiln_dtype_size(p->dtype)));

@@ -5,8 +5,25 @@
 
 KV_INLINE vf lanes_below(vf x, size_t count, float other) { return v_lanes() < (int32_t)count ? x : v_splat(other); }
 
-#define SHORT_ROW 8
+// The end of a row that is no whole vector: the row's last KV_WIDTH elements, most of which were in vectors before; of a shorter row all,
+// and zeros. Stores of single lanes would hold up the loads of the row behind.
+KV_INLINE vf load_tail(const float *x, size_t n) { return n < KV_WIDTH ? v_load_n(x, n) : v_load(x + n - KV_WIDTH); }
+KV_INLINE void store_tail(float *y, vf e, size_t n) {
+  if (n < KV_WIDTH) v_store_n(y, e, n);
+  else v_store(y + n - KV_WIDTH, e);
+}
+// The lanes that no vector before has, 0 in others.
+KV_INLINE vf new_lanes(vf e, size_t n) {
+  if (n < KV_WIDTH) return lanes_below(e, n, 0.0f);
+  return v_lanes() < (int32_t)(KV_WIDTH - n % KV_WIDTH) ? v_splat(0.0f) : e;
+}
 
+#define SHORT_ROW 8
+// Rows that are worked on together while they fit the first-level cache: what waits for a row's maximum or sum hides behind the others.
+#define TOGETHER 8
+#define TOGETHER_FLOATS 8192
+
+// NaN does not count.
 static float row_max(const float *x, size_t n) {
   vf a = v_splat(-INFINITY), b = a;
   size_t i = 0;
@@ -15,26 +32,32 @@ static float row_max(const float *x, size_t n) {
     b = v_max(v_load(x + i + KV_WIDTH), b);
   }
   for (; i + KV_WIDTH <= n; i += KV_WIDTH) a = v_max(v_load(x + i), a);
-  if (i < n) b = v_max(lanes_below(v_load_n(x + i, n - i), n - i, -INFINITY), b);
-  return v_reduce_max(v_max(a, b));
+  if (i < n) b = v_max(n < KV_WIDTH ? lanes_below(v_load_n(x, n), n, -INFINITY) : load_tail(x, n), b);
+  return v_reduce_max_number(v_max(a, b));
 }
 
-// The sum of exp(x - m); the terms go to y unless y is NULL.
+// The sum of exp(x - m) for x <= m; the terms go to y unless y is NULL.
 KV_INLINE float row_exp(const float *x, float *y, size_t n, float m) {
   vf sum = v_splat(0.0f), other = sum;
+  const vf tail = load_tail(x, n);
   size_t i = 0;
   for (; i + 2 * KV_WIDTH <= n; i += 2 * KV_WIDTH) {
-    const vf e = v_exp(v_load(x + i) - m), f = v_exp(v_load(x + i + KV_WIDTH) - m);
+    const vf e = v_exp_bounded(v_load(x + i) - m), f = v_exp_bounded(v_load(x + i + KV_WIDTH) - m);
     if (y) v_store(y + i, e);
     if (y) v_store(y + i + KV_WIDTH, f);
     sum += e;
     other += f;
   }
-  for (; i < n; i += KV_WIDTH) {
-    const size_t count = n - i < KV_WIDTH ? n - i : KV_WIDTH;
-    const vf e = v_exp(v_load_n(x + i, count) - m);
-    if (y) v_store_n(y + i, e, count);
-    sum += lanes_below(e, count, 0.0f);
+  if (i + KV_WIDTH <= n) {
+    const vf e = v_exp_bounded(v_load(x + i) - m);
+    if (y) v_store(y + i, e);
+    sum += e;
+    i += KV_WIDTH;
+  }
+  if (i < n) {
+    const vf e = v_exp_bounded(tail - m);
+    if (y) store_tail(y, e, n);
+    other += new_lanes(e, n);
   }
   return v_sum(sum + other);
 }
@@ -92,17 +115,24 @@ static void softmax_rows(const float *x, float *y, int64_t rows, int64_t length,
     return;
   }
   const size_t n = (size_t)length;
-  for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-    const float m = row_max(x, n);
-    const float s = logarithm ? row_exp(x, NULL, n, m) : row_exp(x, y, n, m);
-    const float k = logarithm ? logf(s) : 1.0f / s;
-    size_t i = 0;
-    if (logarithm) {
-      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, (v_load(x + i) - m) - k);
-      if (i < n) v_store_n(y + i, (v_load_n(x + i, n - i) - m) - k, n - i);
-    } else {
-      for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(y + i, v_load(y + i) * k);
-      if (i < n) v_store_n(y + i, v_load_n(y + i, n - i) * k, n - i);
+  const int64_t most = length > TOGETHER_FLOATS / TOGETHER ? 1 : TOGETHER;
+  for (int64_t first = 0; first < rows; first += most, x += most * length, y += most * length) {
+    const int64_t count = rows - first < most ? rows - first : most;
+    float m[TOGETHER], k[TOGETHER];
+    for (int64_t r = 0; r < count; r++) m[r] = row_max(x + r * length, n);
+    for (int64_t r = 0; r < count; r++) k[r] = logarithm ? row_exp(x + r * length, NULL, n, m[r]) : row_exp(x + r * length, y + r * length, n, m[r]);
+    for (int64_t r = 0; r < count; r++) {
+      const float *from = x + r * length;
+      float *to = y + r * length;
+      const float last = logarithm ? logf(k[r]) : 1.0f / k[r];
+      const vf tail = load_tail(logarithm ? from : to, n);
+      size_t i = 0;
+      if (logarithm) {
+        for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(to + i, (v_load(from + i) - m[r]) - last);
+      } else {
+        for (; i + KV_WIDTH <= n; i += KV_WIDTH) v_store(to + i, v_load(to + i) * last);
+      }
+      if (i < n) store_tail(to, logarithm ? (tail - m[r]) - last : tail * last, n);
     }
   }
 }

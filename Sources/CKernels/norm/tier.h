@@ -23,4 +23,6 @@ const kiln_norm_tier *kiln_norm_scalar(void);
 const kiln_norm_tier *kiln_norm_avx2(void);
 const kiln_norm_tier *kiln_norm_avx512(void);
 #endif
+// The tier of this CPU.
+const kiln_norm_tier *kiln_norm_best(void);
 #endif

@@ -41,11 +41,23 @@ struct ChainProgram {
     return types.contains(.float64) || wide || !floats ? KILN_REGISTER_F64 : KILN_REGISTER_F32
   }
 
+  private var fits: Bool { inputs.count <= Int(KILN_CHAIN_MAX_INPUTS) && steps.count <= Int(KILN_CHAIN_MAX_INSTRUCTIONS) }
+
+  /// Whether the kernel can hold it.
+  var isRunnable: Bool { registers != nil && fits && instructions() != nil }
+
   /// Adds the program as one step that writes `output`, or returns false when the kernel cannot hold it.
   func append(to node: NodeLowering, output: StepOperand, label: String) throws -> Bool {
-    guard let registers, inputs.count <= Int(KILN_CHAIN_MAX_INPUTS), steps.count <= Int(KILN_CHAIN_MAX_INSTRUCTIONS),
-      let (instructions, result) = instructions()
-    else { return false }
+    guard let kept = try prepared(node) else { return false }
+    try node.step(
+      kiln_chain, label, UnsafeRawPointer(kept), inputs.map(\.operand) + [output],
+      parts: kiln_chain_parts(kept, node.threads))
+    return true
+  }
+
+  /// The kernel's parameters, or nil when it cannot hold the program.
+  func prepared(_ node: NodeLowering) throws -> UnsafeMutablePointer<kiln_chain_params>? {
+    guard let registers, fits, let (instructions, result) = instructions() else { return nil }
     var params = kiln_chain_params()
     params.register_type = Int32(registers.rawValue)
     params.rank = Int32(shape.count)
@@ -64,11 +76,7 @@ struct ChainProgram {
       try node.keep(kiln_chain_output(dtype: Int32(resultType.rawValue), source: Int32(result))))
     params.instructions = UnsafePointer(try node.keep(array: instructions))
     let kept = try node.keep(params)
-    guard kiln_chain_prepare(kept) == 0 else { return false }
-    try node.step(
-      kiln_chain, label, UnsafeRawPointer(kept), inputs.map(\.operand) + [output],
-      parts: kiln_chain_parts(kept, node.threads))
-    return true
+    return kiln_chain_prepare(kept) == 0 ? kept : nil
   }
 
   /// The instructions with registers assigned (a register is free again after its last reader), and the result's register.

@@ -5,7 +5,7 @@ import TensorModule
 extension ElementwiseChain: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
     node.because("\(steps.count) functions over blocks that stay in the cache")
-    if try overflowsInside(node) { return try lowerStepwise(node) }
+    if try overflowsInside(node.inputs.map(\.dtype)) { return try lowerStepwise(node) }
     let program = ChainProgram(
       shape: node.outputShapes[0],
       inputs: node.inputs.indices.map {
@@ -47,8 +47,8 @@ extension ElementwiseChain: CPUBinding {
   }
 
   /// Whether a step before the last could leave the range of a narrow integer: registers would keep what the dtype wraps.
-  private func overflowsInside(_ node: NodeLowering) throws -> Bool {
-    let results = try dtypes(node.inputs.map(\.dtype)).results
+  func overflowsInside(_ inputs: [DType]) throws -> Bool {
+    let results = try dtypes(inputs).results
     return zip(steps, results).dropLast().contains { step, dtype in
       guard dtype.isInteger, dtype != .int64 else { return false }
       switch step.function {

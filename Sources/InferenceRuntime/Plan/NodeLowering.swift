@@ -70,6 +70,8 @@ package final class NodeLowering {
   package let activation: Activation
   /// Of a depthwise convolution: the product of pixels that makes its first operand, which is then never made.
   package let product: Node?
+  /// The attention that ends in this node, in place of what the node does alone.
+  package let attention: Attention?
 
   private let graph: Graph
   private let isUsed: (ValueID) -> Bool
@@ -91,9 +93,11 @@ package final class NodeLowering {
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
-    hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, product: Node? = nil
+    hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, product: Node? = nil,
+    attention: Attention? = nil
   ) throws {
     self.activation = activation
+    self.attention = attention
     self.prologue = prologue
     self.product = product
     self.hasCompanion = hasCompanion

@@ -155,6 +155,10 @@ package struct PlanBuilder {
       entry.flops += product.op.flops(product.inputs.map(graph.type(of:)), product.outputs.map(graph.type(of:)))
       entry.bytes += product.inputs.reduce(-byteCount(node.inputs[0])) { $0 + byteCount($1) }
     }
+    if let attention = prologues.attentions[index] {
+      entry.flops = (attention.nodes + [index]).map { graph.nodes[$0] }.reduce(0) { $0 + $1.op.flops($1.inputs.map(graph.type(of:)), $1.outputs.map(graph.type(of:))) }
+      entry.bytes = (attention.operands + node.outputs).reduce(0) { $0 + byteCount($1) }
+    }
     let hasStrings = (node.inputs + node.outputs).contains { graph.type(of: $0).dtype == .string }
     let isEmpty = !hasStrings && node.outputs.allSatisfy { byteCount($0) == 0 }
     if let run = node.op as? DeviceRun {
@@ -169,6 +173,11 @@ package struct PlanBuilder {
     } else if prologues.isBand(index) {
       entry.kernel = "in bands"
       entry.reason = "the depthwise convolution that follows computes it row by row"
+      entry.flops = 0
+      items.append(.native([], temporaries: [], firstFlag: 0))
+    } else if prologues.inAttention.contains(index) {
+      entry.kernel = "in attention"
+      entry.reason = "the attention that follows does it by blocks of rows"
       entry.flops = 0
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if isEmpty {
@@ -227,7 +236,12 @@ package struct PlanBuilder {
           && node.inputs.indices.allSatisfy { $0 == input || storage[node.inputs[$0].index]?.buffer != place.buffer }
       },
       options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
-      prologue: prologues.byReader[index], activation: poolActivations[node.outputs[0]] ?? .identity, product: prologues.byDepthwise[index].map { graph.nodes[$0] })
+      prologue: prologues.byReader[index], activation: poolActivations[node.outputs[0]] ?? .identity,
+      product: prologues.byDepthwise[index].map { graph.nodes[$0] }, attention: prologues.attentions[index])
+    if lowering.attention != nil {
+      try lowering.lowerAttention()
+      return lowering
+    }
     return try op.lower(lowering) ? lowering : nil
   }
 

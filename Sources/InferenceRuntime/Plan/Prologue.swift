@@ -88,6 +88,10 @@ package struct Prologues {
   package var absorbed: Set<Int> = []
   /// By the node of a depthwise convolution, that of the product of pixels in front of it.
   package var byDepthwise: [Int: Int] = [:]
+  /// By the node where each runs.
+  package var attentions: [Int: Attention] = [:]
+  /// Nodes that attentions do.
+  package var inAttention: Set<Int> = []
   private var operandsByNode: [Int: [ValueID]] = [:]
 
   /// What the node reads beside its own operands.
@@ -98,6 +102,7 @@ package struct Prologues {
 
   mutating func collectOperands(_ graph: Graph) {
     operandsByNode = byReader.mapValues(\.operands).merging(byDepthwise.mapValues { graph.nodes[$0].inputs }) { $0 + $1 }
+      .merging(attentions.mapValues(\.operands)) { $0 + $1 }
   }
 }
 
@@ -134,6 +139,9 @@ extension Graph {
       graph.nodes[index].inputs = node.inputs.flatMap(pieces)
     }
     found.byDepthwise = graph.productsInBands(options, readers, makers, found)
+    let matcher = AttentionMatcher(graph: self, readers: readers, makers: makers)
+    found.attentions = matcher.all()
+    found.inAttention = matcher.absorbed(found.attentions)
     found.collectOperands(graph)
     return (graph, found)
   }
