@@ -114,9 +114,11 @@ void kiln_matmul_f32(const void *params, void *const *operands, int32_t part, in
   for (int64_t u = kiln_share(units, part, parts); u < kiln_share(units, part + 1, parts); u++) {
     const int64_t batch = u / per_batch, share = u % per_batch;
     const int64_t outer = batch / p->batch_inner, inner = batch % p->batch_inner;
-    const float *a = (const float *)operands[0] + outer * p->a_outer + inner * p->a_inner;
-    const float *b = (const float *)operands[1] + outer * p->b_outer + inner * p->b_inner;
-    float *c = (float *)operands[2] + outer * p->c_outer + inner * p->c_inner;
+    const int64_t strided[3] = {outer * p->a_outer, outer * p->b_outer, outer * p->c_outer};
+    const int64_t *at = p->outer ? p->outer + outer * 3 : strided;
+    const float *a = (const float *)operands[0] + at[0] + inner * p->a_inner;
+    const float *b = (const float *)operands[1] + at[1] + inner * p->b_inner;
+    float *c = (float *)operands[2] + at[2] + inner * p->c_inner;
     if (p->split == KILN_SPLIT_COLUMNS)
       chunks(p, a, b, c, scratch, 0, p->m, kiln_share(panels, share, per_batch), kiln_share(panels, share + 1, per_batch));
     else

@@ -49,7 +49,8 @@ size_t kiln_gemm_scratch_bytes(const kiln_gemm_params *params, int32_t parts);
 void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
 
 // For each batch (i, j): C[m, n] = alpha * A[m, k] * B[k, n], all of them activations, each with its own strides in
-// floats. Batches are two-dimensional so that attention heads need no transposed copies; a stride of 0 broadcasts.
+// floats. Batches are two-dimensional so that attention heads need no transposed copies; a stride of 0 broadcasts. Outer batches
+// of several axes whose strides do not join are in a table.
 // Transposed operands are strides as well: element (row, column) of A is a[row * a_row + column * a_column].
 typedef struct {
   int64_t batch_outer, batch_inner;
@@ -57,6 +58,7 @@ typedef struct {
   int64_t a_outer, a_inner, a_row, a_column;
   int64_t b_outer, b_inner, b_row, b_column;
   int64_t c_outer, c_inner, c_row;  // C's columns are adjacent
+  const int64_t *outer;  // NULL, or for each i where its matrices of A, B and C begin, in place of strides; owned by the plan
   float alpha;
   int32_t split;   // used when there are more parts than batches; kiln_matmul_parts sets it
 } kiln_matmul_params;

@@ -36,7 +36,7 @@ extension MatMul: CPUBinding {
     return true
   }
 
-  /// Two computed operands: batches in two axes with strides, then the epilogue over the result.
+  /// Two computed operands: batches in two axes with strides, or in one and a table of the others, then the epilogue over the result.
   private func lowerBatched(_ node: NodeLowering) throws -> Bool {
     var (a, b, c) = (node.inputShapes[0], node.inputShapes[1], node.outputShapes[0])
     // One matrix on the right: all rows of the left operand are one matrix.
@@ -57,14 +57,22 @@ extension MatMul: CPUBinding {
       }
     }
     while axes.count < 2 { axes.insert((1, [0, 0, 0]), at: 0) }
-    guard axes.count == 2 else { return false }
 
     var params = kiln_matmul_params()
-    params.batch_outer = Int64(axes[0].length)
-    params.batch_inner = Int64(axes[1].length)
-    (params.a_outer, params.a_inner) = (Int64(axes[0].strides[0]), Int64(axes[1].strides[0]))
-    (params.b_outer, params.b_inner) = (Int64(axes[0].strides[1]), Int64(axes[1].strides[1]))
-    (params.c_outer, params.c_inner) = (Int64(axes[0].strides[2]), Int64(axes[1].strides[2]))
+    params.batch_outer = Int64(axes.dropLast().reduce(1) { $0 * $1.length })
+    params.batch_inner = Int64(axes[axes.count - 1].length)
+    if axes.count > 2 {
+      // In the order of a, b, c for each.
+      var table = [[0, 0, 0]]
+      for axis in axes.dropLast() {
+        table = table.flatMap { start in (0..<axis.length).map { index in (0..<3).map { start[$0] + index * axis.strides[$0] } } }
+      }
+      params.outer = UnsafePointer(try node.keep(array: table.joined().map(Int64.init)))
+    }
+    let (first, last) = (axes[0].strides.map(Int64.init), axes[axes.count - 1].strides.map(Int64.init))
+    (params.a_outer, params.a_inner) = (first[0], last[0])
+    (params.b_outer, params.b_inner) = (first[1], last[1])
+    (params.c_outer, params.c_inner) = (first[2], last[2])
     let (m, n) = (c[c.count - 2], c[c.count - 1])
     let k = a[a.count - (transposeA ? 2 : 1)]
     (params.m, params.n, params.k) = (Int64(m), Int64(n), Int64(k))
@@ -73,7 +81,7 @@ extension MatMul: CPUBinding {
     params.c_row = Int64(n)
     params.alpha = 1
     let parts = kiln_matmul_parts(&params, node.threads)
-    node.because("\(axes[0].length * axes[1].length) products of computed matrices [\(m), \(k)] x [\(k), \(n)]")
+    node.because("\(batch.elementCount) products of computed matrices [\(m), \(k)] x [\(k), \(n)]")
     let scratch = node.temporary(byteCount: kiln_matmul_scratch_bytes(&params, parts))
     try node.step(
       kiln_matmul_f32, "matmul", copying: params, [node.input(0), node.input(1), node.output(), scratch], parts: parts)
