@@ -104,14 +104,16 @@ import Testing
 
   @Test(arguments: Form.allCases, [1, 2, 3]) private func everyFormIsOneStep(_ form: Form, threads: Int) throws {
     var random = TestRandom(named: "attention \(form)")
-    for (queries, keys, size) in [(21, 17, 9), (8, 40, 16), (70, 33, 5), (5, 7, 3), (45, 270, 4)] {
+    for (queries, keys, size) in [(21, 17, 9), (8, 40, 16), (70, 33, 5), (5, 7, 3), (45, 270, 4), (1, 30, 9), (3, 200, 4)] {
       let graph = try Self.graph(form, &random, queries: queries, keys: keys, size: size)
       let feed = try Self.feed(graph, batch: 2, &random)
       let expected = try ReferenceBackend.run(graph, feed)
       let (outputs, plan) = try run(graph, feed, threads: threads)
-      #expect(Self.kernels(plan).filter { $0 == "attention" }.count == 1)
+      // Few rows do not pay for another layout of keys and values, unless they have one anyway.
+      let isOne = form != .flat || (queries, keys) != (3, 200)
       let others = Self.kernels(plan).filter { $0 != "attention" && $0 != "in attention" && $0 != "alias" }
-      #expect(others.isEmpty, "\(others)")
+      #expect(Self.kernels(plan).filter { $0 == "attention" }.count == (isOne ? 1 : 0))
+      #expect(others.isEmpty == isOne, "\(others)")
       #expect(plan.arenaBytes < 2 * 6 * queries * keys * 4 + 1 << 20)
       let difference = firstDifference(outputs[0], expected[0], relative: 1e-5, absolute: 1e-5)
       #expect(difference == nil, "\(form) \(queries) \(keys) \(size): \(difference ?? "")")

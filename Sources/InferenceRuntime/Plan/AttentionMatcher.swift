@@ -10,7 +10,7 @@ struct AttentionMatcher {
   let readers: [[Int]]
   let makers: [Int?]
 
-  /// Rows below which laying keys and values out costs more than it saves, unless they are as few as this.
+  /// Rows below which laying keys and values out costs more than it saves, unless they are as few as this, or transposed otherwise.
   private static let (leastRows, fewElements) = (8, 4096)
 
   /// By the node where each runs.
@@ -63,10 +63,11 @@ struct AttentionMatcher {
     let product = graph.nodes[scores.end]
     guard let op = product.op as? MatMul, isFloat(product), let left = shape(product.inputs[0]) else { return nil }
     let depth = left[left.count - (op.transposeA ? 2 : 1)]
-    guard depth > 0, n > 0, m > 1, m >= Self.leastRows || n * (depth + width) <= Self.fewElements,
+    guard depth > 0, n > 0,
       let query = operand(product.inputs[0], swapped: op.transposeA, batch, taken, { Self.isAdjacent($0, 1) }),
       let (key, value, finer) = keysAndValues(product.inputs[1], !op.transposeB, node.inputs[1], context.transposeB, batch, taken),
-      finer.count <= Int(KILN_ATTENTION_AXES)
+      finer.count <= Int(KILN_ATTENTION_AXES),
+      m >= Self.leastRows || n * (depth + width) <= Self.fewElements || [key, value].allSatisfy({ $0.nodes.contains { graph.nodes[$0].op is Transpose } })
     else { return nil }
     let (last, result, behind) = end(index, made)
     var attention = Attention(
