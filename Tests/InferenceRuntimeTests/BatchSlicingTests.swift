@@ -62,7 +62,7 @@ import Testing
     graph.outputs = [.init(name: "y", value: try graph.addOne(Concat(axis: 2), sides, name: "y"))]
     for (batch, slice) in [(8, 4), (12, 4)] {
       let feed = [try random.tensor(TensorType(.float32, shape: [batch, 30, 5]))]
-      let sliced = try BatchSlicing.sliced(graph, shapes: feed.map(\.shape), cachedBytes: 80_000)
+      let sliced = try BatchSlicing.sliced(graph, shapes: feed.map(\.shape), cachedBytes: 40_000)
       let loop = sliced?.nodes.compactMap { $0.op as? Loop }.first
       #expect((loop.flatMap { $0.body.type(of: $0.body.inputs[1]).dims.first?.fixed } ?? batch) == slice)
       let (outputs, _) = try run(sliced ?? graph, feed, threads: threads)

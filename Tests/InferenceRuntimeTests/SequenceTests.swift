@@ -11,8 +11,10 @@ import Testing
     _ cells: [RNN.Cell], units: Int, batch: Int, masked: Bool, _ random: inout TestRandom
   ) throws -> (graph: Graph, feed: [Tensor]) {
     var graph = Graph(name: "sequences")
-    let (time, features) = (7, 5)
+    // With three rows the steps take several chunks; weights then are small enough that rounding errors do not grow from step to step.
+    let (time, features) = (batch == 3 ? 40 : 7, 5)
     let x = try graph.addInput("x", TensorType(.float32, shape: [batch, time, features]))
+    let range = batch == 3 ? 0.1 : 0.4
     var feed = [try random.tensor(TensorType(.float32, shape: [batch, time, features]))]
     var mask: [ValueID] = []
     if masked {
@@ -22,7 +24,7 @@ import Testing
     var results: [ValueID] = []
     for (index, cell) in cells.enumerated() {
       func constant(_ name: String, _ shape: Shape) throws -> ValueID {
-        graph.addConstant("\(name)\(index)", try random.tensor(TensorType(.float32, shape: shape), range: -0.4...0.4))
+        graph.addConstant("\(name)\(index)", try random.tensor(TensorType(.float32, shape: shape), range: -range...range))
       }
       let gates = cell.gates * units
       let op = RNN(cell: cell, goBackwards: index % 2 == 1, returnSequences: true, mask: masked)

@@ -88,4 +88,57 @@ import Testing
       #expect(worst < 5e-5, "cell \(p.cell), \(units) units, batch \(p.batch), \(p.time) steps")
     }
   }
+
+  /// Sequences long enough for several chunks of steps, which project their inputs themselves.
+  @Test(arguments: [false, true]) func projectedByChunks(backwards: Bool) {
+    var random = TestRandom(named: "recurrent chunks \(backwards)")
+    for round in 0..<16 {
+      var p = kiln_rnn_params()
+      p.cell = Int32(Self.cells[round % 4].rawValue)
+      p.go_backwards = backwards ? 1 : 0
+      p.batch = Int64.random(in: 1...9, using: &random)
+      p.units = Int64.random(in: 1...70, using: &random)
+      p.features = Int64.random(in: 1...40, using: &random)
+      p.activation.function = kiln_function_by_name("tanh")
+      p.recurrent_activation.function = kiln_function_by_name("sigmoid")
+      let (units, features, batch) = (Int(p.units), Int(p.features), Int(p.batch))
+      let width = units * Int(kiln_rnn_gates(p.cell))
+      // At least 3 chunks of 128 KiB in one part.
+      p.time = Int64(round < 4 ? round : 3 * (32 << 10) / (batch * width) + Int.random(in: 1...50, using: &random))
+      let time = Int(p.time)
+      let x = Floats(batch * time * features, &random)
+      let kernel = Floats(features * width, &random), inputBias = Floats(width, &random)
+      let (weights, bias) = (Floats(units * width, &random), Floats(width, &random))
+      for index in 0..<weights.count { weights.pointer[index] *= 0.1 }
+      let packed = Floats(Int(kiln_rnn_packed_bytes(&p) + 3) / 4, alignment: 64)
+      kiln_rnn_pack(&p, weights.pointer, packed.pointer)
+      let packedKernel = Floats(kiln_gemm_packed_bytes(Int64(width), p.features) / 4, alignment: 64)
+      kiln_gemm_pack(kernel.pointer, Int64(width), 1, Int64(width), p.features, packedKernel.pointer)
+      let parts = Int32.random(in: 1...3, using: &random)
+      let hasBias = round % 3 != 0
+      let output = Floats(batch * units)
+      let scratch = Floats(Int(kiln_rnn_scratch_bytes(&p)) / 4, alignment: 64)
+      let projections = Floats(Int(kiln_rnn_projection_bytes(&p, parts)) / 4, alignment: 64)
+      #expect(Int(kiln_rnn_projection_bytes(&p, 1)) <= max(128 << 10, batch * width * 4) + 64)
+      runParts(
+        kiln_rnn, p,
+        [
+          x.pointer, packed.pointer, bias.pointer, nil, nil, nil, output.pointer, nil, nil, scratch.pointer, nil, nil, packedKernel.pointer,
+          hasBias ? inputBias.pointer : nil, projections.pointer,
+        ], parts: parts)
+      let projected = Floats(batch * time * width)
+      for row in 0..<batch {
+        for t in 0..<time {
+          let from = (row * time + (backwards ? time - 1 - t : t)) * features
+          for j in 0..<width {
+            let sum = (0..<features).reduce(hasBias ? Double(inputBias[j]) : 0) { $0 + Double(x[from + $1]) * Double(kernel[$1 * width + j]) }
+            projected.pointer[(row * time + t) * width + j] = Float(sum)
+          }
+        }
+      }
+      let wanted = Self.expected(p, projected, (0..<weights.count).map { Double(weights.pointer[$0]) }, bias)
+      let worst = zip(0..., wanted).map { (output[$0] - $1).magnitude }.max() ?? 0
+      #expect(worst < 5e-5, "cell \(p.cell), \(units) units, \(features) features, batch \(batch), \(time) steps, \(parts) parts")
+    }
+  }
 }

@@ -1,5 +1,5 @@
 // Recurrent sequence kernels: LSTM, GRU and the simple RNN, with Keras' equations and gate orders. The projection of the
-// inputs (x W + bias) for all time steps is a matrix product that runs before; these kernels do the recurrence.
+// inputs (x W + bias) is a matrix product: of all time steps before, or here, of as many steps at a time as stay in the cache.
 #ifndef KILN_RNN_H
 #define KILN_RNN_H
 #include "kiln_base.h"
@@ -36,6 +36,7 @@ typedef struct {
   int64_t output_batch_stride, output_time_stride;  // in elements; 0: dense ([batch, time, units] or [batch, units])
   kiln_activation activation, recurrent_activation;
   int32_t form;               // a kiln_rnn_form: how the recurrent weights are packed
+  int64_t features;           // 0: operand 0 is projected; else it is the input and has so many features. Not with `shared`
 } kiln_rnn_params;
 
 // The number of gates of a cell: 1, 4, 3, 3.
@@ -54,6 +55,8 @@ int64_t kiln_rnn_packed_bytes(const kiln_rnn_params *params);
 void kiln_rnn_pack(const kiln_rnn_params *params, const float *weights, float *packed);
 
 int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *params);
+// Of operand 14.
+int64_t kiln_rnn_projection_bytes(const kiln_rnn_params *params, int32_t parts);
 
 // Operands, all f32 but the mask:
 //  0 xproj [batch, time, gates * units]     1 packed recurrent weights        2 recurrent bias [gates * units] | NULL
@@ -61,6 +64,8 @@ int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *params);
 //  6 output                                 7 final h [batch, units] | NULL   8 final c | NULL
 //  9 scratch, 64-byte aligned             10 with `shared`: a team, kiln_rnn_team_bytes long, 64-byte aligned, or NULL
 // 11 trace | NULL
+// With `features` operand 0 is the input [batch, time, features], and there are also
+// 12 its kernel [features, gates * units], by kiln_gemm_pack   13 its bias | NULL   14 scratch, 64-byte aligned
 // A masked step keeps h and c. The initial and final states may share memory. With time == 0 the last output is 0 and the
 // final state the initial one. Parts share the batch's rows, or the units of each step (all parts of a step at once or in
 // rising order; kiln_rnn_team_reset runs before).

@@ -2,10 +2,12 @@
 // Scratch holds, per batch row and each padded to whole panels: h twice (old and new change places), c or z, and r h.
 #include <math.h>
 #include <string.h>
+#include "../gemm/tile.h"
 #include "tier.h"
 
 #define PANEL KILN_RNN_PANEL
 #define BUFFERS 4
+enum { PROJECTED_BYTES = 128 * 1024 };  // of a chunk of steps: beside both kernels of a layer in the second-level cache
 
 int64_t kiln_rnn_gates(int32_t cell) { return cell == KILN_RNN_SIMPLE ? 1 : cell == KILN_RNN_LSTM ? 4 : 3; }
 int64_t kiln_rnn_trace_fields(int32_t cell) {
@@ -27,6 +29,25 @@ int64_t kiln_rnn_packed_bytes(const kiln_rnn_params *p) {
 
 int64_t kiln_rnn_scratch_bytes(const kiln_rnn_params *p) {
   return p->batch * BUFFERS * panels_of(p) * PANEL * (int64_t)sizeof(float);
+}
+
+// Batch rows of the largest part.
+static int64_t most_rows(const kiln_rnn_params *p, int32_t parts) { return (p->batch + parts - 1) / parts; }
+
+// Steps whose inputs a part projects together.
+static int64_t chunk_steps(const kiln_rnn_params *p, int32_t parts) {
+  const int64_t step = most_rows(p, parts) * kiln_rnn_gates(p->cell) * p->units * (int64_t)sizeof(float), height = kiln_tiles()->rows;
+  int64_t steps = step > 0 ? PROJECTED_BYTES / step : 1;
+  if (steps > height) steps = steps / height * height;
+  return steps < 1 ? 1 : steps < p->time ? steps : p->time;
+}
+
+static int64_t projection_floats(const kiln_rnn_params *p, int32_t parts) {
+  return (chunk_steps(p, parts) * most_rows(p, parts) * kiln_rnn_gates(p->cell) * p->units + 15) / 16 * 16;
+}
+
+int64_t kiln_rnn_projection_bytes(const kiln_rnn_params *p, int32_t parts) {
+  return p->features ? projection_floats(p, parts) * parts * (int64_t)sizeof(float) : 0;
 }
 
 // Where the next element and the next scale go.
@@ -118,6 +139,8 @@ typedef struct {
   float *h[2];  // the state after an even number of steps, and after an odd one
   int64_t input_stride;
   float *trace;
+  float *projected;  // NULL, or the projections of a chunk of steps in the order of steps: [chunk, rows, gates * units]
+  int64_t chunk;
 } sequence;
 
 static kiln_rnn_step step_of(const void *context, int64_t t) {
@@ -125,13 +148,32 @@ static kiln_rnn_step step_of(const void *context, int64_t t) {
   const kiln_rnn_params *p = q->step.p;
   const int64_t at = p->go_backwards ? p->time - 1 - t : t;
   kiln_rnn_step s = q->step;
-  s.x = q->x + at * q->input_stride;
+  s.x = q->projected ? q->projected + t % q->chunk * s.rows * s.x_stride : q->x + at * q->input_stride;
   s.mask = q->mask ? q->mask + at : NULL;
   s.trace = q->trace ? q->trace + at * (s.trace_stride / p->time) : NULL;
   s.h = q->h[t % 2];
   s.next = q->h[(t + 1) % 2];
   s.falling = t % 2;
   return s;
+}
+
+// The inputs of `count` steps from t on times their kernel.
+static void project(const sequence *q, void *const *operands, int64_t t, int64_t count) {
+  const kiln_rnn_params *p = q->step.p;
+  const int64_t rows = q->step.rows, width = q->step.x_stride;
+  const kiln_gemm_params product = {.n = width, .k = p->features, .ldc = width, .activation.function = KILN_FN_identity};
+  void *const product_operands[] = {NULL, operands[12], operands[13]};
+  const kiln_block block = kiln_gemm_block(&product, product_operands);
+  const float *inputs[KILN_CHUNK_ROWS];
+  for (int64_t first = 0, end = count * rows; first < end;) {
+    const int64_t height = end - first < KILN_CHUNK_ROWS ? end - first : KILN_CHUNK_ROWS;
+    for (int64_t i = 0; i < height; i++) {
+      const int64_t s = t + (first + i) / rows, at = p->go_backwards ? p->time - 1 - s : s;
+      inputs[i] = q->x + ((first + i) % rows * p->time + at) * p->features;
+    }
+    kiln_block_run(&block, inputs, height, NULL, q->projected + first * width);
+    first += height;
+  }
 }
 
 void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t parts) {
@@ -141,7 +183,8 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   const int64_t rows = (team ? p->batch : p->batch * (part + 1) / parts) - first;
   if (rows == 0) return;
   const int64_t units = p->units, padded = panels_of(p) * PANEL, block = rows * padded;
-  const int64_t input_stride = p->input_stride ? p->input_stride : kiln_rnn_gates(p->cell) * units;
+  const int64_t width = kiln_rnn_gates(p->cell) * units;
+  const int64_t input_stride = p->features ? p->features : p->input_stride ? p->input_stride : width;
   const int64_t time_stride = p->output_time_stride ? p->output_time_stride : units;
   const int64_t batch_stride = p->output_batch_stride ? p->output_batch_stride : p->return_sequences ? p->time * units : units;
   const float *initial_h = operands[3], *initial_c = operands[4];
@@ -150,13 +193,14 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   const uint8_t *mask = operands[5];
   const int64_t trace_stride = p->time * kiln_rnn_trace_fields(p->cell) * units;
   const sequence q = {
-    .step = {.p = p, .x_stride = p->time * input_stride, .weights = operands[1],
+    .step = {.p = p, .x_stride = p->features ? width : p->time * input_stride, .weights = operands[1],
              .scales = (const float *)((const char *)operands[1] + scales_at(p)), .bias = operands[2],
              .c = scratch + 2 * block, .z = scratch + 2 * block, .gated = scratch + 3 * block,
              .mask_stride = p->time, .trace_stride = trace_stride, .rows = rows, .padded = padded, .end = panels_of(p)},
     .x = (const float *)operands[0] + first * p->time * input_stride, .mask = mask ? mask + first * p->time : NULL,
     .h = {scratch, scratch + block}, .input_stride = input_stride,
     .trace = operands[11] ? (float *)operands[11] + first * trace_stride : NULL,
+    .projected = p->features ? (float *)operands[14] + part * projection_floats(p, parts) : NULL, .chunk = chunk_steps(p, parts),
   };
   const kiln_rnn_step_function run = step_function();
   if (team && part > 0) {
@@ -168,6 +212,7 @@ void kiln_rnn(const void *params, void *const *operands, int32_t part, int32_t p
   set_rows(q.step.c, p->cell == KILN_RNN_LSTM && initial_c ? initial_c + first * units : NULL, rows, units, padded);
   const size_t row_bytes = (size_t)units * sizeof(float);
   for (int64_t t = 0; t < p->time; t++) {
+    if (q.projected && t % q.chunk == 0) project(&q, operands, t, p->time - t < q.chunk ? p->time - t : q.chunk);
     const kiln_rnn_step s = step_of(&q, t);
     if (team) kiln_rnn_team_lead(team, &s, run, t, parts);
     else run(&s);

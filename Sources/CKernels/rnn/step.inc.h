@@ -5,7 +5,7 @@
 
 #define PANEL KILN_RNN_PANEL
 #if KV_WIDTH == 16
-#define ROW_BLOCK 6
+#define ROW_BLOCK 8
 #else
 #define ROW_BLOCK 2
 #endif
@@ -78,6 +78,9 @@ KV_INLINE void dot(vf acc[ROW_BLOCK][4], const float *h, int64_t stride, const v
 // Which product and update a block does. RESET_BEFORE takes two passes over the units: its gates, then its candidate.
 enum { SIMPLE, LSTM, GRU_AFTER, GRU_GATES, GRU_CANDIDATE };
 KV_INLINE int gates_of(int kind) { return kind == LSTM ? 4 : kind == GRU_AFTER ? 3 : kind == GRU_GATES ? 2 : 1; }
+
+// The most rows of a block, so that its sums stay in registers.
+KV_INLINE int rows_of(int kind) { return ROW_BLOCK == 2 ? 2 : kind == LSTM ? 6 : kind == GRU_AFTER ? 7 : 8; }
 
 // `rows` batch rows from `row` on, KV_WIDTH units from `u` on. `standard`: the activations are tanh and sigmoid.
 KV_INLINE void block(const kiln_rnn_step *s, const void *weights, int64_t w, const float *scales, int64_t row, int64_t u, int kind,
@@ -159,7 +162,7 @@ KV_INLINE void block(const kiln_rnn_step *s, const void *weights, int64_t w, con
 
 #define BLOCK(height)                                                                                                    \
   case height:                                                                                                           \
-    for (int v = 0; v < PANEL && u + v < units; v += KV_WIDTH)                                                           \
+    for (int v = 0; height <= rows_of(kind) && v < PANEL && u + v < units; v += KV_WIDTH)                                \
       block(s, weights, w + v, scale + v, row, u + v, kind, height, standard, form);                                     \
     break;
 
@@ -172,7 +175,7 @@ KV_INLINE void all_units(const kiln_rnn_step *s, const void *weights, const floa
     const int64_t w = panel * units * gates_of(kind) * PANEL;
     const float *scale = scales + panel * gates_of(kind) * PANEL;
     // Blocks of nearly equal height: a lone last row would read the panel's weights for little.
-    const int64_t blocks = (s->rows + ROW_BLOCK - 1) / ROW_BLOCK;
+    const int64_t most = rows_of(kind), blocks = (s->rows + most - 1) / most;
     for (int64_t n = 0; n < blocks; n++) {
       const int64_t row = s->rows * n / blocks;
       switch (s->rows * (n + 1) / blocks - row) {
@@ -183,6 +186,8 @@ KV_INLINE void all_units(const kiln_rnn_step *s, const void *weights, const floa
         BLOCK(4)
         BLOCK(5)
         BLOCK(6)
+        BLOCK(7)
+        BLOCK(8)
 #endif
         default: break;
       }

@@ -21,28 +21,6 @@ extension RNN: CPUBinding {
     let units = node.inputShapes[2][0]
     let width = units * cell.gates
 
-    // The projection of all time steps in one product.
-    let projected = node.temporary(byteCount: max(1, x[0] * x[1] * width * 4))
-    if x[0] * x[1] > 0, let kernel = node.constant(1) {
-      var product = kiln_gemm_params()
-      (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
-      product.activation = Activation.identity.kernel
-      try node.gemm(
-        &product, kernel, rowStride: width, columnStride: 1, [node.input(0)],
-        [node.optionalInput(operands.bias), .absent, projected])
-    } else if x[0] * x[1] > 0 {
-      // Weights that change from run to run are packed in each.
-      let packed = node.temporary(byteCount: kiln_gemm_packed_bytes(Int64(width), Int64(x[2])))
-      try node.step(Self.pack, "pack", copying: PackParameters(rows: Int64(x[2]), columns: Int64(width)), [node.input(1), packed])
-      var product = kiln_gemm_params()
-      (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
-      (product.lda, product.ldc, product.ldr) = (product.k, product.n, product.n)
-      product.activation = Activation.identity.kernel
-      let parts = kiln_gemm_parts(&product, node.threads)
-      try node.step(
-        kiln_gemm_f32, "gemm", copying: product, [node.input(0), packed, node.optionalInput(operands.bias), .absent, projected], parts: parts)
-    }
-
     var params = kiln_rnn_params()
     params.cell = cell.kernel
     params.go_backwards = goBackwards ? 1 : 0
@@ -53,6 +31,27 @@ extension RNN: CPUBinding {
     params.recurrent_activation = recurrentActivation.kernel
     if node.options.weights != .float32, units * width >= 1 << 17, node.constant(2)?.floats.allSatisfy(\.isFinite) ?? false {
       params.form = Int32((node.options.weights == .int8 ? KILN_RNN_I8 : KILN_RNN_BF16).rawValue)
+    }
+    // The projection of the inputs: with the steps, where they have as many threads as it would, or of all steps before them.
+    var product = kiln_gemm_params()
+    (product.m, product.n, product.k) = (Int64(x[0] * x[1]), Int64(width), Int64(x[2]))
+    product.activation = Activation.identity.kernel
+    (product.lda, product.ldc, product.ldr) = (product.k, product.n, product.n)
+    // Beside another sequence each has a thread of its own, and all rows, of which several share the weights.
+    let parts = node.hasCompanion && (x[0] < node.threads || node.threads == 2) ? 1 : kiln_rnn_parts(&params, node.threads)
+    let productParts = kiln_gemm_parts(&product, node.threads)
+    var (inputs, kernel, inputBias, projections) = (StepOperand.absent, StepOperand.absent, StepOperand.absent, StepOperand.absent)
+    if params.shared == 0, parts >= productParts || node.hasCompanion && node.threads == 2, product.m > 0, let weights = node.constant(1),
+      node.packs(weights, rows: x[0] * x[1])
+    {
+      params.features = product.k
+      inputs = node.input(0)
+      kernel = try node.packedProduct(weights, rowStride: width, columnStride: 1, n: product.n, k: product.k)
+      inputBias = node.optionalInput(operands.bias)
+      projections = node.temporary(byteCount: Int(kiln_rnn_projection_bytes(&params, parts)))
+    } else {
+      inputs = node.temporary(byteCount: max(1, x[0] * x[1] * width * 4))
+      try addProjection(to: node, product, inputs)
     }
     let chosen = params
     let packed = try node.packedOrComputed(
@@ -67,10 +66,9 @@ extension RNN: CPUBinding {
     }
     let recurrentBias: StepOperand =
       cell == .gruResetAfter ? operands.bias.map { node.input($0, byteOffset: width * 4) } ?? .absent : .absent
-    // Beside another sequence each has a thread of its own, and all rows, of which several share the weights.
-    let parts = node.hasCompanion && (x[0] < node.threads || node.threads == 2) ? 1 : kiln_rnn_parts(&params, node.threads)
     node.because(
-      "the inputs of all \(x[1]) steps in one product, then \(units) units a step"
+      (params.features > 0 ? "the inputs of some steps at a time in one product, \(x[1]) in all" : "the inputs of all \(x[1]) steps in one product")
+        + ", then \(units) units a step"
         + (params.shared == 1 ? ", shared by \(parts) threads" : node.hasCompanion ? ", beside another sequence" : ""))
     var team = StepOperand.absent
     if params.shared == 1 {
@@ -80,9 +78,26 @@ extension RNN: CPUBinding {
     try node.step(
       kiln_rnn, "rnn/\(cell.rawValue)" + (params.form == 0 ? "" : "/\(node.options.weights.rawValue)"), copying: params,
       [
-        projected, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
+        inputs, packed, recurrentBias, node.optionalInput(operands.h0), node.optionalInput(operands.c0),
         node.optionalInput(operands.mask), output, h, c, node.temporary(byteCount: Int(kiln_rnn_scratch_bytes(&params))), team, trace,
+        kernel, inputBias, projections,
       ], parts: parts, isSequence: parts == 1)
+  }
+
+  /// Adds the product of all inputs with their kernel; `product` has its sizes.
+  private func addProjection(to node: NodeLowering, _ product: kiln_gemm_params, _ projected: StepOperand) throws {
+    guard product.m > 0 else { return }
+    var product = product
+    let rest = [node.optionalInput(operands.bias), .absent, projected]
+    if let kernel = node.constant(1) {
+      try node.gemm(&product, kernel, rowStride: Int(product.n), columnStride: 1, [node.input(0)], rest)
+      return
+    }
+    // Weights that change from run to run are packed in each.
+    let packed = node.temporary(byteCount: kiln_gemm_packed_bytes(product.n, product.k))
+    try node.step(Self.pack, "pack", copying: PackParameters(rows: product.k, columns: product.n), [node.input(1), packed])
+    let parts = kiln_gemm_parts(&product, node.threads)
+    try node.step(kiln_gemm_f32, "gemm", copying: product, [node.input(0), packed] + rest, parts: parts)
   }
 }
 

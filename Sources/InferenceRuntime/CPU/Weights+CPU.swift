@@ -43,6 +43,11 @@ extension NodeLowering {
     return true
   }
 
+  /// Whether a product of so many rows has these constant weights packed, in float32.
+  func packs(_ weights: Tensor, rows: Int) -> Bool {
+    (options.weights == .float32 || rows > Self.fewRows) && !options.streams(weights.byteCount) && !OpenBLAS.isPreferred
+  }
+
   private func narrowProduct(
     _ params: kiln_gemm_params, _ weights: Tensor, rowStride: Int, columnStride: Int, _ left: [StepOperand], _ rest: [StepOperand]
   ) throws -> Bool {

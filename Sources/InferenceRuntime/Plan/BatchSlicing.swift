@@ -92,11 +92,11 @@ package enum BatchSlicing {
     let weights = single.constants.values.reduce(0) { $0 + $1.byteCount }
     let weightTime = Double(weights) * (weights > cachedBytes ? weightCosts.memory : weightCosts.cached)
     let activations = single.nodes.map { node in
-      recurrence(node, single).bytes + (node.inputs.filter { single.constants[$0] == nil } + node.outputs).reduce(0) {
+      (node.inputs.filter { single.constants[$0] == nil } + node.outputs).reduce(0) {
         $0 + (single.type(of: $1).elementCount.fixed ?? 0) * single.type(of: $1).dtype.byteCount
       }
     }
-    let recurrentTime = single.nodes.reduce(0.0) { $0 + recurrence($1, single).operations } / recurrentSpeed
+    let recurrentTime = single.nodes.reduce(0.0) { $0 + recurrence($1, single) } / recurrentSpeed
     func cost(_ slice: Int) -> Double {
       let far = activations.filter { $0.multipliedReportingOverflow(by: slice).overflow || $0 * slice > cachedBytes }
       let excess = slice == 1 ? excessOfOne : slice == 2 ? excessOfTwo : 0
@@ -105,11 +105,10 @@ package enum BatchSlicing {
     return (1...batch).filter { batch % $0 == 0 }.reversed().min { cost($0) < cost($1) } ?? batch
   }
 
-  /// What a recurrent node does in its steps, and the bytes of its projected inputs: written and read, and those of the other
-  /// direction beside them.
-  private static func recurrence(_ node: Node, _ single: Graph) -> (operations: Double, bytes: Int) {
-    guard node.op is RNN, let x = single.type(of: node.inputs[0]).shape, let weights = single.type(of: node.inputs[2]).shape else { return (0, 0) }
-    return (2 * Double(x[1]) * Double(weights.elementCount), 2 * x[1] * weights[1] * 4)
+  /// The operations of a recurrent node's steps.
+  private static func recurrence(_ node: Node, _ single: Graph) -> Double {
+    guard node.op is RNN, let x = single.type(of: node.inputs[0]).shape, let weights = single.type(of: node.inputs[2]).shape else { return 0 }
+    return 2 * Double(x[1]) * Double(weights.elementCount)
   }
 
   // MARK: The loop
