@@ -183,4 +183,35 @@ import Testing
     }
     #expect(plan.report.nodes.contains { $0.kernel == "gemm + depthwise" } == !isRead)
   }
+
+  /// MobileNet's blocks: a convolution or nothing in front of a depthwise convolution, and a product behind, with a residual that is
+  /// also what the front reads.
+  @Test(arguments: [1, 2], [0, 1, 3]) func productsBehindDepthwiseConvolutions(threads: Int, kernel: Int) throws {
+    var random = TestRandom(named: "projections \(kernel)")
+    var graph = Graph(name: "bands")
+    let channels = kernel == 0 ? 64 : 5
+    let given = try graph.addInput("given", TensorType(.float32, [Self.batch, 60, 61, Dim(channels)]))
+    let x = try graph.addOne(Elementwise(.tanh), [given], name: "x")
+    var y = x
+    if kernel > 0 {
+      let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: [kernel, kernel, 5, 64])))
+      y = try graph.addOne(
+        Conv(strides: [1, 1], padding: .same, epilogue: Epilogue(activation: Activation(.hardSwish))), [x, w], name: "front")
+    }
+    let taps = graph.addConstant("taps", try random.tensor(TensorType(.float32, shape: [3, 3, 1, 64])))
+    let bias = graph.addConstant("bias", try random.tensor(TensorType(.float32, shape: [64])))
+    y = try graph.addOne(
+      Conv(strides: [1, 1], padding: .same, groups: 64, epilogue: Epilogue(bias: true, activation: Activation(.relu))), [y, taps, bias],
+      name: "middle")
+    let last = graph.addConstant("last", try random.tensor(TensorType(.float32, shape: [1, 1, 64, channels])))
+    y = try graph.addOne(Conv(strides: [1, 1], epilogue: Epilogue(residual: true)), [y, last, x], name: "y")
+    graph.outputs = [Graph.Output(name: "z", value: try graph.addOne(Elementwise(.tanh), [y], name: "z"))]
+    let feed = [try random.tensor(TensorType(.float32, shape: [2, 60, 61, channels]))]
+    let (outputs, plan) = try run(graph, feed, threads: threads)
+    for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+      #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-4) == nil)
+    }
+    let kernels = plan.report.nodes.map(\.kernel)
+    #expect(kernels.contains(kernel == 0 ? "depthwise + gemm" : kernel == 1 ? "gemm + depthwise + gemm" : "conv/direct + depthwise + gemm"), "\(kernels)")
+  }
 }

@@ -65,7 +65,7 @@ static void run_box(const kiln_window *w, const kiln_block *block, const float *
     // Chunks of equal size, so that no short one is left to read all weights.
     const int64_t chunks = (until - first + KILN_CHUNK_ROWS - 1) / KILN_CHUNK_ROWS;
     const int64_t count = (until - first + chunks - 1) / chunks;
-    const int64_t at = y * w->out_row + x * w->out_pixel;
+    const int64_t at = y * w->out_row + x * w->out_pixel, to = at - w->first_out * w->out_pixel;
     const int64_t step_y = w->stride_h * pitch, step_x = w->stride_w * w->in_c;
     const float *line = box + (w->origin_y + y * w->stride_h - y0) * pitch + (w->origin_x - x0) * w->in_c;
     for (int64_t i = 0; i < count;) {
@@ -78,7 +78,7 @@ static void run_box(const kiln_window *w, const kiln_block *block, const float *
     }
     kiln_block part = *block;
     for (int64_t g = 0; g < w->groups; g++) {
-      kiln_block_run(&part, rows, count, w->residual ? w->residual + at + g * block->n : NULL, w->output + at + g * block->n);
+      kiln_block_run(&part, rows, count, w->residual ? w->residual + at + g * block->n : NULL, w->output + to + g * block->n);
       if (g + 1 == w->groups) break;
       for (int64_t i = 0; i < count; i++) rows[i] += group_in;
       part.packed += w->group_packed;

@@ -22,7 +22,8 @@ typedef struct {
   int64_t origin_y, origin_x;
   int64_t grid_h, grid_w;
   const float *residual;  // NULL, or strided as the output
-  float *output;
+  float *output;         // begins at position `first_out`
+  int64_t first_out;
   int64_t out_row, out_pixel;  // floats between rows and between pixels of the output's positions
   int64_t groups, group_packed;  // floats of packed weights of one group
   kiln_block block;  // without segments and output strides, which kiln_window_run fills; packed and bias of group 0

@@ -17,8 +17,9 @@ typedef struct {
 
 int64_t kiln_depthwise_vectors(const kiln_depthwise_params *p);
 
-// Computes a box of image b. `image` begins at input row `first_row`; operands[1..4] are those of kiln_depthwise_f32.
-void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, int64_t b,
-                        kiln_box box);
+// Computes a box of image b. `image` begins at input row `first_row`; operands[1..3] are those of kiln_depthwise_f32; `output` begins
+// at row `first_out` of the rows of all images' results.
+void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, float *output,
+                        int64_t first_out, int64_t b, kiln_box box);
 
 #endif

@@ -51,8 +51,8 @@ int32_t kiln_depthwise_parts(kiln_depthwise_params *p, int32_t threads) {
   return (int32_t)(most < 1 ? 1 : parts < most ? parts : most);
 }
 
-void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, int64_t b,
-                        kiln_box box) {
+void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int64_t first_row, void *const *operands, float *output,
+                        int64_t first_out, int64_t b, kiln_box box) {
   const kiln_depthwise_set *set = sets[kiln_cpu_tier()];
   const float *weights = operands[1], *bias = operands[2], *residual = operands[3];
   const int64_t channels = (int64_t)p->channels * p->multiplier, line = (int64_t)p->in_w * p->channels;
@@ -76,12 +76,12 @@ void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int6
     for (int64_t y = box.y0; y < box.y1; y++) {
       const int64_t top = y * p->stride_h - p->pad_top;
       const tap_rows taps = taps_of(p, y);
-      const int64_t at = (b * p->out_h + y) * p->out_w * channels + c;
+      const int64_t out_row = p->out_w * channels, at = (b * p->out_h + y) * out_row + c;
       row.tap_rows = taps.end - taps.first;
       row.input = taps.first < taps.end ? image + (top + taps.first * d - first_row) * line + source : image;
       row.weights = weights + taps.first * row.weight_row + c;
       row.residual = residual ? residual + at : NULL;
-      row.output = (float *)operands[4] + at;
+      row.output = output + at - first_out * out_row;
       run(&row, box.x0, box.x1);
     }
   }
@@ -89,7 +89,7 @@ void kiln_depthwise_box(const kiln_depthwise_params *p, const float *image, int6
   const int64_t c0 = box.v0 * set->lanes, c1 = box.v1 * set->lanes < channels ? box.v1 * set->lanes : channels;
   const size_t width = (size_t)(box.x1 - box.x0), own = (size_t)(c1 - c0);
   for (int64_t y = box.y0; y < box.y1; y++) {
-    float *done = (float *)operands[4] + ((b * p->out_h + y) * p->out_w + box.x0) * channels + c0;
+    float *done = output + ((b * p->out_h + y - first_out) * p->out_w + box.x0) * channels + c0;
     if (own == (size_t)channels) kiln_apply_rows_f32(p->activation, done, 1, width * own, 0);
     else kiln_apply_rows_f32(p->activation, done, width, own, (size_t)channels);
   }
@@ -119,7 +119,8 @@ void kiln_depthwise_f32(const void *params, void *const *operands, int32_t part,
     const int64_t b = row / p->out_h;
     for (int64_t x0 = x; x0 < x + width; x0 += size.columns) {
       const int64_t x1 = x0 + size.columns < x + width ? x0 + size.columns : x + width;
-      kiln_depthwise_box(p, (const float *)operands[0] + b * image, 0, operands, b, (kiln_box){y, y + rows, x0, x1, v0, v1});
+      kiln_depthwise_box(p, (const float *)operands[0] + b * image, 0, operands, operands[4], 0, b,
+                         (kiln_box){y, y + rows, x0, x1, v0, v1});
     }
     const int64_t count = rows == 1 ? width : rows * p->out_w;
     first += count;

@@ -2,6 +2,7 @@
 #include "kiln_base.h"
 
 #include "kiln_attention.h"
+#include "kiln_band.h"
 #include "kiln_conv.h"
 #include "kiln_depthwise.h"
 #include "kiln_elementwise.h"

@@ -3,7 +3,6 @@
 #define KILN_DEPTHWISE_H
 
 #include "kiln_base.h"
-#include "kiln_gemm.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,21 +29,6 @@ typedef struct {
 int32_t kiln_depthwise_parts(kiln_depthwise_params *params, int32_t threads);
 // Operands: input, weights, bias or NULL, residual or NULL, output.
 void kiln_depthwise_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
-
-// A product of pixels, C = activation(A * B + bias + residual) with A and C of in_h x in_w pixels, and the depthwise convolution of
-// C, which is not written to memory.
-typedef struct {
-  kiln_gemm_params product;  // without a prologue, ldc = n
-  kiln_depthwise_params depthwise;
-} kiln_pointwise_depthwise_params;
-
-// Whether that is faster than one after the other.
-bool kiln_pointwise_depthwise_worth(const kiln_pointwise_depthwise_params *params, int32_t threads);
-int32_t kiln_pointwise_depthwise_parts(const kiln_pointwise_depthwise_params *params, int32_t threads);
-size_t kiln_pointwise_depthwise_scratch_bytes(const kiln_pointwise_depthwise_params *params, int32_t parts);
-// Operands: A, packed B, bias or NULL, residual or NULL, scratch (64-byte aligned); weights of the depthwise convolution, bias or
-// NULL, residual or NULL, output.
-void kiln_pointwise_depthwise_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
 
 #ifdef __cplusplus
 }

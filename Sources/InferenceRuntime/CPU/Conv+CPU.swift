@@ -4,6 +4,7 @@ import TensorModule
 
 extension Conv: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
+    if let band = node.band { return try lower(node, band) }
     guard node.isAll(.float32) else { return false }
     if try lowerPointwise(node) { return true }
     guard let window = SpatialWindow(
@@ -67,8 +68,7 @@ extension Conv: CPUBinding {
     let parts = kiln_conv_parts(&params, node.threads)
     let chosen = params
     let packed = try node.packedOrComputed(
-      1, layout: "conv",
-      key: [params.algorithm, params.points, params.outputs, params.kernel_h, params.kernel_w, params.in_c, params.out_c, params.groups].map(Int.init),
+      1, layout: "conv", key: params.layoutKey,
       byteCount: kiln_conv_packed_bytes(&params), params: params
     ) { weights, out in
       withUnsafePointer(to: chosen) { kiln_conv_pack($0, weights, out) }
@@ -92,6 +92,11 @@ extension Conv: CPUBinding {
       parts: parts)
     return true
   }
+}
+
+extension kiln_conv_params {
+  /// What the layout of packed weights depends on.
+  var layoutKey: [Int] { [algorithm, points, outputs, kernel_h, kernel_w, in_c, out_c, groups].map(Int.init) }
 }
 
 extension NodeLowering {

@@ -68,8 +68,8 @@ package final class NodeLowering {
   package let prologue: Prologue?
   /// What the result of a pooling goes through.
   package let activation: Activation
-  /// Of a depthwise convolution: the product of pixels that makes its first operand, which is then never made.
-  package let product: Node?
+  /// The nodes that run in turns and end with this one, whose results between them are then never made.
+  package let band: Band<Node>?
   /// The attention that ends in this node, in place of what the node does alone.
   package let attention: Attention?
 
@@ -93,13 +93,13 @@ package final class NodeLowering {
   init(
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
-    hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, product: Node? = nil,
+    hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, band: Band<Node>? = nil,
     attention: Attention? = nil
   ) throws {
     self.activation = activation
     self.attention = attention
     self.prologue = prologue
-    self.product = product
+    self.band = band
     self.hasCompanion = hasCompanion
     self.node = node
     self.graph = graph

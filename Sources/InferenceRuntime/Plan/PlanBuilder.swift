@@ -151,9 +151,9 @@ package struct PlanBuilder {
       name: name, scope: node.scope, device: node.device, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
       flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
-    if let product = prologues.byDepthwise[index].map({ graph.nodes[$0] }) {
-      entry.flops += product.op.flops(product.inputs.map(graph.type(of:)), product.outputs.map(graph.type(of:)))
-      entry.bytes += product.inputs.reduce(-byteCount(node.inputs[0])) { $0 + byteCount($1) }
+    for other in prologues.bands[index]?.leading.map({ graph.nodes[$0] }) ?? [] {
+      entry.flops += other.op.flops(other.inputs.map(graph.type(of:)), other.outputs.map(graph.type(of:)))
+      entry.bytes += other.inputs.reduce(-byteCount(other.outputs[0])) { $0 + byteCount($1) }
     }
     if let attention = prologues.attentions[index] {
       entry.flops = (attention.nodes + [index]).map { graph.nodes[$0] }.reduce(0) { $0 + $1.op.flops($1.inputs.map(graph.type(of:)), $1.outputs.map(graph.type(of:))) }
@@ -172,7 +172,7 @@ package struct PlanBuilder {
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if prologues.isBand(index) {
       entry.kernel = "in bands"
-      entry.reason = "the depthwise convolution that follows computes it row by row"
+      entry.reason = "a node that follows computes it by bands of rows"
       entry.flops = 0
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if prologues.inAttention.contains(index) {
@@ -237,7 +237,7 @@ package struct PlanBuilder {
       },
       options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
       prologue: prologues.byReader[index], activation: poolActivations[node.outputs[0]] ?? .identity,
-      product: prologues.byDepthwise[index].map { graph.nodes[$0] }, attention: prologues.attentions[index])
+      band: prologues.bands[index]?.map { graph.nodes[$0] }, attention: prologues.attentions[index])
     if lowering.attention != nil {
       try lowering.lowerAttention()
       return lowering

@@ -86,8 +86,9 @@ package struct Prologues {
   package var byReader: [Int: Prologue] = [:]
   /// Nodes that are left out for them.
   package var absorbed: Set<Int> = []
-  /// By the node of a depthwise convolution, that of the product of pixels in front of it.
-  package var byDepthwise: [Int: Int] = [:]
+  /// By the last of their nodes.
+  package var bands: [Int: Band<Int>] = [:]
+  private var inBands: Set<Int> = []
   /// By the node where each runs.
   package var attentions: [Int: Attention] = [:]
   /// Nodes that attentions do.
@@ -97,12 +98,15 @@ package struct Prologues {
   /// What the node reads beside its own operands.
   func operands(of node: Int) -> [ValueID] { operandsByNode[node] ?? [] }
 
-  /// Whether the depthwise convolution behind the node computes it.
-  func isBand(_ node: Int) -> Bool { byDepthwise.values.contains(node) }
+  /// Whether a node behind computes it by bands of rows.
+  func isBand(_ node: Int) -> Bool { inBands.contains(node) }
 
   mutating func collectOperands(_ graph: Graph) {
-    operandsByNode = byReader.mapValues(\.operands).merging(byDepthwise.mapValues { graph.nodes[$0].inputs }) { $0 + $1 }
-      .merging(attentions.mapValues(\.operands)) { $0 + $1 }
+    operandsByNode = byReader.mapValues(\.operands).merging(attentions.mapValues(\.operands)) { $0 + $1 }
+    for (last, band) in bands {
+      inBands.formUnion(band.leading)
+      operandsByNode[last, default: []] += band.leading.flatMap { graph.nodes[$0].inputs }
+    }
   }
 }
 
@@ -138,10 +142,10 @@ extension Graph {
     for (index, node) in nodes.enumerated() where node.op is Concat && !concats.contains(index) {
       graph.nodes[index].inputs = node.inputs.flatMap(pieces)
     }
-    found.byDepthwise = graph.productsInBands(options, readers, makers, found)
     let matcher = AttentionMatcher(graph: self, readers: readers, makers: makers)
     found.attentions = matcher.all()
     found.inAttention = matcher.absorbed(found.attentions)
+    found.bands = graph.bands(options, readers, makers, found)
     found.collectOperands(graph)
     return (graph, found)
   }
