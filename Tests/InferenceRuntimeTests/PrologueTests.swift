@@ -214,4 +214,29 @@ import Testing
     let kernels = plan.report.nodes.map(\.kernel)
     #expect(kernels.contains(kernel == 0 ? "depthwise + gemm" : kernel == 1 ? "gemm + depthwise + gemm" : "conv/direct + depthwise + gemm"), "\(kernels)")
   }
+
+  /// An MLP: both products in turns, unless another node reads what lies between; the residual may be what the first reads.
+  @Test(arguments: [1, 2], [0, 1, 2, 3]) func productsInTurns(threads: Int, kind: Int) throws {
+    var random = TestRandom(named: "pairs \(kind)")
+    let (transposed, convolutions, isRead) = (kind == 1, kind == 2, kind == 3)
+    var graph = Graph(name: "pairs")
+    let given = try graph.addInput("given", TensorType(.float32, [Self.batch, 30, 31, 35]))
+    let x = try graph.addOne(Elementwise(.tanh), [given], name: "x")
+    let front: Shape = convolutions ? [1, 1] : []
+    let w = graph.addConstant("w", try random.tensor(TensorType(.float32, shape: front + (transposed ? [283, 35] : [35, 283]))))
+    let last = graph.addConstant("last", try random.tensor(TensorType(.float32, shape: front + [283, 35])))
+    let bias = graph.addConstant("bias", try random.tensor(TensorType(.float32, shape: [283])))
+    let first = Epilogue(bias: true, activation: Activation(.gelu)), second = Epilogue(residual: true)
+    let wide = try graph.addOne(
+      convolutions ? Conv(strides: [1, 1], epilogue: first) : MatMul(transposeB: transposed, epilogue: first), [x, w, bias], name: "wide")
+    let y = try graph.addOne(convolutions ? Conv(strides: [1, 1], epilogue: second) : MatMul(epilogue: second), [wide, last, x], name: "y")
+    graph.outputs = [Graph.Output(name: "z", value: try graph.addOne(Elementwise(.tanh), [y], name: "z"))]
+    if isRead { graph.outputs.append(Graph.Output(name: "s", value: try graph.addOne(Elementwise(.tanh), [wide], name: "s"))) }
+    let feed = [try random.tensor(TensorType(.float32, shape: [3, 30, 31, 35]))]
+    let (outputs, plan) = try run(graph, feed, threads: threads)
+    for (got, wanted) in zip(outputs, try ReferenceBackend.run(graph, feed)) {
+      #expect(firstDifference(got, wanted, relative: 1e-4, absolute: 1e-4) == nil)
+    }
+    #expect(plan.report.nodes.contains { $0.kernel == "gemm + gemm" } == !isRead)
+  }
 }

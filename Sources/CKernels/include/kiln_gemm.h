@@ -48,6 +48,20 @@ size_t kiln_gemm_scratch_bytes(const kiln_gemm_params *params, int32_t parts);
 // scratch (64-byte aligned), and the pieces of A behind the first.
 void kiln_gemm_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
 
+// Two products with constant weights, the second of the first's result, which nothing else reads: neither has a prologue, the first no
+// residual.
+typedef struct {
+  kiln_gemm_params first, second;  // second.k = first.n
+} kiln_gemm_pair_params;
+
+// Whether that is faster than one after the other.
+bool kiln_gemm_pair_worth(const kiln_gemm_pair_params *params, int32_t threads);
+int32_t kiln_gemm_pair_parts(const kiln_gemm_pair_params *params, int32_t threads);
+size_t kiln_gemm_pair_scratch_bytes(const kiln_gemm_pair_params *params, int32_t parts);
+// Operands: A, the first's packed B and its bias or NULL, the second's packed B, bias or NULL and residual or NULL, C, scratch
+// (64-byte aligned).
+void kiln_gemm_pair_f32(const void *params, void *const *operands, int32_t part, int32_t parts);
+
 // For each batch (i, j): C[m, n] = alpha * A[m, k] * B[k, n], all of them activations, each with its own strides in
 // floats. Batches are two-dimensional so that attention heads need no transposed copies; a stride of 0 broadcasts. Outer batches
 // of several axes whose strides do not join are in a table.

@@ -4,6 +4,7 @@ import TensorModule
 
 extension Conv: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
+    if let first = node.first { return try node.lower(first, epilogue) }
     if let band = node.band { return try lower(node, band) }
     guard node.isAll(.float32) else { return false }
     if try lowerPointwise(node) { return true }

@@ -4,6 +4,7 @@ import TensorModule
 
 extension MatMul: CPUBinding {
   package func lower(_ node: NodeLowering) throws -> Bool {
+    if let first = node.first { return try node.lower(first, epilogue) }
     if node.isAll(.float64) { return try lowerFloat64(node) }
     guard node.isAll(.float32) else { return false }
     if let weights = node.constant(1), weights.shape.dropLast(2).allSatisfy({ $0 == 1 }), !transposeA {

@@ -70,6 +70,8 @@ package final class NodeLowering {
   package let activation: Activation
   /// The nodes that run in turns and end with this one, whose results between them are then never made.
   package let band: Band<Node>?
+  /// Of a product: the one in front of it, whose result is then never made.
+  package let first: Node?
   /// The attention that ends in this node, in place of what the node does alone.
   package let attention: Attention?
 
@@ -94,12 +96,13 @@ package final class NodeLowering {
     _ node: Node, in graph: Graph, isUsed: @escaping (ValueID) -> Bool,
     canMerge: @escaping (Int) -> Bool, options: PlanOptions, parameters: ParameterMemory, store: WeightStore,
     hasCompanion: Bool = false, prologue: Prologue? = nil, activation: Activation = .identity, band: Band<Node>? = nil,
-    attention: Attention? = nil
+    first: Node? = nil, attention: Attention? = nil
   ) throws {
     self.activation = activation
     self.attention = attention
     self.prologue = prologue
     self.band = band
+    self.first = first
     self.hasCompanion = hasCompanion
     self.node = node
     self.graph = graph

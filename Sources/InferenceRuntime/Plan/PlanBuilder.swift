@@ -151,7 +151,7 @@ package struct PlanBuilder {
       name: name, scope: node.scope, device: node.device, op: node.op.opName, kernel: "", outputType: node.outputs.first.map { graph.type(of: $0).message } ?? "",
       flops: node.op.flops(node.inputs.map(graph.type(of:)), node.outputs.map(graph.type(of:))),
       bytes: (node.inputs + node.outputs).reduce(0) { $0 + byteCount($1) }, parts: 1, steps: 0..<0, inPlace: false)
-    for other in prologues.bands[index]?.leading.map({ graph.nodes[$0] }) ?? [] {
+    for other in prologues.leading(index).map({ graph.nodes[$0] }) {
       entry.flops += other.op.flops(other.inputs.map(graph.type(of:)), other.outputs.map(graph.type(of:)))
       entry.bytes += other.inputs.reduce(-byteCount(other.outputs[0])) { $0 + byteCount($1) }
     }
@@ -170,9 +170,9 @@ package struct PlanBuilder {
       entry.kernel = "in the reader"
       entry.reason = "the product or pooling that follows does it on the way in"
       items.append(.native([], temporaries: [], firstFlag: 0))
-    } else if prologues.isBand(index) {
-      entry.kernel = "in bands"
-      entry.reason = "a node that follows computes it by bands of rows"
+    } else if prologues.isInTurns(index) {
+      entry.kernel = "in turns"
+      entry.reason = "a node that follows computes it by a few rows at a time"
       entry.flops = 0
       items.append(.native([], temporaries: [], firstFlag: 0))
     } else if prologues.inAttention.contains(index) {
@@ -237,7 +237,8 @@ package struct PlanBuilder {
       },
       options: options, parameters: parameters, store: store, hasCompanion: groups.contains { $0.contains(index) },
       prologue: prologues.byReader[index], activation: poolActivations[node.outputs[0]] ?? .identity,
-      band: prologues.bands[index]?.map { graph.nodes[$0] }, attention: prologues.attentions[index])
+      band: prologues.bands[index]?.map { graph.nodes[$0] }, first: prologues.pairs[index].map { graph.nodes[$0] },
+      attention: prologues.attentions[index])
     if lowering.attention != nil {
       try lowering.lowerAttention()
       return lowering

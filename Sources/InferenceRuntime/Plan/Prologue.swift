@@ -88,7 +88,9 @@ package struct Prologues {
   package var absorbed: Set<Int> = []
   /// By the last of their nodes.
   package var bands: [Int: Band<Int>] = [:]
-  private var inBands: Set<Int> = []
+  /// Products in front of others, by those: both run in turns by blocks of rows.
+  package var pairs: [Int: Int] = [:]
+  private var inTurns: Set<Int> = []
   /// By the node where each runs.
   package var attentions: [Int: Attention] = [:]
   /// Nodes that attentions do.
@@ -98,14 +100,17 @@ package struct Prologues {
   /// What the node reads beside its own operands.
   func operands(of node: Int) -> [ValueID] { operandsByNode[node] ?? [] }
 
-  /// Whether a node behind computes it by bands of rows.
-  func isBand(_ node: Int) -> Bool { inBands.contains(node) }
+  /// Whether a node behind computes it by bands or blocks of rows.
+  func isInTurns(_ node: Int) -> Bool { inTurns.contains(node) }
+
+  /// The nodes that the node computes before itself.
+  func leading(_ node: Int) -> [Int] { bands[node]?.leading ?? pairs[node].map { [$0] } ?? [] }
 
   mutating func collectOperands(_ graph: Graph) {
     operandsByNode = byReader.mapValues(\.operands).merging(attentions.mapValues(\.operands)) { $0 + $1 }
-    for (last, band) in bands {
-      inBands.formUnion(band.leading)
-      operandsByNode[last, default: []] += band.leading.flatMap { graph.nodes[$0].inputs }
+    for last in Array(bands.keys) + Array(pairs.keys) {
+      inTurns.formUnion(leading(last))
+      operandsByNode[last, default: []] += leading(last).flatMap { graph.nodes[$0].inputs }
     }
   }
 }
@@ -146,6 +151,7 @@ extension Graph {
     found.attentions = matcher.all()
     found.inAttention = matcher.absorbed(found.attentions)
     found.bands = graph.bands(options, readers, makers, found)
+    found.pairs = graph.productsInTurns(options, readers, makers, found)
     found.collectOperands(graph)
     return (graph, found)
   }
