@@ -67,7 +67,7 @@ extension Graph {
     var found: [Int: Int] = [:]
     let inBands = Set(prologues.bands.flatMap { [$0.key] + $0.value.leading })
     func product(_ index: Int) -> ConstantProduct? {
-      guard prologues.byProduct[index] == nil, !prologues.absorbed.contains(index), !inBands.contains(index), found[index] == nil,
+      guard prologues.byReader[index] == nil, !prologues.absorbed.contains(index), !inBands.contains(index), found[index] == nil,
         let product = ConstantProduct(nodes[index], shape: { type(of: $0).shape }, constant: { constants[$0] }),
         isProductWorthPrologue(nodes[index], rows: .max, options)
       else { return nil }
