@@ -67,7 +67,7 @@ import Testing
             }
             runParts(
               kiln_attention_f32, params,
-              [q.floats.pointer, k.floats.pointer, v.floats.pointer, y.floats.pointer, scratch.pointer, shift.pointer, factor.pointer],
+              [q.floats, k.floats, v.floats, y.floats, scratch, shift, factor],
               parts: parts)
           }
         }
@@ -109,7 +109,7 @@ import Testing
     for parts in Int32(1)...7 {
       let scratch = Floats(kiln_attention_scratch_bytes(&params, parts) / 4, alignment: 64)
       runParts(
-        kiln_attention_f32, params, [q.floats.pointer, k.floats.pointer, v.floats.pointer, y.floats.pointer, scratch.pointer], parts: parts)
+        kiln_attention_f32, params, [q.floats, k.floats, v.floats, y.floats, scratch], parts: parts)
       let got = (0..<y.floats.count).map { y.floats.pointer[$0] }
       if parts == 1 { first = got }
       #expect(got == first, "\(parts) parts")

@@ -43,7 +43,9 @@ import Testing
       let parts = max(withUnsafePointer(to: band) { kiln_band_parts($0, 4) }, [1, 2, 3][round % 3])
       let scratch = Floats(withUnsafePointer(to: band) { kiln_band_scratch_bytes($0, parts) } / 4, alignment: 64)
       let rest = [scratch, w, second, nil, packed, third, width > 0 ? residual : nil, y].map(Self.address)
-      runParts(kiln_band_f32, band, made.addresses + rest, parts: parts)
+      withExtendedLifetime((made, scratch, w, second, packed, third, residual, y)) {
+        runParts(kiln_band_f32, band, made.addresses + rest, parts: parts)
+      }
 
       var worst = 0.0
       for _ in 0..<(width > 0 && depth > 500 ? 6 : 100) {

@@ -74,7 +74,7 @@ import Testing
       let scratch = Floats(kiln_conv_scratch_bytes(&p, parts) / 4, alignment: 64)
       runParts(
         kiln_conv_f32, p,
-        [x.pointer, packed.pointer, bias.pointer, nil, y.pointer, scratch.count == 0 ? nil : scratch.pointer], parts: parts)
+        [x, packed, bias, nil, y, scratch.count == 0 ? nil : scratch], parts: parts)
       var (worst, largest) = (0.0, 1.0)
       for _ in 0..<200 {
         let (b, row) = (Int.random(in: 0..<Int(p.batch), using: &random), Int.random(in: 0..<Int(p.out_h), using: &random))
@@ -102,7 +102,7 @@ import Testing
       let w = Floats(Int(p.kernel_h * p.kernel_w * p.out_c), &random)
       let bias = Floats(Int(p.out_c), &random)
       let y = Floats(Int(p.batch * p.out_h * p.out_w * p.out_c), &random)
-      runParts(kiln_depthwise_f32, d, [x.pointer, w.pointer, bias.pointer, nil, y.pointer], parts: parts)
+      runParts(kiln_depthwise_f32, d, [x, w, bias, nil, y], parts: parts)
       var worst = 0.0
       for _ in 0..<200 {
         let (b, row) = (Int.random(in: 0..<Int(p.batch), using: &random), Int.random(in: 0..<Int(p.out_h), using: &random))

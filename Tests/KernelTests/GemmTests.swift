@@ -34,7 +34,7 @@ import Testing
       kiln_gemm_pack(
         b.pointer, Int64(transposed ? 1 : n), Int64(transposed ? k : 1), Int64(n), Int64(k), packed.pointer)
       runParts(
-        kiln_gemm_f32, params, [a.pointer, packed.pointer, bias?.pointer, residual?.pointer, c.pointer],
+        kiln_gemm_f32, params, [a, packed, bias, residual, c],
         parts: Int32.random(in: 1...5, using: &random))
       var worst = 0.0
       for row in 0..<m {
@@ -77,7 +77,7 @@ import Testing
         let parts = Int32.random(in: 1...5, using: &random)
         let scratch = Floats(kiln_gemm_scratch_bytes(&params, parts) / 4, alignment: 64)
         let operands: [Floats?] = [pieces[0], packed, nil, nil, c, scale, shift, scratch] + pieces.dropFirst().map(Optional.some)
-        runParts(kiln_gemm_f32, params, operands.map { $0?.memory.base }, parts: parts)
+        runParts(kiln_gemm_f32, params, operands, parts: parts)
       }
       var worst = 0.0
       for row in 0..<m {

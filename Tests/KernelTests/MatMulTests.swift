@@ -33,7 +33,7 @@ import Testing
       var deepest = params
       deepest.k += Int64(Int.random(in: 0...300, using: &random))
       let scratch = Floats(kiln_matmul_scratch_bytes(&deepest, parts) / 4, alignment: 64)
-      runParts(kiln_matmul_f32, params, [a.pointer, b.pointer, c.pointer, scratch.pointer], parts: parts)
+      runParts(kiln_matmul_f32, params, [a, b, c, scratch], parts: parts)
       var worst = 0.0
       for batch in 0..<batches {
         for row in 0..<m {

@@ -30,7 +30,7 @@ import Testing
       let parts = max(withUnsafePointer(to: pair) { kiln_gemm_pair_parts($0, 4) }, [1, 2, 3][round % 3])
       let scratch = Floats(withUnsafePointer(to: pair) { kiln_gemm_pair_scratch_bytes($0, parts) } / 4, alignment: 64)
       let operands: [Floats?] = [a, packed[0], bias, packed[1], second, residual, c, scratch]
-      runParts(kiln_gemm_pair_f32, pair, operands.map { $0.map { UnsafeMutableRawPointer($0.pointer) } }, parts: parts)
+      runParts(kiln_gemm_pair_f32, pair, operands, parts: parts)
       var worst = 0.0
       for _ in 0..<8 {
         let row = Int.random(in: 0..<m, using: &random)

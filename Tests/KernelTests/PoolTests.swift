@@ -65,7 +65,7 @@ import Testing
           (params.prologue.scale_by_sample, params.prologue.relu) = (perSample, relu)
         }
         let operands: [Floats?] = [pieces[0], y, scale, shift] + pieces.dropFirst().map(Optional.some)
-        runParts(kiln_window_pool, params, operands.map { $0?.memory.base }, parts: Int32.random(in: 1...5, using: &random))
+        runParts(kiln_window_pool, params, operands, parts: Int32.random(in: 1...5, using: &random))
       }
       var worst = 0.0, at = 0
       for sample in 0..<batch {

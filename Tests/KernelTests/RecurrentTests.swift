@@ -77,7 +77,7 @@ import Testing
       let scratch = Floats(Int(kiln_rnn_scratch_bytes(&p)) / 4, alignment: 64)
       runParts(
         kiln_rnn, p,
-        [x.pointer, packed.pointer, bias.pointer, nil, nil, nil, output.pointer, nil, nil, scratch.pointer, nil, nil], parts: parts)
+        [x, packed, bias, nil, nil, nil, output, nil, nil, scratch, nil, nil], parts: parts)
       let columns = gates * units
       let kept = (0..<weights.count).map { index -> Double in
         let scale = (0..<units).reduce(Float(0)) { max($0, weights.pointer[$1 * columns + index % columns].magnitude / 127) }
@@ -123,8 +123,8 @@ import Testing
       runParts(
         kiln_rnn, p,
         [
-          x.pointer, packed.pointer, bias.pointer, nil, nil, nil, output.pointer, nil, nil, scratch.pointer, nil, nil, packedKernel.pointer,
-          hasBias ? inputBias.pointer : nil, projections.pointer,
+          x, packed, bias, nil, nil, nil, output, nil, nil, scratch, nil, nil, packedKernel,
+          hasBias ? inputBias : nil, projections,
         ], parts: parts)
       let projected = Floats(batch * time * width)
       for row in 0..<batch {

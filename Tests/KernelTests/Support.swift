@@ -30,3 +30,8 @@ func runParts<Params>(
     }
   }
 }
+
+/// The same over memory that is kept until they are done: the last use of an array of pointers does not keep it.
+func runParts<Params>(_ kernel: kiln_kernel, _ params: Params, _ operands: [Floats?], parts: Int32) {
+  withExtendedLifetime(operands) { runParts(kernel, params, operands.map { $0?.memory.base }, parts: parts) }
+}

@@ -31,7 +31,7 @@ import Testing
       let output = Floats(count)
       let scratch = Floats(kiln_streamed_scratch_bytes(&p, parts) / 4, alignment: 64)
       runParts(
-        kiln_streamed_f32, p, [input.pointer, weights.pointer, bias?.pointer, residual?.pointer, output.pointer, scratch.pointer], parts: parts)
+        kiln_streamed_f32, p, [input, weights, bias, residual, output, scratch], parts: parts)
       var worst = 0.0
       for index in 0..<count {
         let o = index % Int(p.out_c), x = index / Int(p.out_c) % Int(p.out_w)
@@ -65,7 +65,7 @@ import Testing
       (p.in_w, p.out_w, p.in_c, p.out_c) = (Int32(rows), Int32(rows), Int32(k), Int32(n))
       #expect(kiln_streamed_in_place(&p))
       let (a, b, c) = (Floats(rows * k, &random), Floats(k * n, &random), Floats(rows * n))
-      runParts(kiln_streamed_f32, p, [a.pointer, b.pointer, nil, nil, c.pointer, nil], parts: 3)
+      runParts(kiln_streamed_f32, p, [a, b, nil, nil, c, nil], parts: 3)
       for row in 0..<rows {
         for column in 0..<n {
           var sum = 0.0
@@ -93,7 +93,7 @@ import Testing
       let packed = Floats((kiln_narrow_packed_bytes(p.form, p.n, p.k) + 3) / 4, alignment: 64)
       kiln_narrow_pack(p.form, b.pointer, Int64(transposed ? 1 : n), Int64(transposed ? k : 1), p.n, p.k, packed.pointer)
       runParts(
-        kiln_narrow_f32, p, [a.pointer, packed.pointer, bias?.pointer, residual?.pointer, c.pointer],
+        kiln_narrow_f32, p, [a, packed, bias, residual, c],
         parts: Int32.random(in: 1...4, using: &random))
       func weight(_ i: Int, _ j: Int) -> Float { b.pointer[transposed ? j * k + i : i * n + j] }
       var (worst, farthest) = (0.0, 0.0)
