@@ -3,7 +3,7 @@
 //   q rows --(packed K^T)--> scores [rows, n] --before, softmax, after--> weights, in place --(packed V)--> y rows
 //
 // A part owns successive units. It packs K and V of a batch into its own scratch when it comes to the batch's first unit; the block of
-// scores beside them stays in the core's cache. What a row goes through does not depend on the block that it is in.
+// scores beside them stays in the core's cache. Rows alone in a block add up in another order, so the last bits depend on the number of parts.
 #include "../include/kiln_attention.h"
 #include "../elementwise/registers.h"
 #include "../gemm/tile.h"

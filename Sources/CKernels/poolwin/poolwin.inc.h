@@ -38,7 +38,7 @@ KV_INLINE void pool_channels(const float *x, float *y, const taps t[3], const in
     s[k] = v_splat(kind.average ? 0.0f : -INFINITY);
     if (!kind.affine) continue;
     factor[k] = factors ? v_load_n(factors + k * KV_WIDTH, count) : v_splat(1.0f);
-    offset[k] = offsets ? v_load_n(offsets + k * KV_WIDTH, count) : v_splat(0.0f);
+    offset[k] = offsets ? v_load_n(offsets + k * KV_WIDTH, count) : v_splat(-0.0f);
   }
   for (int64_t d = t[0].last - t[0].first; d > 0; d--, x += step[0]) {
     const float *plane = x;

@@ -53,10 +53,9 @@ struct Measure: Comparable, CustomStringConvertible {
   }
 
   private static func positions(_ type: TensorType) -> Int {
-    type.dims.dropFirst().dropLast().reduce(1) { product, dim in
-      let names = dim.symbols
-      return product * (dim.substituting(Dictionary(uniqueKeysWithValues: names.map { ($0, 1000) })).fixed ?? 1)
-    }
+    // Dims saturate.
+    let product = type.dims.dropFirst().dropLast().reduce(Dim(1), *)
+    return product.substituting(Dictionary(uniqueKeysWithValues: product.symbols.map { ($0, 1000) })).fixed ?? 1
   }
 
   private static func movingWeight(_ op: any OpDefinition) -> Int? {

@@ -12,8 +12,12 @@ enum PoolingRules {
       m["w"].dims.dropLast(2).allSatisfy({ $0 == 1 }), conv.strides.allSatisfy({ $0 == 1 })
     else { return false }
     if case .explicit(let amounts) = conv.padding, !amounts.allSatisfy({ $0.low == 0 && $0.high == 0 }) { return false }
-    // A window of nothing but padding, which only dilation can make, is 0 and not the average of the bias.
-    return !conv.epilogue.bias || !pool.countsPadding && pool.dilations.allSatisfy { $0 == 1 }
+    if !conv.epilogue.bias { return true }
+    // A window of nothing but padding, over an axis that may be empty, is 0 and not the average of the bias.
+    if case .explicit(let amounts) = pool.padding, amounts.contains(where: { $0.low > 0 || $0.high > 0 }) {
+      guard m["x"].dims.dropFirst().dropLast().allSatisfy({ ($0.fixed ?? 0) > 0 }) else { return false }
+    }
+    return !pool.countsPadding && pool.dilations.allSatisfy { $0 == 1 }
   }
 
   /// The channels that the convolution reads and makes.
@@ -65,6 +69,12 @@ enum PoolingRules {
       { w in try pooling(&w, halving, channels: 3, made: 4, window: 3) },
       { w in try pooling(&w, halving, channels: 3, made: 4, epilogue: Epilogue(activation: Activation(.relu))) },
       { w in try pooling(&w, halving, channels: 40, made: 1) },
+      { w in
+        let x = try w.input([1, .symbol("n"), 6, 3])
+        let conv = Conv(strides: [1, 1], epilogue: Epilogue(bias: true))
+        let y = try w.addMany(conv, [x, try w.weights([1, 1, 3, 4]), try w.weights([4])])[0]
+        return try w.add(Pool(.average, window: [2, 2], strides: [2, 2], padding: .explicit([.init(1, 1), .init(0, 0)])), y)
+      },
       { w in
         try pooling(&w, Pool(.average, window: [3, 3], strides: [2, 2], padding: .same, countsPadding: true), channels: 3, made: 4)
       },

@@ -59,16 +59,26 @@ extension MatMul: CPUBinding {
     }
     while axes.count < 2 { axes.insert((1, [0, 0, 0]), at: 0) }
 
+    // No table that is large beside the result.
+    let outer = axes.dropLast().reduce(1) { $0 * $1.length }
+    guard axes.count <= 2 || outer <= 1 << 16 || 3 * outer <= c.elementCount / 4 else { return false }
     var params = kiln_matmul_params()
-    params.batch_outer = Int64(axes.dropLast().reduce(1) { $0 * $1.length })
+    params.batch_outer = Int64(outer)
     params.batch_inner = Int64(axes[axes.count - 1].length)
     if axes.count > 2 {
       // In the order of a, b, c for each.
-      var table = [[0, 0, 0]]
+      var table: [Int64] = [0, 0, 0]
       for axis in axes.dropLast() {
-        table = table.flatMap { start in (0..<axis.length).map { index in (0..<3).map { start[$0] + index * axis.strides[$0] } } }
+        var longer: [Int64] = []
+        longer.reserveCapacity(table.count * axis.length)
+        for start in stride(from: 0, to: table.count, by: 3) {
+          for index in 0..<axis.length {
+            for operand in 0..<3 { longer.append(table[start + operand] + Int64(index * axis.strides[operand])) }
+          }
+        }
+        table = longer
       }
-      params.outer = UnsafePointer(try node.keep(array: table.joined().map(Int64.init)))
+      params.outer = UnsafePointer(try node.keep(array: table))
     }
     let (first, last) = (axes[0].strides.map(Int64.init), axes[axes.count - 1].strides.map(Int64.init))
     (params.a_outer, params.a_inner) = (first[0], last[0])

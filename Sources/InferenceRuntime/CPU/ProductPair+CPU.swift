@@ -75,7 +75,7 @@ extension Graph {
     }
     for (index, node) in nodes.enumerated() where node.op is MatMul || node.op is Conv {
       guard let value = node.inputs.first, readers[value.index] == [index], node.inputs.filter({ $0 == value }).count == 1,
-        let maker = makers[value.index], !found.values.contains(maker), let second = product(index), let first = product(maker),
+        let maker = makers[value.index], let second = product(index), let first = product(maker),
         !first.epilogue.residual, first.params.m == second.params.m, first.params.n == second.params.k
       else { continue }
       let params = kiln_gemm_pair_params(first: first.params, second: second.params)

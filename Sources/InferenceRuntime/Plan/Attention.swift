@@ -16,6 +16,11 @@ package struct Attention {
     var chain: ChainProgram
     /// What the inputs are; strides are those over `batch`, in elements.
     var sources: [Source]
+
+    /// Whether it is one of the inputs that are the scores; an op may name them twice.
+    func readsScores(_ source: ChainProgram.Source) -> Bool {
+      if case .input(let input) = source, case .scores = sources[input] { true } else { false }
+    }
   }
 
   /// The axes of the batches, outermost first.
@@ -41,7 +46,7 @@ package struct Attention {
   mutating func takeScale() {
     guard let first = before.first, let step = first.chain.steps.first, step.function == .affine, step.parameters[1] == 0,
       case .input(let scores) = step.sources[0], case .scores = first.sources[scores],
-      !first.chain.steps.dropFirst().contains(where: { $0.sources.contains(.input(scores)) })
+      !first.chain.steps.dropFirst().contains(where: { $0.sources.contains { first.readsScores($0) } })
     else { return }
     scale *= step.parameters[0]
     before[0].chain.steps.removeFirst()

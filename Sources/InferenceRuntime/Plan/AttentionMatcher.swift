@@ -76,6 +76,8 @@ struct AttentionMatcher {
     if let epilogue = program(ofEpilogue: op.epilogue, product, scoresShape) { attention.before.append(epilogue) }
     attention.before += scores.programs
     attention.takeScale()
+    let inside = Set(attention.nodes)
+    guard attention.operands.allSatisfy({ makers[$0.index].map { !inside.contains($0) } ?? true }) else { return nil }
     guard (attention.before + attention.after).allSatisfy(\.chain.isRunnable), attention.operands.count + 2 <= Int(KILN_MAX_OPERANDS), finer == batch || attention.refine(finer) else { return nil }
     return (last, attention)
   }
@@ -109,7 +111,9 @@ struct AttentionMatcher {
     let node = graph.nodes[maker]
     if isEnd(node) { return node.outputs.count == 1 ? Path(end: maker) : nil }
     guard node.op is Elementwise || node.op is ElementwiseChain else { return nil }
-    for input in node.inputs where graph.type(of: input).dtype == .float32 && shape(input) == scores {
+    // A value that is named twice is followed once: else a chain of such nodes takes for ever.
+    var tried: Set<ValueID> = []
+    for input in node.inputs where tried.insert(input).inserted && graph.type(of: input).dtype == .float32 && shape(input) == scores {
       guard var path = path(to: input, from: maker, scores, isEnd: isEnd, depth: depth + 1),
         let (program, nodes) = program(node, maker, over: input, scores, end: path.end)
       else { continue }
