@@ -11,7 +11,7 @@ struct Command {
   let errors: String
   /// Processor time of the command and its children.
   let processorSeconds: Double
-  /// The largest resident memory of the command and its children, in MiB.
+  /// The largest resident memory of the command and its children, in MiB; 0 when this process itself had as much.
   let memory: Double
   let timedOut: Bool
 
@@ -79,10 +79,18 @@ struct Command {
     }
     let time = usage.ru_utime.seconds + usage.ru_stime.seconds
     let signal = end & 0x7F
+    // A process begins with the peak of the one that started it: less than that tells nothing of its own.
+    var own = rusage()
+    #if canImport(Glibc)
+      getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &own)
+    #else
+      getrusage(RUSAGE_SELF, &own)
+    #endif
+    let memory = usage.ru_maxrss > own.ru_maxrss ? Double(usage.ru_maxrss) / 1024 : 0
     return Command(
       exitCode: signal == 0 ? end >> 8 & 0xFF : 0, signal: signal, output: try Data(contentsOf: URL(filePath: outputFile)),
       errors: String(decoding: try Data(contentsOf: URL(filePath: errorFile)), as: UTF8.self),
-      processorSeconds: time, memory: Double(usage.ru_maxrss) / 1024,
+      processorSeconds: time, memory: memory,
       timedOut: timedOut)
   }
 
