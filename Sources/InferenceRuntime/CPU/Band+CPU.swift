@@ -109,9 +109,9 @@ extension Graph {
   func bands(_ options: PlanOptions, _ readers: [[Int]], _ makers: [Int?], _ prologues: Prologues) -> [Int: Band<Int>] {
     let threads = Int32(clamping: options.threads)
     var found: [Int: Band<Int>] = [:]
-    // Whether the only reader of the value is that node, which reads it once, as its first operand.
+    // Whether the only reader of the value is that node, which reads it once (readers count every operand), as its first operand.
     func isLink(_ value: ValueID, to index: Int) -> Bool {
-      readers[value.index] == [index] && nodes[index].inputs.first == value && nodes[index].inputs.filter { $0 == value }.count == 1
+      readers[value.index] == [index] && nodes[index].inputs.first == value
     }
     func isPacked(_ index: Int) -> Bool {
       nodes[index].op is Conv && prologues.byReader[index] == nil && !prologues.absorbed.contains(index)

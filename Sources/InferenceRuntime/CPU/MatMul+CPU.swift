@@ -20,19 +20,27 @@ extension MatMul: CPUBinding {
     return graph.isProductWorthPrologue(node, rows: output.dropLast().elementCount, options)
   }
 
+  /// All rows in one product with these weights; without distances between rows.
+  func denseParams(_ weights: Shape, _ output: Shape) -> kiln_gemm_params {
+    var params = kiln_gemm_params()
+    params.m = Int64(output.dropLast().elementCount)
+    params.n = Int64(output[output.count - 1])
+    params.k = Int64(weights[weights.count - (transposeB ? 1 : 2)])
+    params.activation = epilogue.activation.kernel
+    return params
+  }
+
+  /// How far apart the weights' rows and columns are in memory.
+  func denseStrides(_ params: kiln_gemm_params) -> (row: Int, column: Int) {
+    transposeB ? (1, Int(params.k)) : (Int(params.n), 1)
+  }
+
   /// Weights on the right: all rows of the left operand in one product with packed weights.
   private func lowerDense(_ node: NodeLowering, _ weights: Tensor) throws -> Bool {
-    let shape = node.outputShapes[0]
-    let n = shape[shape.count - 1]
-    let k = weights.shape[weights.shape.count - (transposeB ? 1 : 2)]
-    var params = kiln_gemm_params()
-    params.m = Int64(shape.dropLast().elementCount)
-    params.n = Int64(n)
-    params.k = Int64(k)
-    params.activation = epilogue.activation.kernel
+    var params = denseParams(weights.shape, node.outputShapes[0])
+    let (rowStride, columnStride) = denseStrides(params)
     try node.gemm(
-      &params, weights, rowStride: transposeB ? 1 : n, columnStride: transposeB ? k : 1,
-      [node.input(0)], node.epilogueOperands(epilogue))
+      &params, weights, rowStride: rowStride, columnStride: columnStride, [node.input(0)], node.epilogueOperands(epilogue))
     node.allowResidualInPlace(epilogue)
     return true
   }

@@ -14,19 +14,15 @@ private struct ConstantProduct {
     guard node.inputs.count >= 2, let input = shape(node.inputs[0]), let output = shape(node.outputs[0]),
       let weights = constant(node.inputs[1])
     else { return nil }
-    let n = output[output.count - 1]
     switch node.op {
     case let op as Conv:
       guard op.isPointwise(input, weights.shape, output) else { return nil }
       (params, epilogue) = (op.pointwiseParams(weights.shape, output), op.epilogue)
-      (rowStride, columnStride) = (n, 1)
+      (rowStride, columnStride) = (Int(params.n), 1)
     case let op as MatMul:
       guard !op.transposeA, weights.shape.count >= 2, weights.shape.dropLast(2).allSatisfy({ $0 == 1 }) else { return nil }
-      let k = weights.shape[weights.shape.count - (op.transposeB ? 1 : 2)]
-      (params, epilogue) = (kiln_gemm_params(), op.epilogue)
-      (params.m, params.n, params.k) = (Int64(output.dropLast().elementCount), Int64(n), Int64(k))
-      params.activation = op.epilogue.activation.kernel
-      (rowStride, columnStride) = op.transposeB ? (1, k) : (n, 1)
+      (params, epilogue) = (op.denseParams(weights.shape, output), op.epilogue)
+      (rowStride, columnStride) = op.denseStrides(params)
     default: return nil
     }
     self.weights = weights
@@ -74,7 +70,7 @@ extension Graph {
       return product
     }
     for (index, node) in nodes.enumerated() where node.op is MatMul || node.op is Conv {
-      guard let value = node.inputs.first, readers[value.index] == [index], node.inputs.filter({ $0 == value }).count == 1,
+      guard let value = node.inputs.first, readers[value.index] == [index],
         let maker = makers[value.index], let second = product(index), let first = product(maker),
         !first.epilogue.residual, first.params.m == second.params.m, first.params.n == second.params.k
       else { continue }

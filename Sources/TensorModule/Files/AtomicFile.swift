@@ -18,15 +18,14 @@ package struct AtomicFile: ~Copyable {
     if !overwriting, access(path, F_OK) == 0 {
       throw KilnError(.failed, "exists already", at: [path], hint: "--force overwrites it")
     }
-    var template = Array("\(path).tmp-XXXXXX".utf8CString)
-    let descriptor = mkstemp(&template)
-    guard descriptor >= 0 else { throw KilnError(.failed, FileError.message("cannot be written"), at: [path]) }
-    // mkstemp makes the file private; give it the mode that a plain new file has.
+    guard let temporary = TemporaryName.file("\(path).tmp-") else {
+      throw KilnError(.failed, FileError.message("cannot be written"), at: [path])
+    }
+    // A temporary file is private; give it the mode that a plain new file has.
     let mask = umask(0)
     umask(mask)
-    fchmod(descriptor, 0o666 & ~mask)
-    let temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    return AtomicFile(path: path, temporaryPath: temporary, descriptor: descriptor)
+    fchmod(temporary.descriptor, 0o666 & ~mask)
+    return AtomicFile(path: path, temporaryPath: temporary.path, descriptor: temporary.descriptor)
   }
 
   private init(path: String, temporaryPath: String, descriptor: Int32) {

@@ -8,15 +8,14 @@
 package struct PrivateFolder: ~Copyable {
   package let path: String
 
-  /// Makes `PREFIXxxxxxx`.
+  /// Makes a folder whose path begins with `prefix`.
   ///
   /// - Throws: `KilnError` (`failed`) when it cannot be made.
   package init(prefix: String) throws {
-    var template = Array("\(prefix)XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
+    guard let path = TemporaryName.folder(prefix) else {
       throw KilnError(.failed, FileError.message("no temporary folder can be made"), at: [prefix])
     }
-    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    self.path = path
   }
 
   /// One beside a file that is going to be written, so that a rename moves what it holds there.

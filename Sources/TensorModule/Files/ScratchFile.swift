@@ -10,16 +10,16 @@ package final class ScratchFile: @unchecked Sendable {
   private let descriptor: Int32
   private var end = 0
 
-  /// Makes `PREFIXxxxxxx` and takes its name away.
+  /// Makes a file whose path begins with `prefix` and takes its name away.
   ///
   /// - Throws: `KilnError` (`failed`) when the folder cannot be written.
   package init(prefix: String) throws {
-    var template = Array("\(prefix)XXXXXX".utf8CString)
-    let descriptor = mkstemp(&template)
-    guard descriptor >= 0 else { throw KilnError(.failed, FileError.message("no temporary file can be made"), at: [prefix]) }
-    unlink(&template)
+    guard let file = TemporaryName.file(prefix) else {
+      throw KilnError(.failed, FileError.message("no temporary file can be made"), at: [prefix])
+    }
+    unlink(file.path)
     path = prefix
-    self.descriptor = descriptor
+    descriptor = file.descriptor
   }
 
   /// The same elements, read from the file when they are used. Not for strings.
